@@ -1,0 +1,21 @@
+"""What the toolchain's tests share: the built runtime, and a filter made from a few lines of source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toolchain.boundary import read_abi
+from toolchain.snapshot import Sources, snapshot
+
+RUNTIME = Path("toolchain/runtime.wasm")
+COMPILED = Path("toolchain/runtime.cwasm")
+STDLIB = Path("toolchain/stdlib.zip")
+ABI = read_abi(Path("proxy_wasm/abi.toml"))
+
+
+def build(root: Path, files: dict[str, str], module: str = "plugin") -> bytes:
+    """Writes these sources below `root` and returns the module that the toolchain makes of them, the SDK within reach."""
+    for name, source in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(source)
+    return snapshot(RUNTIME.read_bytes(), COMPILED, Sources([root, Path()], STDLIB), module, ABI)

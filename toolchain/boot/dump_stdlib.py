@@ -1,0 +1,14 @@
+"""Runs once inside componentize-py and hands out the standard library that belongs to its interpreter, as a zip file."""
+
+import os
+import zipfile
+
+LIBRARY = "/python/"
+
+with zipfile.ZipFile("/0/stdlib.zip", "w") as archive:
+    for directory, _, files in sorted(os.walk(LIBRARY)):
+        for name in sorted(files):
+            path = os.path.join(directory, name)
+            if name.endswith(".py") and "__pycache__" not in path:
+                with open(path, "rb") as source:
+                    archive.writestr(zipfile.ZipInfo(path.removeprefix(LIBRARY)), source.read())

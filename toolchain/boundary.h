@@ -1,0 +1,143 @@
+// What the generated boundary (boundary.py) is written in: CPython's stable C API, the component's libc, and a few helpers.
+//
+// The functions come out of the flattened component by name: an import of "libpython"."libpython.X" is libpython's own X.
+#ifndef BOUNDARY_H
+#define BOUNDARY_H
+
+typedef unsigned char u8;
+typedef unsigned u32;
+typedef int i32;
+typedef unsigned long long u64;
+typedef long long i64;
+typedef struct object PyObject;
+typedef i32 Py_ssize_t;
+
+#define PYTHON(name) __attribute__((import_module("libpython"), import_name("libpython." #name))) name
+#define LIBC(name) __attribute__((import_module("libc"), import_name("libc." #name))) name
+#define HOST(name) __attribute__((import_module("env"), import_name(#name))) name
+#define WASI(name) __attribute__((import_module("wasi_snapshot_preview1"), import_name(#name))) wasi_##name
+#define EXPORT(name) __attribute__((export_name(name)))
+
+void *LIBC(malloc)(u32);
+void LIBC(free)(void *);
+
+int PYTHON(PyGILState_Ensure)(void);
+PyObject *PYTHON(PyImport_AddModule)(const char *);
+PyObject *PYTHON(PyCMethod_New)(void *, PyObject *, PyObject *, PyObject *);
+int PYTHON(PyObject_SetAttrString)(PyObject *, const char *, PyObject *);
+PyObject *PYTHON(PyObject_Vectorcall)(PyObject *, PyObject *const *, u32, PyObject *);
+PyObject *PYTHON(Py_TYPE)(PyObject *);
+void PYTHON(Py_IncRef)(PyObject *);
+void PYTHON(Py_DecRef)(PyObject *);
+PyObject *PYTHON(Py_GetConstantBorrowed)(u32);
+PyObject *PYTHON(PyBytes_FromStringAndSize)(const char *, Py_ssize_t);
+int PYTHON(PyBytes_AsStringAndSize)(PyObject *, char **, Py_ssize_t *);
+PyObject *PYTHON(PyUnicode_FromString)(const char *);
+const char *PYTHON(PyUnicode_AsUTF8AndSize)(PyObject *, Py_ssize_t *);
+PyObject *PYTHON(PyLong_FromUnsignedLong)(u32);
+PyObject *PYTHON(PyLong_FromUnsignedLongLong)(u64);
+u32 PYTHON(PyLong_AsUnsignedLong)(PyObject *);
+u64 PYTHON(PyLong_AsUnsignedLongLong)(PyObject *);
+i64 PYTHON(PyLong_AsLongLong)(PyObject *);
+PyObject *PYTHON(PyTuple_New)(Py_ssize_t);
+int PYTHON(PyTuple_SetItem)(PyObject *, Py_ssize_t, PyObject *);
+int PYTHON(PyErr_BadArgument)(void);
+void PYTHON(PyErr_SetString)(PyObject *, const char *);
+PyObject *PYTHON(PyErr_Occurred)(void);
+PyObject *PYTHON(PyErr_GetRaisedException)(void);
+void PYTHON(PyErr_Clear)(void);
+
+#define METH_FASTCALL 0x80
+#define VECTORCALL_ARGUMENTS_OFFSET 0x80000000u
+typedef struct {
+  const char *name;
+  void *function;
+  int flags;
+  const char *doc;
+} Method;
+
+typedef struct {
+  const char *data;
+  Py_ssize_t size;
+} Bytes;
+
+static PyObject *type_error, *str_type, *none;
+static PyObject *status_handler, *error_handler;
+
+static PyObject *new_none(void) {
+  Py_IncRef(none);
+  return none;
+}
+
+static PyObject *usage(const char *text) {
+  PyErr_SetString(type_error, text);
+  return 0;
+}
+
+// One argument, str (as UTF-8) or bytes; the memory stays the object's.
+static int take_bytes(PyObject *object, Bytes *bytes) {
+  if (Py_TYPE(object) == str_type) return (bytes->data = PyUnicode_AsUTF8AndSize(object, &bytes->size)) != 0;
+  return PyBytes_AsStringAndSize(object, (char **)&bytes->data, &bytes->size) == 0;
+}
+
+// The host's answer, in memory that it had from proxy_on_memory_allocate.
+static PyObject *give_bytes(char *data, u32 size) {
+  PyObject *bytes = PyBytes_FromStringAndSize(data ? data : "", data ? size : 0);
+  if (data) free(data);
+  return bytes;
+}
+
+static PyObject *replace(PyObject **slot, PyObject *function) {
+  Py_IncRef(function);
+  if (*slot) Py_DecRef(*slot);
+  *slot = function;
+  return new_none();
+}
+
+// A status that is neither OK nor an absence: the SDK's handler raises what fits.
+static PyObject *failed(const char *name, u32 status) {
+  if (!status_handler) return usage("a host call failed, and no status handler is set");
+  PyObject *arguments[3] = {0, PyUnicode_FromString(name), PyLong_FromUnsignedLong(status)}, *result = 0;
+  if (arguments[1] && arguments[2])
+    result = PyObject_Vectorcall(status_handler, arguments + 1, 2 | VECTORCALL_ARGUMENTS_OFFSET, 0);
+  if (arguments[1]) Py_DecRef(arguments[1]);
+  if (arguments[2]) Py_DecRef(arguments[2]);
+  return result;
+}
+
+// The callback's result as a number; `fallback`, with the exception set, if it is none.
+static u32 as_result(PyObject *object, u32 fallback) {
+  i64 value = object == none ? 0 : PyLong_AsLongLong(object);
+  Py_DecRef(object);
+  return PyErr_Occurred() ? fallback : (u32)value;
+}
+
+// An exception in a callback: the SDK's handler logs it and gives the result; nothing that happens here may trap.
+static u32 raised(const char *callback, u32 context_id, u32 fallback) {
+  PyObject *error = PyErr_GetRaisedException(), *result = 0;
+  PyObject *arguments[4] = {0, PyUnicode_FromString(callback), PyLong_FromUnsignedLong(context_id), error};
+  if (error_handler && error && arguments[1] && arguments[2])
+    result = PyObject_Vectorcall(error_handler, arguments + 1, 3 | VECTORCALL_ARGUMENTS_OFFSET, 0);
+  for (int i = 1; i < 4; i++)
+    if (arguments[i]) Py_DecRef(arguments[i]);
+  u32 value = result ? as_result(result, fallback) : fallback;
+  PyErr_Clear();
+  return value;
+}
+
+static u32 run_callback(PyObject *function, const char *callback, const u32 *numbers, u32 count, u32 fallback) {
+  if (!function) return fallback;
+  PyObject *arguments[8] = {0}, *result = 0;
+  u32 made = 0;
+  while (made < count && (arguments[made + 1] = PyLong_FromUnsignedLong(numbers[made]))) made++;
+  if (made == count) result = PyObject_Vectorcall(function, arguments + 1, count | VECTORCALL_ARGUMENTS_OFFSET, 0);
+  while (made) Py_DecRef(arguments[made--]);
+  u32 value = result ? as_result(result, fallback) : fallback;
+  return PyErr_Occurred() ? raised(callback, numbers[0], fallback) : value;
+}
+
+static int same(const char *a, const char *b) {
+  while (*a && *a == *b) a++, b++;
+  return *a == *b;
+}
+#endif

@@ -1,0 +1,89 @@
+"""Runs componentize-py so that its output depends on its inputs only: Linux, x86_64 or aarch64.
+
+componentize-py draws on clocks, randomness, file times, inode numbers and the order of directory entries. The determinism library
+(`determinism.c`), preloaded into a process with a clean environment, answers all of them with constants.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from toolchain.tools import ToolchainError, Tools, run_main
+
+_MODULE_PATH = "TOOLCHAIN_MODULE_PATH"
+
+
+def build_library(tools: Tools) -> Path:
+    """Compiles the determinism library for this machine with the pinned Zig and returns its path."""
+    library = tools.work / "determinism.so"
+    source = Path(__file__).parent / "determinism.c"
+    # The oldest glibc that Zig can be told of: the library then loads everywhere.
+    target = f"{platform.machine()}-linux-gnu.2.28"
+    tools.zig("cc", "-target", target, "-O2", "-shared", "-fPIC", "-s", source, "-o", library)
+    return library
+
+
+def _restart_with(library: Path) -> None:
+    """Begins again as a fresh process with the library preloaded and nothing of the caller's environment but PATH and TMPDIR."""
+    environment = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+    environment |= {"LD_PRELOAD": str(library), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
+    environment[_MODULE_PATH] = os.pathsep.join(os.path.abspath(p) for p in sys.path if p)
+    start = f"import os, sys; sys.path[:] = os.environ[{_MODULE_PATH!r}].split(os.pathsep); "
+    start += "from toolchain import componentize; componentize.run_main(componentize.main)"
+    os.execve(sys.executable, [sys.executable, "-I", "-S", "-B", "-c", start, *sys.argv[1:]], environment)
+
+
+def componentize(sources: Path, world: str, module: str, out: Path, work: Path) -> Path:
+    """Writes the component of a program for a world of `boot.wit` and returns the directory in which the program ran.
+
+    componentize-py's own command line is not used: it mounts the host's site-packages.
+    """
+    copied = work / "sources"
+    # The guest writes __pycache__ beside its sources.
+    shutil.copytree(sources, copied, ignore=shutil.ignore_patterns("__pycache__", "BUILD.bazel"))
+    wit = str(sources / "boot.wit")
+    componentize_py = importlib.import_module("componentize_py")
+    failed = ctypes.CDLL(None).determinism_install()
+    if failed:
+        raise ToolchainError(f"the determinism library cannot be installed (step {failed}): does this kernel allow seccomp filters?")
+    try:
+        componentize_py.componentize([wit], [world], [], False, None, [str(copied)], [], module, str(out), True, [], [], False, None)
+    except Exception as error:
+        raise ToolchainError(f"componentize-py failed on {module}: {error}") from None
+    return copied
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--zig", type=Path, required=True, help="the unpacked wheel of ziglang")
+    parser.add_argument("--sources", type=Path, required=True, help="the directory of the boot programs")
+    parser.add_argument("--component", type=Path, help="write the booted component here")
+    parser.add_argument("--stdlib", type=Path, help="write the interpreter's standard library here, as a zip file")
+    options = parser.parse_args()
+    if "LD_PRELOAD" not in os.environ:
+        # Left behind on purpose: the new process needs the library until its end.
+        work = Path(tempfile.mkdtemp(prefix="determinism-"))
+        nowhere = Path(os.devnull)
+        _restart_with(build_library(Tools(options.zig.absolute(), nowhere, nowhere, work)))
+    library = Path(os.environ["LD_PRELOAD"])
+    shutil.rmtree(library.parent)
+    with tempfile.TemporaryDirectory() as work_name:
+        work = Path(work_name)
+        sources = options.sources.absolute()
+        if options.component:
+            componentize(sources, "boot", "boot", options.component.absolute(), work)
+        if options.stdlib:
+            ran = componentize(sources, "dump", "dump_stdlib", work / "dump.wasm", work)
+            shutil.copyfile(ran / "stdlib.zip", options.stdlib)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,217 @@
+"""Makes the runtime: flattens the booted component into one core module and joins CPython to the Proxy-Wasm ABI there.
+
+Every core instance becomes a module of its own name whose exports carry that name as a prefix, so that a merge by name can never
+confuse two functions called `malloc`. Only import and export sections are rewritten. The C boundary and the WASI adapter are one
+more module of the merge; what remains exported is the Proxy-Wasm ABI, the builder's functions and the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from toolchain import boundary
+from toolchain.component import Component, Provider, split
+from toolchain.tools import ToolchainError, Tools, read, run_main
+from toolchain.wasm import (
+    CODE,
+    EXPORT,
+    FUNCTION,
+    GLOBAL_KIND,
+    MEMORY,
+    MEMORY_KIND,
+    PAGE,
+    TABLE,
+    TABLE_KIND,
+    TYPE,
+    Export,
+    FormatError,
+    Import,
+    Module,
+    Reader,
+    leb,
+    read_limits,
+    text,
+    vector,
+)
+
+BOUNDARY = "boundary"
+_UNREACHABLE = b"\3\0\0\x0b"  # a body: its size, no locals, unreachable, end
+
+
+class Layout:
+    """Which instance of componentize-py's component is which, and the names they get in the merge."""
+
+    def __init__(self, component: Component, modules: dict[int, Module]) -> None:
+        self.component = component
+        exports = {i: {e.name for e in module.exports()} for i, module in modules.items()}
+        self.main = self._one("main", [i for i in modules if {"__heap_base", "memory"} <= exports[i]])
+        # Calls that cross to a later instance go through a table that one last module fills: skip that indirection.
+        fixup = self._one("fixups", [i for i in modules if list(component.instances[i].arguments) == [""]])
+        slots = component.instances[fixup].arguments[""]
+        self.indirect = {name: component.export(slots, name) for name in component.instances[slots].exports}
+        self.stubs = self._stubs(modules)
+        self.names = {i: f"stub {interface}" for i, interface in self.stubs.items()}
+        self.names[self.main] = "main"
+        known = {"libpython": "PyLong_FromLong", "libc": "__wasilibc_reset_preopens", "bindings": "cabi_post_load"}
+        for name, symbol in known.items():
+            self.names[self._one(name, [i for i in modules if i not in self.names and symbol in exports[i]])] = name
+        others = [i for i in modules if i not in self.names]
+        self.names |= {i: f"part {n:02}" for n, i in enumerate(others)}
+
+    @staticmethod
+    def _one(what: str, found: list[int]) -> int:
+        if len(found) != 1:
+            raise FormatError(f"{len(found)} instances look like its {what}")
+        return found[0]
+
+    def _stubs(self, modules: dict[int, Module]) -> dict[int, str]:
+        """Returns the instances that stand in for WASI interfaces, with the interface's name."""
+        stubs = {}
+        arguments = self.component.instances[self.main].arguments
+        for interface, instance in arguments.items():
+            if self.component.instances[instance].module is None and interface.startswith("wasi"):
+                for name in self.component.instances[instance].exports:
+                    provider = self.component.export(instance, name)
+                    target = self.indirect.get(provider.name)
+                    if target is not None and target.instance is not None:
+                        stubs[target.instance] = interface
+        return {i: stubs[i] for i in modules if i in stubs}
+
+    def target(self, instance: int, imported: Import, adapter: set[str]) -> tuple[str, str]:
+        """Returns the module and name that this import has in the merge; `adapter` holds what the WASI adapter exports."""
+        provider = self.component.provider(instance, imported)
+        if provider.instance is None:
+            wanted = provider.name
+        elif provider.instance in self.stubs:
+            wanted = f"{self.stubs[provider.instance]}#{provider.name}"
+        else:
+            return self._named(provider)
+        if wanted in adapter:
+            return BOUNDARY, wanted
+        if provider.instance is None:
+            raise FormatError(f"the WASI adapter lacks {wanted}")
+        return self._named(provider)
+
+    def _named(self, provider: Provider) -> tuple[str, str]:
+        assert provider.instance is not None
+        name = self.names[provider.instance]
+        return name, f"{name}.{provider.name}"
+
+
+def _sorted_stub(module: Module, name: str) -> Module:
+    """Writes a module of nothing but `unreachable` anew: componentize-py orders its functions by a hash map."""
+    reader = Reader(module.get(TYPE))
+    types = []
+    for _ in reader.repeat():
+        start = reader.position
+        reader.u8(), reader.take(reader.u32()), reader.take(reader.u32())
+        types.append(reader.data[start : reader.position])
+    reader = Reader(module.get(FUNCTION))
+    functions = [reader.u32() for _ in reader.repeat()]
+    exports = sorted(module.exports(), key=lambda e: e.name)
+    module.sections = [
+        (TYPE, vector(types[functions[e.index]] for e in exports)),
+        (FUNCTION, vector(leb(i) for i in range(len(exports)))),
+        (EXPORT, vector(text(f"{name}.{e.name}") + b"\0" + leb(i) for i, e in enumerate(exports))),
+        (CODE, vector(_UNREACHABLE for _ in exports)),
+    ]
+    return module
+
+
+def _limits(module: Module, kind: int) -> int:
+    descriptor = next(i.descriptor for i in module.imports() if i.kind == kind)
+    return read_limits(Reader(descriptor, 1 if kind == TABLE_KIND else 0))
+
+
+def _place(main: Module) -> boundary.Place:
+    memory, table = Reader(main.get(MEMORY)), Reader(main.get(TABLE))
+    if memory.u32() != 1 or table.u32() != 1 or table.u8() != 0x70:
+        raise FormatError("its main module does not define one memory and one table of functions")
+    return boundary.Place(read_limits(memory) * PAGE, read_limits(table))
+
+
+def flatten(component_bytes: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
+    """Returns the core module of a booted component, joined to the Proxy-Wasm ABI, before optimisation."""
+    component, modules = split(component_bytes)
+    layout = Layout(component, modules)
+    main = modules[layout.main]
+    linked = Module(read(boundary.build(tools, abi, _place(main), tools.work)))
+    main.put(TABLE, b"\1\x70\0" + leb(_limits(linked, TABLE_KIND)))
+    main.put(MEMORY, b"\1\0" + leb(_limits(linked, MEMORY_KIND)))
+    own = {"memory": "main.memory", "__indirect_function_table": "main.__indirect_function_table"}
+    linked.put_imports(
+        Import("main", own[i.name], i.kind, i.descriptor) if i.module == "env" and i.name in own else i for i in linked.imports()
+    )
+    linked.drop_custom_sections()
+    adapter = {e.name for e in linked.exports() if "#" in e.name}
+    merge: list[object] = []
+    for index in sorted(modules, key=lambda i: layout.names[i]):
+        name, module = layout.names[index], modules[index]
+        if index in layout.stubs:
+            module = _sorted_stub(module, name)
+        else:
+            targets = ((layout.target(index, i, adapter), i) for i in module.imports())
+            module.put_imports([Import(*target, i.kind, i.descriptor) for target, i in targets])
+            module.put_exports([Export(f"{name}.{e.name}", e.kind, e.index) for e in module.exports()])
+            module.drop_custom_sections()
+        path = tools.work / f"{len(merge):03}.wasm"
+        path.write_bytes(module.encode())
+        merge += [path, name]
+    path = tools.work / "linked.wasm"
+    path.write_bytes(linked.encode())
+    tools.binaryen("wasm-merge", *merge, path, BOUNDARY, "-o", tools.work / "merged.wasm")
+    merged = Module(read(tools.work / "merged.wasm"))
+    kept = {e.name for e in linked.exports()} - adapter
+    exports = [Export("memory", e.kind, e.index) if e.name == "main.memory" else e for e in merged.exports()]
+    merged.put_exports(e for e in exports if e.name in kept or e.name == "memory")
+    merged.drop_custom_sections()
+    return merged.encode()
+
+
+def _with_exported_globals(data: bytes) -> bytes:
+    """Exports the mutable globals: they are state, and a snapshot has to read them."""
+    module = Module(data)
+    imported = sum(i.kind == GLOBAL_KIND for i in module.imports())
+    exported = [
+        Export(f"{boundary.BUILD_GLOBAL}{index}", GLOBAL_KIND, imported + index)
+        for index, value in enumerate(module.globals())
+        if value.mutable
+    ]
+    module.put_exports(module.exports() + exported)
+    return module.encode()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--component", type=Path, required=True, help="the booted component")
+    parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
+    parser.add_argument("--zig", type=Path, required=True, help="the unpacked wheel of ziglang")
+    parser.add_argument("--node", type=Path, required=True, help="the unpacked wheel of Node")
+    parser.add_argument("--node-modules", type=Path, required=True, help="npm's node_modules, with binaryen")
+    parser.add_argument("--optimize", default="-O2", help="wasm-opt's level")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        tools = Tools(
+            zig_site=options.zig.absolute(),
+            node_site=options.node.absolute(),
+            node_modules=options.node_modules.absolute(),
+            work=Path(work),
+        )
+        try:
+            flat = flatten(read(options.component), boundary.read_abi(options.abi), tools)
+        except (FormatError, KeyError) as error:
+            raise ToolchainError(
+                f"{options.component} is not laid out as the pinned componentize-py lays components out: {error}; "
+                "check its version in third_party/pip/build.lock"
+            ) from error
+        unoptimized = tools.work / "flat.wasm"
+        unoptimized.write_bytes(flat)
+        tools.binaryen("wasm-opt", options.optimize, unoptimized, "-o", tools.work / "runtime.wasm")
+        options.out.write_bytes(_with_exported_globals(read(tools.work / "runtime.wasm")))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,98 @@
+"""Verifies that a core module is what a proxy can load: the ABI's imports and exports, and nothing else.
+
+Command line: `verify.py MODULE.wasm ABI.toml`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import wasmtime
+
+from toolchain import boundary
+from toolchain.tools import ToolchainError, read, run_main
+from toolchain.wasm import DATA, FUNC_KIND, I32, I64, MEMORY_KIND, FormatError, FunctionType, Module, Reader
+
+MAX_SEGMENTS = 100_000  # V8's limit
+
+# What the runtime draws from WASI: Envoy provides these, and they reach neither files nor the network.
+WASI = {
+    "random_get": FunctionType(bytes([I32, I32]), bytes([I32])),
+    "clock_time_get": FunctionType(bytes([I32, I64, I32]), bytes([I32])),
+    "proc_exit": FunctionType(bytes([I32]), b""),
+}
+_KINDS = {"u32": [I32], "i64": [I64], "u64": [I64], "bytes": [I32, I32]}
+_KINDS |= {"out-u32": [I32], "out-u64": [I32], "out-bytes": [I32, I32]}
+_UNUSED_FEATURES = ("threads", "memory64", "multi_memory", "gc", "function_references", "relaxed_simd", "tail_call", "stack_switching")
+
+
+def verify(data: bytes, abi: boundary.Abi) -> None:
+    """Raises `ToolchainError`, saying what is wrong, unless these bytes are a core module that speaks this ABI."""
+    try:
+        module = Module(data)
+        _check_imports(module, abi)
+        _check_exports(module, abi)
+        segments = Reader(module.get(DATA)).u32()
+    except FormatError as error:
+        raise ToolchainError(f"not a module that a proxy can load: {error}") from None
+    if segments > MAX_SEGMENTS:
+        raise ToolchainError(f"{segments} data segments, and Envoy's V8 takes {MAX_SEGMENTS}")
+    config = wasmtime.Config()
+    for feature in _UNUSED_FEATURES:
+        if hasattr(type(config), f"wasm_{feature}"):
+            setattr(config, f"wasm_{feature}", False)
+    try:
+        wasmtime.Module.validate(wasmtime.Engine(config), data)
+    except wasmtime.WasmtimeError as error:
+        raise ToolchainError(f"the module does not validate with the features of Envoy's V8: {error}") from None
+
+
+def _host_call_type(call: dict[str, Any]) -> FunctionType:
+    parameters = [kind for parameter in call["parameters"].values() for kind in _KINDS[parameter]]
+    return FunctionType(bytes(parameters), bytes([I32]))
+
+
+def _check_imports(module: Module, abi: boundary.Abi) -> None:
+    allowed = {("env", name): _host_call_type(call) for name, call in abi["host_call"].items()}
+    allowed |= {("wasi_snapshot_preview1", name): kind for name, kind in WASI.items()}
+    types = module.types()
+    for imported in module.imports():
+        name = f"{imported.module}.{imported.name}"
+        expected = allowed.get((imported.module, imported.name))
+        if imported.kind != FUNC_KIND or expected is None:
+            raise ToolchainError(f"the module imports {name}, which is no host call of Proxy-Wasm {abi['version']}")
+        if types[Reader(imported.descriptor).u32()] != expected:
+            raise ToolchainError(f"the module imports {name} with another signature than Proxy-Wasm {abi['version']} gives it")
+
+
+def _check_exports(module: Module, abi: boundary.Abi) -> None:
+    version = "proxy_abi_version_" + abi["version"].replace(".", "_")
+    fixed = {version: 0, "_initialize": 0, "proxy_on_memory_allocate": 1}
+    types = list(module.function_types())
+    seen = set()
+    for export in module.exports():
+        seen.add(export.name)
+        if export.name == "memory" and export.kind == MEMORY_KIND:
+            continue
+        callback = abi["callback"].get(export.name)
+        if export.kind != FUNC_KIND or (callback is None and export.name not in fixed):
+            raise ToolchainError(f"the module exports {export.name}, which is no callback of Proxy-Wasm {abi['version']}")
+        parameters = fixed[export.name] if callback is None else len(callback["parameters"])
+        result = export.name == "proxy_on_memory_allocate" if callback is None else "result" in callback
+        if types[export.index] != FunctionType(bytes([I32] * parameters), bytes([I32] * result)):
+            raise ToolchainError(f"the module exports {export.name} with another signature than Proxy-Wasm {abi['version']} gives it")
+    for name in ("memory", *fixed):
+        if name not in seen:
+            raise ToolchainError(f"the module does not export {name}, which Proxy-Wasm {abi['version']} asks for")
+
+
+def main() -> None:
+    module, abi = map(Path, sys.argv[1:])
+    verify(read(module), boundary.read_abi(abi))
+    print(f"{module}: a core module for Proxy-Wasm {boundary.read_abi(abi)['version']}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,226 @@
+"""The binary format of core modules, as far as the toolchain reads and rewrites it: sections, imports, exports, globals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+CORE_MODULE = b"\0asm\1\0\0\0"
+
+# section ids
+TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT = range(1, 13)
+
+# kinds of an import or export
+FUNC_KIND, TABLE_KIND, MEMORY_KIND, GLOBAL_KIND = range(4)
+
+I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
+PAGE = 65536
+
+
+class FormatError(ValueError):
+    """Bytes that are not what the format, or this toolchain's part of it, allows."""
+
+
+class Reader:
+    """Reads numbers, names and slices in order."""
+
+    def __init__(self, data: bytes, position: int = 0, end: int | None = None) -> None:
+        self.data = data
+        self.position = position
+        self.end = len(data) if end is None else end
+
+    def more(self) -> bool:
+        return self.position < self.end
+
+    def u8(self) -> int:
+        if self.position >= self.end:
+            raise FormatError(f"unexpected end at byte {self.position}")
+        self.position += 1
+        return self.data[self.position - 1]
+
+    def u32(self) -> int:
+        """Reads an unsigned LEB128 number."""
+        result = shift = 0
+        while True:
+            byte = self.u8()
+            result |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return result
+
+    def take(self, size: int) -> bytes:
+        if self.position + size > self.end:
+            raise FormatError(f"unexpected end at byte {self.position}")
+        self.position += size
+        return self.data[self.position - size : self.position]
+
+    def name(self) -> str:
+        return self.take(self.u32()).decode()
+
+    def repeat(self) -> range:
+        """Reads a vector's length, to loop over."""
+        return range(self.u32())
+
+    def expression(self) -> bytes:
+        """Reads one constant expression, with its end."""
+        start = self.position
+        while True:
+            opcode = self.u8()
+            if opcode == 0x0B:
+                return self.data[start : self.position]
+            if opcode in (0x41, 0x42, 0x23, 0xD0, 0xD2):  # i32.const, i64.const, global.get, ref.null, ref.func
+                while self.u8() >= 0x80:
+                    pass
+            elif opcode in (0x43, 0x44):  # f32.const, f64.const
+                self.take(4 if opcode == 0x43 else 8)
+            elif opcode not in (0x6A, 0x6B, 0x6C, 0x7C, 0x7D, 0x7E):  # the extended constant expressions
+                raise FormatError(f"opcode {opcode:#x} in a constant expression")
+
+
+def leb(number: int) -> bytes:
+    """Encodes an unsigned number as LEB128."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def sleb(number: int) -> bytes:
+    """Encodes a signed number as LEB128."""
+    out = bytearray()
+    while not -0x40 <= number < 0x40:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number & 0x7F)
+    return bytes(out)
+
+
+def vector(items: Iterable[bytes]) -> bytes:
+    """Encodes a length and the items."""
+    listed = list(items)
+    return leb(len(listed)) + b"".join(listed)
+
+
+def text(name: str) -> bytes:
+    """Encodes a name."""
+    data = name.encode()
+    return leb(len(data)) + data
+
+
+@dataclass
+class Import:
+    module: str
+    name: str
+    kind: int
+    descriptor: bytes  # after the kind byte
+
+
+@dataclass
+class Export:
+    name: str
+    kind: int
+    index: int
+
+
+@dataclass
+class Global:
+    type: int
+    mutable: bool
+    initial: bytes
+
+
+@dataclass
+class FunctionType:
+    parameters: bytes
+    results: bytes
+
+
+class Module:
+    """A core module as a list of sections; custom sections are kept only where they are asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        if data[:8] != CORE_MODULE:
+            raise FormatError("not a WebAssembly core module")
+        reader = Reader(data, 8)
+        self.sections: list[tuple[int, bytes]] = []
+        while reader.more():
+            section = reader.u8()
+            self.sections.append((section, reader.take(reader.u32())))
+
+    def get(self, section: int) -> bytes:
+        return next((body for i, body in self.sections if i == section), b"\0")
+
+    def put(self, section: int, body: bytes) -> None:
+        """Replaces a section that exists."""
+        self.sections = [(i, body if i == section else old) for i, old in self.sections]
+
+    def drop_custom_sections(self) -> None:
+        self.sections = [(i, body) for i, body in self.sections if i]
+
+    def encode(self) -> bytes:
+        return CORE_MODULE + b"".join(bytes([i]) + leb(len(body)) + body for i, body in self.sections)
+
+    def types(self) -> list[FunctionType]:
+        reader = Reader(self.get(TYPE))
+        types = []
+        for _ in reader.repeat():
+            if reader.u8() != 0x60:
+                raise FormatError("a type that is not a function's")
+            types.append(FunctionType(reader.take(reader.u32()), reader.take(reader.u32())))
+        return types
+
+    def imports(self) -> list[Import]:
+        reader = Reader(self.get(IMPORT))
+        imports = []
+        for _ in reader.repeat():
+            module, name, kind, start = reader.name(), reader.name(), reader.u8(), reader.position
+            if kind == FUNC_KIND:
+                reader.u32()
+            elif kind in (TABLE_KIND, MEMORY_KIND):
+                if kind == TABLE_KIND:
+                    reader.u8()
+                read_limits(reader)
+            elif kind == GLOBAL_KIND:
+                reader.take(2)
+            else:
+                raise FormatError(f"import {module}.{name} of kind {kind}")
+            imports.append(Import(module, name, kind, reader.data[start : reader.position]))
+        return imports
+
+    def put_imports(self, imports: Iterable[Import]) -> None:
+        self.put(IMPORT, vector(text(i.module) + text(i.name) + bytes([i.kind]) + i.descriptor for i in imports))
+
+    def exports(self) -> list[Export]:
+        reader = Reader(self.get(EXPORT))
+        return [Export(reader.name(), reader.u8(), reader.u32()) for _ in reader.repeat()]
+
+    def put_exports(self, exports: Iterable[Export]) -> None:
+        self.put(EXPORT, vector(text(e.name) + bytes([e.kind]) + leb(e.index) for e in exports))
+
+    def globals(self) -> list[Global]:
+        """Returns the defined globals, which the imported ones precede in the index space."""
+        reader = Reader(self.get(GLOBAL))
+        return [Global(reader.u8(), bool(reader.u8()), reader.expression()) for _ in reader.repeat()]
+
+    def put_globals(self, values: Iterable[Global]) -> None:
+        self.put(GLOBAL, vector(bytes([g.type, g.mutable]) + g.initial for g in values))
+
+    def function_types(self) -> Iterator[FunctionType]:
+        """Yields the types of all functions, imported ones first."""
+        types = self.types()
+        for imported in self.imports():
+            if imported.kind == FUNC_KIND:
+                yield types[Reader(imported.descriptor).u32()]
+        reader = Reader(self.get(FUNCTION))
+        for _ in reader.repeat():
+            yield types[reader.u32()]
+
+
+def read_limits(reader: Reader) -> int:
+    """Reads the limits of a table or memory and returns the minimum (elements or pages)."""
+    flags, minimum = reader.u8(), reader.u32()
+    if flags & 1:
+        reader.u32()
+    return minimum
