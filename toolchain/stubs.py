@@ -1,4 +1,4 @@
-"""The type stubs of `_proxy_wasm`, generated from the ABI table: python -m toolchain.stubs proxy_wasm/abi.toml"""
+"""The type stubs of `_proxy_wasm`, generated from the ABI table; `python -m toolchain.stubs TABLE` writes them."""
 
 from __future__ import annotations
 

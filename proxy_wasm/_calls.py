@@ -1,0 +1,175 @@
+"""The host calls, as a filter's author makes them.
+
+Where the ABI's own shape is already a good Python function, the name is the C function itself: nothing stands between a
+connection and the proxy. The others add a default, an enumeration or an encoding, and no more.
+"""
+
+from __future__ import annotations
+
+import _proxy_wasm
+
+from proxy_wasm import _maps
+from proxy_wasm._errors import raise_for_status
+from proxy_wasm._types import StreamType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proxy_wasm._maps import Headers
+    from proxy_wasm._types import Buffer, HeaderMap
+
+_proxy_wasm.set_status_handler(raise_for_status)
+
+_U32_MAX = 0xFFFFFFFF
+_DOWNSTREAM = int(StreamType.DOWNSTREAM)
+_UPSTREAM = int(StreamType.UPSTREAM)
+
+# ---- log
+
+log = _proxy_wasm.proxy_log
+get_log_level = _proxy_wasm.proxy_get_log_level
+
+
+def log_enabled(level: int) -> bool:
+    """Tells whether the proxy writes lines of this level, so that a line nobody reads need not be formatted."""
+    return level >= get_log_level()
+
+
+def trace(message: str | bytes) -> None:
+    """Logs a line at level trace."""
+    log(0, message)
+
+
+def debug(message: str | bytes) -> None:
+    """Logs a line at level debug."""
+    log(1, message)
+
+
+def info(message: str | bytes) -> None:
+    """Logs a line at level info."""
+    log(2, message)
+
+
+def warn(message: str | bytes) -> None:
+    """Logs a line at level warn."""
+    log(3, message)
+
+
+def error(message: str | bytes) -> None:
+    """Logs a line at level error."""
+    log(4, message)
+
+
+def critical(message: str | bytes) -> None:
+    """Logs a line at level critical."""
+    log(5, message)
+
+
+# ---- properties
+
+get_property = _proxy_wasm.proxy_get_property
+set_property = _proxy_wasm.proxy_set_property
+
+
+def property_path(*segments: str | bytes) -> bytes:
+    """Returns the encoded path of a property from its segments ("source", "address"), to be made once."""
+    return b"\0".join([segment.encode() if isinstance(segment, str) else segment for segment in segments])
+
+
+# ---- buffers and streams
+
+get_buffer_status = _proxy_wasm.proxy_get_buffer_status
+set_buffer = _proxy_wasm.proxy_set_buffer_bytes
+
+
+def get_buffer(buffer: Buffer, start: int = 0, length: int | None = None) -> bytes | None:
+    """Returns a buffer's bytes, to its end where no length is given; None where the callback has no such buffer."""
+    # The host adds the two in 32 bits: a sum past the end would be refused.
+    return _proxy_wasm.proxy_get_buffer_bytes(buffer, start, _U32_MAX - start if length is None else length)
+
+
+def continue_downstream() -> None:
+    """Lets bytes from the client flow again after a callback returned Action.PAUSE."""
+    _proxy_wasm.proxy_continue_stream(_DOWNSTREAM)
+
+
+def continue_upstream() -> None:
+    """Lets bytes from the upstream server flow again after a callback returned Action.PAUSE."""
+    _proxy_wasm.proxy_continue_stream(_UPSTREAM)
+
+
+def close_downstream() -> None:
+    """Closes the client's connection."""
+    _proxy_wasm.proxy_close_stream(_DOWNSTREAM)
+
+
+def close_upstream() -> None:
+    """Closes the connection on the upstream side."""
+    _proxy_wasm.proxy_close_stream(_UPSTREAM)
+
+
+# ---- foreign functions
+
+call_foreign_function = _proxy_wasm.proxy_call_foreign_function
+
+# ---- shared data and queues
+
+get_shared_data = _proxy_wasm.proxy_get_shared_data
+register_shared_queue = _proxy_wasm.proxy_register_shared_queue
+resolve_shared_queue = _proxy_wasm.proxy_resolve_shared_queue
+dequeue_shared_queue = _proxy_wasm.proxy_dequeue_shared_queue
+enqueue_shared_queue = _proxy_wasm.proxy_enqueue_shared_queue
+
+
+def set_shared_data(key: str | bytes, value: str | bytes, cas: int = 0) -> None:
+    """Writes a shared value; with the `cas` of `get_shared_data`, only if nobody wrote since (CasMismatchError)."""
+    _proxy_wasm.proxy_set_shared_data(key, value, cas)
+
+
+# ---- metrics
+
+define_metric = _proxy_wasm.proxy_define_metric
+record_metric = _proxy_wasm.proxy_record_metric
+get_metric = _proxy_wasm.proxy_get_metric
+
+
+def increment_metric(metric: int, offset: int = 1) -> None:
+    """Adds to a counter or a gauge; only a gauge takes a negative offset."""
+    _proxy_wasm.proxy_increment_metric(metric, offset)
+
+
+# ---- time
+
+set_tick_period = _proxy_wasm.proxy_set_tick_period_milliseconds
+current_time_nanoseconds = _proxy_wasm.proxy_get_current_time_nanoseconds
+
+# ---- HTTP calls
+
+
+def http_call(
+    cluster: str | bytes,
+    headers: Headers,
+    body: str | bytes = b"",
+    trailers: Headers = (),
+    timeout_milliseconds: int = 5000,
+) -> int:
+    """Sends an HTTP request to a cluster and returns the call's number, which `on_http_call_response` is told.
+
+    The headers need `:method`, `:path` and `:authority`; else, or where there is no such cluster: BadArgumentError.
+    """
+    return _proxy_wasm.proxy_http_call(
+        cluster, _maps.serialize(headers), body, _maps.serialize(trailers), timeout_milliseconds
+    )
+
+
+def get_header_map(header_map: HeaderMap) -> list[tuple[bytes, bytes]] | None:
+    """Returns a map's names and values in order; None where the callback has no such map."""
+    pairs = _proxy_wasm.proxy_get_header_map_pairs(header_map)
+    return None if pairs is None else _maps.parse(pairs)
+
+
+get_header = _proxy_wasm.proxy_get_header_map_value
+
+# ---- contexts
+
+set_effective_context = _proxy_wasm.proxy_set_effective_context
+done = _proxy_wasm.proxy_done

@@ -1,0 +1,267 @@
+"""From the proxy's callbacks to the contexts' methods.
+
+The proxy knows a context by its number. Each function here looks the number up and calls one method: one lookup, one
+call. A number nobody knows (its constructor raised, or the plugin has no stream context) is answered as if there were
+no filter. An exception goes to `on_error`, which logs it and applies the failure policy; nothing leaves as a trap.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import _proxy_wasm
+
+from proxy_wasm import _logging
+from proxy_wasm._calls import close_downstream, continue_downstream, get_property, property_path
+from proxy_wasm._contexts import RootContext, StreamContext
+from proxy_wasm._types import Action, Buffer, FailurePolicy, LogLevel, PeerType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+root_classes: dict[str | None, type[RootContext]] = {}
+roots: dict[int, RootContext] = {}
+streams: dict[int, StreamContext] = {}
+
+_PEERS = tuple(PeerType)
+
+
+def register(root_class: type[RootContext], root_id: str | None = None) -> None:
+    """Makes a root context's class known: for one root id of the proxy's configuration, or for every other one.
+
+    Only callbacks that the class or its stream context overrides are registered, and so exported by the built module.
+    Raises TypeError for what is no context class and ValueError for a root id that has one already.
+    """
+    if not (isinstance(root_class, type) and issubclass(root_class, RootContext)):
+        raise TypeError(f"register() takes a subclass of RootContext, not {root_class!r}")
+    stream_class = root_class.stream_context
+    if stream_class is not None and not (isinstance(stream_class, type) and issubclass(stream_class, StreamContext)):
+        raise TypeError(f"{root_class.__name__}.stream_context must be a subclass of StreamContext or None")
+    if not isinstance(root_class.failure_policy, FailurePolicy):
+        raise TypeError(f"{root_class.__name__}.failure_policy must be a FailurePolicy")
+    if root_id in root_classes:
+        raise ValueError(f"root id {root_id!r} has a context class already: {root_classes[root_id].__name__}")
+    root_classes[root_id] = root_class
+    _proxy_wasm.set_error_handler(on_error)
+    for method, function in CALLBACKS.items():
+        always = method in _ALWAYS or (method == "on_delete" and stream_class is not None)
+        if always or _overrides(root_class, RootContext, method) or _overrides(stream_class, StreamContext, method):
+            _proxy_wasm.register("proxy_" + method, function)
+
+
+def _overrides(cls: type | None, base: type, method: str) -> bool:
+    return cls is not None and getattr(cls, method, None) is not getattr(base, method, None)
+
+
+# ---- the life of the contexts
+
+
+def on_context_create(context_id: int, parent_context_id: int) -> None:
+    root = roots.get(parent_context_id)
+    if root is None:
+        if parent_context_id == 0:
+            roots[context_id] = _root_class()(context_id)
+    elif root.stream_context is not None:
+        try:
+            streams[context_id] = root.stream_context(context_id, root)
+        except BaseException:
+            streams[context_id] = _FailedStream(context_id, root)
+            raise
+
+
+class _FailedStream(StreamContext):
+    """Stands where a stream context's constructor raised."""
+
+    def on_new_connection(self) -> Action:
+        return Action.PAUSE if self.root.failure_policy is FailurePolicy.CLOSE else Action.CONTINUE
+
+    def on_downstream_data(self, size: int, end_of_stream: bool) -> Action:
+        return self.on_new_connection()
+
+    def on_upstream_data(self, size: int, end_of_stream: bool) -> Action:
+        return self.on_new_connection()
+
+
+def _root_class() -> type[RootContext]:
+    if len(root_classes) == 1 and None in root_classes:
+        return root_classes[None]
+    root_id = (get_property(property_path("plugin_root_id")) or b"").decode("utf-8", "replace")
+    cls = root_classes.get(root_id) or root_classes.get(None)
+    if cls is None:
+        raise LookupError(f"no root context is registered for root id {root_id!r}")
+    return cls
+
+
+def on_done(context_id: int) -> bool:
+    context = _context(context_id)
+    return True if context is None else _accepted(context.on_done())
+
+
+def on_log(context_id: int) -> None:
+    context = _context(context_id)
+    if context is not None:
+        context.on_log()
+
+
+def on_delete(context_id: int) -> None:
+    context: RootContext | StreamContext | None = streams.pop(context_id, None)
+    if context is None:
+        context = roots.pop(context_id, None)
+    if context is not None:
+        context.on_delete()
+
+
+def _context(context_id: int) -> RootContext | StreamContext | None:
+    stream = streams.get(context_id)
+    return roots.get(context_id) if stream is None else stream
+
+
+def _accepted(result: bool | None) -> bool:
+    """Reads an author's answer to a yes-or-no callback: a method that returns nothing had no objection."""
+    return result is None or bool(result)
+
+
+# ---- the plugin
+
+
+def on_vm_start(context_id: int, configuration_size: int) -> bool:
+    _logging.install()
+    # What was random at build time is the same in every VM, and public.
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    root = roots.get(context_id)
+    if root is None:
+        return False
+    return _accepted(root.on_vm_start(_read(Buffer.VM_CONFIGURATION, configuration_size)))
+
+
+def on_configure(context_id: int, configuration_size: int) -> bool:
+    root = roots.get(context_id)
+    if root is None:
+        return False
+    return _accepted(root.on_configure(_read(Buffer.PLUGIN_CONFIGURATION, configuration_size)))
+
+
+def on_tick(context_id: int) -> None:
+    root = roots.get(context_id)
+    if root is not None:
+        root.on_tick()
+
+
+def on_queue_ready(context_id: int, queue: int) -> None:
+    root = roots.get(context_id)
+    if root is not None:
+        root.on_queue_ready(queue)
+
+
+def on_foreign_function(context_id: int, function_id: int, argument_size: int) -> None:
+    root = roots.get(context_id)
+    if root is not None:
+        root.on_foreign_function(function_id, _read(Buffer.FOREIGN_FUNCTION_ARGUMENTS, argument_size))
+
+
+def on_http_call_response(context_id: int, call: int, header_count: int, body_size: int, trailer_count: int) -> None:
+    context = _context(context_id)
+    if context is not None:
+        context.on_http_call_response(call, header_count, body_size, trailer_count)
+
+
+def _read(buffer: Buffer, size: int) -> bytes:
+    return (_proxy_wasm.proxy_get_buffer_bytes(buffer, 0, size) or b"") if size else b""
+
+
+# ---- the connection
+
+
+def on_new_connection(context_id: int) -> int:
+    stream = streams.get(context_id)
+    return 0 if stream is None else stream.on_new_connection() or 0
+
+
+def on_downstream_data(context_id: int, size: int, end_of_stream: int) -> int:
+    stream = streams.get(context_id)
+    return 0 if stream is None else stream.on_downstream_data(size, end_of_stream != 0) or 0
+
+
+def on_upstream_data(context_id: int, size: int, end_of_stream: int) -> int:
+    stream = streams.get(context_id)
+    return 0 if stream is None else stream.on_upstream_data(size, end_of_stream != 0) or 0
+
+
+def on_downstream_connection_close(context_id: int, close_type: int) -> None:
+    stream = streams.get(context_id)
+    if stream is not None:
+        stream.on_downstream_connection_close(_peer(close_type))
+
+
+def on_upstream_connection_close(context_id: int, close_type: int) -> None:
+    stream = streams.get(context_id)
+    if stream is not None:
+        stream.on_upstream_connection_close(_peer(close_type))
+
+
+def _peer(close_type: int) -> PeerType:
+    return _PEERS[close_type] if close_type < len(_PEERS) else PeerType.UNKNOWN
+
+
+# ---- what is registered, by the method's name
+
+CALLBACKS: dict[str, Callable[..., int | bool | None]] = {
+    function.__name__: function
+    for function in (
+        on_context_create,
+        on_vm_start,
+        on_configure,
+        on_tick,
+        on_queue_ready,
+        on_foreign_function,
+        on_http_call_response,
+        on_new_connection,
+        on_downstream_data,
+        on_upstream_data,
+        on_downstream_connection_close,
+        on_upstream_connection_close,
+        on_done,
+        on_log,
+        on_delete,
+    )
+}
+
+_ALWAYS = ("on_context_create", "on_vm_start")
+
+# ---- failures
+
+# The connection is over or nearly so: there is nothing left to continue or to close.
+_ENDINGS = (
+    "proxy_on_downstream_connection_close",
+    "proxy_on_upstream_connection_close",
+    "proxy_on_log",
+    "proxy_on_delete",
+)
+
+
+def on_error(callback: str, context_id: int, error: BaseException) -> int:
+    """Logs a callback's exception and returns the callback's result by the failure policy; never raises."""
+    try:
+        for line in _logging.traceback_lines(error):
+            _logging.log_text(LogLevel.ERROR, f"{callback} (context {context_id}): {line}")
+    except BaseException:
+        # The policy must hold even where the log does not.
+        pass
+    if callback == "proxy_on_done":
+        return 1
+    stream = streams.get(context_id)
+    if stream is None or callback in _ENDINGS:
+        return 0
+    action = Action.CONTINUE
+    try:
+        if stream.root.failure_policy is FailurePolicy.CLOSE:
+            action = Action.PAUSE
+            close_downstream()
+        elif callback == "proxy_on_http_call_response":
+            # Whoever waits for an answer has paused the connection.
+            continue_downstream()
+    except BaseException:
+        pass
+    return action

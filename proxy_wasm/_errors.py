@@ -1,0 +1,88 @@
+"""A host call's status as an exception: one class for each status of the ABI other than OK."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # `typing` is not loaded into the guest for this
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+class HostError(Exception):
+    """A host call was refused; `call` names it, and `status` is the ABI's number."""
+
+    def __init__(self, call: str, status: int) -> None:
+        super().__init__(call, status)
+        self.call = call
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"{self.call}: status {self.status}"
+
+
+class NotFoundError(HostError):
+    """There is nothing of that name (and the call has no `None` to say so)."""
+
+
+class BadArgumentError(HostError):
+    """An argument is not one the host accepts."""
+
+
+class SerializationFailureError(HostError):
+    """The host could not encode its answer."""
+
+
+class ParseFailureError(HostError):
+    """The host could not decode an argument."""
+
+
+class BadExpressionError(HostError):
+    """The host could not evaluate an expression."""
+
+
+class InvalidMemoryAccessError(HostError):
+    """An argument lies outside the module's memory."""
+
+
+class EmptyError(HostError):
+    """There is nothing left to take."""
+
+
+class CasMismatchError(HostError):
+    """The shared value was changed since it was read: read it again and retry."""
+
+
+class ResultMismatchError(HostError):
+    """The result is not of the kind asked for."""
+
+
+class InternalFailureError(HostError):
+    """Something in the host itself went wrong."""
+
+
+class BrokenConnectionError(HostError):
+    """The connection is gone."""
+
+
+class UnimplementedError(HostError):
+    """The host does not offer this call, or not at this time."""
+
+
+ERRORS: dict[int, type[HostError]] = {
+    1: NotFoundError,
+    2: BadArgumentError,
+    3: SerializationFailureError,
+    4: ParseFailureError,
+    5: BadExpressionError,
+    6: InvalidMemoryAccessError,
+    7: EmptyError,
+    8: CasMismatchError,
+    9: ResultMismatchError,
+    10: InternalFailureError,
+    11: BrokenConnectionError,
+    12: UnimplementedError,
+}
+
+
+def raise_for_status(call: str, status: int) -> NoReturn:
+    """Raises the exception of a status; a status the ABI does not name raises HostError itself."""
+    raise ERRORS.get(status, HostError)(call, status)

@@ -1,0 +1,119 @@
+"""A stand-in for `_proxy_wasm`, made from the ABI table, that keeps the same contract over a Host in this process.
+
+Importing it puts it into `sys.modules`. Without a host it answers as at build time: log lines go to standard error and
+every other call is UNIMPLEMENTED.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NoReturn
+
+from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, HostCall
+from proxy_wasm.testing.host import Host, HostStatus
+
+_RANGES = {"u32": (0, 2**32), "u64": (0, 2**64), "i64": (-(2**63), 2**63)}
+
+
+class Boundary:
+    """The state behind the stand-in: the host, and what the SDK registered."""
+
+    def __init__(self) -> None:
+        self.host: Host | None = None
+        self.callbacks: dict[str, Callable[..., int | bool | None]] = {}
+        self.status_handler: Callable[[str, int], NoReturn] | None = None
+        self.error_handler: Callable[[str, int, BaseException], int] | None = None
+
+    def register(self, callback: str, function: Callable[..., int | bool | None]) -> None:
+        """Keeps the function to call for a callback."""
+        if callback not in CALLBACKS:
+            raise ValueError(f"no such callback: {callback}")
+        self.callbacks[callback] = function
+
+    def set_status_handler(self, handler: Callable[[str, int], NoReturn]) -> None:
+        """Keeps what raises for a status."""
+        self.status_handler = handler
+
+    def set_error_handler(self, handler: Callable[[str, int, BaseException], int]) -> None:
+        """Keeps what answers for a callback that raised."""
+        self.error_handler = handler
+
+    def call_host(self, call: HostCall, arguments: tuple[Any, ...]) -> Any:
+        """Makes a host call with Python values."""
+        inputs = call.inputs
+        if len(arguments) != len(inputs):
+            raise TypeError(f"{call.name}() takes {len(inputs)} arguments ({len(arguments)} given)")
+        values = [_convert(kind, value) for kind, value in zip(inputs, arguments, strict=True)]
+        try:
+            if self.host is None:
+                if call.name != "proxy_log":
+                    raise HostStatus("UNIMPLEMENTED")
+                print(*arguments[1:], file=sys.__stderr__)
+                return None
+            method = getattr(self.host, call.name, None)
+            if method is None:
+                raise HostStatus("UNIMPLEMENTED")
+            return method(*values)
+        except HostStatus as answer:
+            if answer.status == STATUS["OK"] or answer.status in call.absent:
+                return None
+            if self.status_handler is None:
+                raise
+            self.status_handler(call.name, answer.status)
+
+    def call_guest(self, callback: str, arguments: tuple[int, ...]) -> int | None:
+        """Makes a callback; None where nothing is registered for it."""
+        function = self.callbacks.get(callback)
+        if function is None:
+            return None
+        try:
+            return _result(function(*arguments))
+        except BaseException as error:
+            try:
+                if self.error_handler is None:
+                    raise
+                return _result(self.error_handler(callback, arguments[0], error))
+            except BaseException:
+                return CALLBACKS[callback].failed
+
+
+def _result(result: object) -> int:
+    if result is None:
+        return 0
+    if not isinstance(result, int):
+        raise TypeError(f"a callback's result is an int, not {type(result).__name__}")
+    return int(result)
+
+
+def _convert(kind: str, value: Any) -> int | bytes:
+    if kind == "bytes":
+        if isinstance(value, str):
+            return value.encode()
+        if isinstance(value, bytes):
+            return value
+        raise TypeError(f"expected bytes or str, not {type(value).__name__}")
+    if not isinstance(value, int):
+        raise TypeError(f"expected int, not {type(value).__name__}")
+    low, high = _RANGES[kind]
+    if not low <= value < high:
+        raise OverflowError(f"{value} does not fit {kind}")
+    return int(value)
+
+
+def _function(call: HostCall) -> Callable[..., Any]:
+    def function(*arguments: Any) -> Any:
+        return BOUNDARY.call_host(call, arguments)
+
+    function.__name__ = call.name
+    return function
+
+
+BOUNDARY = Boundary()
+_MODULE = ModuleType("_proxy_wasm", "The test hosts' stand-in for the boundary to the proxy.")
+for _call in HOST_CALLS.values():
+    setattr(_MODULE, _call.name, _function(_call))
+for _name in ("register", "set_status_handler", "set_error_handler"):
+    setattr(_MODULE, _name, getattr(BOUNDARY, _name))
+sys.modules.setdefault("_proxy_wasm", _MODULE)

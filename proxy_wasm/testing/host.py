@@ -1,0 +1,330 @@
+"""What a proxy does behind the host calls, kept in Python values that a test can set and read.
+
+A method for each host call, with the table's name, takes and returns Python values; a status other than OK is raised as
+HostStatus. How the values travel (Python arguments, or a module's memory) is the business of the two runners.
+"""
+
+# ruff: noqa: D102 -- the ABI says what each host call does
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from proxy_wasm.testing.abi import STATUS
+
+COUNTER, GAUGE, HISTOGRAM = range(3)
+DOWNSTREAM, UPSTREAM = 2, 3
+DOWNSTREAM_DATA, UPSTREAM_DATA, HTTP_CALL_RESPONSE_BODY = 2, 3, 4
+VM_CONFIGURATION, PLUGIN_CONFIGURATION, FOREIGN_FUNCTION_ARGUMENTS = 6, 7, 8
+HTTP_CALL_RESPONSE_HEADERS, HTTP_CALL_RESPONSE_TRAILERS = 6, 7
+
+
+class HostStatus(Exception):
+    """A host call's answer is this status of the table."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.status = STATUS[name]
+
+
+@dataclass
+class Metric:
+    """A metric, and for a histogram all its records."""
+
+    kind: int
+    name: bytes
+    value: int = 0
+    records: list[int] = field(default_factory=list)
+
+
+@dataclass
+class HttpCall:
+    """An HTTP call as the filter made it."""
+
+    context_id: int
+    cluster: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    trailers: list[tuple[bytes, bytes]]
+    timeout_milliseconds: int
+
+
+@dataclass
+class Context:
+    """The proxy's side of a root or a stream: its properties and buffers, and what the filter did to it."""
+
+    context_id: int
+    parent_context_id: int = 0
+    properties: dict[bytes, bytes] = field(default_factory=dict)
+    buffers: dict[int, bytes] = field(default_factory=dict)
+    header_maps: dict[int, list[tuple[bytes, bytes]]] = field(default_factory=dict)
+    end_of_stream: bool = False
+    continued: list[int] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
+    done: int = 0
+
+
+class Host:
+    """A proxy for tests: set what the filter shall find, then read what it did."""
+
+    def __init__(self) -> None:
+        self.log_level = 0
+        self.logs: list[tuple[int, str]] = []
+        self.echo = False
+        self.now = 1_700_000_000_000_000_000
+        self.properties: dict[bytes, bytes] = {}
+        self.contexts: dict[int, Context] = {}
+        self.context_id = 0
+        self.effective_context_id = 0
+        self.foreign_functions: dict[bytes, Callable[[bytes], bytes]] = {}
+        self.foreign_calls: list[tuple[int, bytes, bytes]] = []
+        self.shared_data: dict[bytes, tuple[bytes, int]] = {}
+        self.queues: dict[int, deque[bytes]] = {}
+        self.queue_names: dict[tuple[bytes, bytes], int] = {}
+        self.vm_id = b""
+        self.metrics: dict[int, Metric] = {}
+        self.tick_periods: dict[int, int] = {}
+        self.clusters: set[bytes] | None = None
+        self.http_calls: dict[int, HttpCall] = {}
+        self._cas = 0
+
+    @property
+    def context(self) -> Context:
+        """The context that the current callback, or `set_effective_context` within it, speaks for."""
+        context = self.contexts.get(self.effective_context_id or self.context_id)
+        if context is None:
+            raise HostStatus("BAD_ARGUMENT")
+        return context
+
+    def lines(self, level: int | None = None) -> list[str]:
+        """Returns the logged lines, of one level or of all."""
+        return [line for at, line in self.logs if level is None or at == level]
+
+    # ---- log
+
+    def proxy_log(self, level: int, message: bytes) -> None:
+        if level > 5:
+            raise HostStatus("BAD_ARGUMENT")
+        text = message.decode("utf-8", "replace")
+        if level >= self.log_level:
+            self.logs.append((level, text))
+            if self.echo:
+                print(text, file=sys.__stderr__)
+
+    def proxy_get_log_level(self) -> int:
+        return self.log_level
+
+    # ---- properties
+
+    def proxy_get_property(self, path: bytes) -> bytes:
+        path = path.removesuffix(b"\0")
+        context: Context | None = self.context
+        while context is not None:
+            if path in context.properties:
+                return context.properties[path]
+            context = self.contexts.get(context.parent_context_id)
+        if path in self.properties:
+            return self.properties[path]
+        raise HostStatus("NOT_FOUND")
+
+    def proxy_set_property(self, path: bytes, value: bytes) -> None:
+        self.context.properties[path.removesuffix(b"\0")] = value
+
+    # ---- buffers and streams
+
+    def _buffer(self, buffer: int) -> bytes:
+        if buffer not in self.context.buffers:
+            raise HostStatus("NOT_FOUND")
+        return self.context.buffers[buffer]
+
+    def proxy_get_buffer_bytes(self, buffer: int, start: int, length: int) -> bytes:
+        data = self._buffer(buffer)
+        if start + length > 0xFFFFFFFF:
+            raise HostStatus("BAD_ARGUMENT")
+        return data[start : start + length]
+
+    def proxy_get_buffer_status(self, buffer: int) -> tuple[int, int]:
+        return len(self._buffer(buffer)), int(self.context.end_of_stream)
+
+    def proxy_set_buffer_bytes(self, buffer: int, start: int, length: int, value: bytes) -> None:
+        data = self._buffer(buffer)
+        if buffer not in (DOWNSTREAM_DATA, UPSTREAM_DATA):
+            raise HostStatus("BAD_ARGUMENT")
+        # As in Envoy: insert at the front, replace from the front, or append; nothing in the middle.
+        if start == 0:
+            self.context.buffers[buffer] = value + data[length:]
+        elif start >= len(data):
+            self.context.buffers[buffer] = data + value
+        else:
+            raise HostStatus("BAD_ARGUMENT")
+
+    def proxy_continue_stream(self, stream: int) -> None:
+        if stream not in (DOWNSTREAM, UPSTREAM):
+            raise HostStatus("BAD_ARGUMENT")
+        self.context.continued.append(stream)
+
+    def proxy_close_stream(self, stream: int) -> None:
+        if stream not in (DOWNSTREAM, UPSTREAM):
+            raise HostStatus("BAD_ARGUMENT")
+        self.context.closed.append(stream)
+
+    # ---- foreign functions
+
+    def proxy_call_foreign_function(self, name: bytes, argument: bytes) -> bytes:
+        function = self.foreign_functions.get(name)
+        if function is None:
+            raise HostStatus("NOT_FOUND")
+        self.foreign_calls.append((self.context.context_id, name, argument))
+        return function(argument)
+
+    # ---- shared data and queues
+
+    def proxy_get_shared_data(self, key: bytes) -> tuple[bytes, int]:
+        if key not in self.shared_data:
+            raise HostStatus("NOT_FOUND")
+        return self.shared_data[key]
+
+    def proxy_set_shared_data(self, key: bytes, value: bytes, cas: int) -> None:
+        if cas and key in self.shared_data and self.shared_data[key][1] != cas:
+            raise HostStatus("CAS_MISMATCH")
+        self._cas += 1
+        self.shared_data[key] = (value, self._cas)
+
+    def proxy_register_shared_queue(self, name: bytes) -> int:
+        queue = self.queue_names.setdefault((self.vm_id, name), len(self.queues) + 1)
+        self.queues.setdefault(queue, deque())
+        return queue
+
+    def proxy_resolve_shared_queue(self, vm_id: bytes, name: bytes) -> int:
+        if (vm_id, name) not in self.queue_names:
+            raise HostStatus("NOT_FOUND")
+        return self.queue_names[vm_id, name]
+
+    def _queue(self, queue: int) -> deque[bytes]:
+        if queue not in self.queues:
+            raise HostStatus("NOT_FOUND")
+        return self.queues[queue]
+
+    def proxy_dequeue_shared_queue(self, queue: int) -> bytes:
+        entries = self._queue(queue)
+        if not entries:
+            raise HostStatus("EMPTY")
+        return entries.popleft()
+
+    def proxy_enqueue_shared_queue(self, queue: int, value: bytes) -> None:
+        self._queue(queue).append(value)
+
+    # ---- metrics
+
+    def _metric(self, metric: int) -> Metric:
+        if metric not in self.metrics:
+            raise HostStatus("NOT_FOUND")
+        return self.metrics[metric]
+
+    def proxy_define_metric(self, kind: int, name: bytes) -> int:
+        if kind > HISTOGRAM:
+            raise HostStatus("BAD_ARGUMENT")
+        metric = len(self.metrics) + 1
+        self.metrics[metric] = Metric(kind, name)
+        return metric
+
+    def proxy_increment_metric(self, metric: int, offset: int) -> None:
+        found = self._metric(metric)
+        if found.kind == HISTOGRAM or (found.kind == COUNTER and offset < 0):
+            raise HostStatus("BAD_ARGUMENT")
+        found.value += offset
+
+    def proxy_record_metric(self, metric: int, value: int) -> None:
+        found = self._metric(metric)
+        if found.kind == HISTOGRAM:
+            found.records.append(value)
+        elif found.kind == GAUGE:
+            found.value = value
+        else:
+            found.value += value
+
+    def proxy_get_metric(self, metric: int) -> int:
+        found = self._metric(metric)
+        if found.kind == HISTOGRAM:
+            raise HostStatus("BAD_ARGUMENT")
+        return found.value
+
+    # ---- time
+
+    def proxy_set_tick_period_milliseconds(self, milliseconds: int) -> None:
+        self.tick_periods[self.context.context_id] = milliseconds
+
+    def proxy_get_current_time_nanoseconds(self) -> int:
+        return self.now
+
+    # ---- HTTP calls
+
+    def proxy_http_call(
+        self, cluster: bytes, headers: bytes, body: bytes, trailers: bytes, timeout_milliseconds: int
+    ) -> int:
+        pairs = parse_header_map(headers)
+        known = self.clusters is None or cluster in self.clusters
+        if not known or not {b":method", b":path", b":authority"} <= {name for name, _ in pairs}:
+            raise HostStatus("BAD_ARGUMENT")
+        call = len(self.http_calls) + 1
+        self.http_calls[call] = HttpCall(
+            self.context.context_id, cluster, pairs, body, parse_header_map(trailers), timeout_milliseconds
+        )
+        return call
+
+    def proxy_get_header_map_pairs(self, map: int) -> bytes:
+        return serialize_header_map(self._header_map(map))
+
+    def proxy_get_header_map_value(self, map: int, key: bytes) -> bytes:
+        for name, value in self._header_map(map):
+            if name == key.lower():
+                return value
+        raise HostStatus("NOT_FOUND")
+
+    def _header_map(self, header_map: int) -> list[tuple[bytes, bytes]]:
+        if header_map not in self.context.header_maps:
+            raise HostStatus("NOT_FOUND")
+        return self.context.header_maps[header_map]
+
+    # ---- contexts
+
+    def proxy_set_effective_context(self, context_id: int) -> None:
+        if context_id not in self.contexts:
+            raise HostStatus("BAD_ARGUMENT")
+        self.effective_context_id = context_id
+
+    def proxy_done(self) -> None:
+        self.context.done += 1
+
+
+# The SDK has functions of its own for this; a host that used them would not notice if both were wrong.
+
+
+def serialize_header_map(pairs: list[tuple[bytes, bytes]]) -> bytes:
+    """Returns the ABI's bytes of a header map."""
+    out = bytearray(len(pairs).to_bytes(4, "little"))
+    for pair in pairs:
+        for text in pair:
+            out += len(text).to_bytes(4, "little")
+    for pair in pairs:
+        for text in pair:
+            out += text + b"\0"
+    return bytes(out)
+
+
+def parse_header_map(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Returns the pairs of a header map, or raises HostStatus."""
+    numbers = memoryview(data[: len(data) // 4 * 4]).cast("I")
+    count = numbers[0] if numbers else 0
+    if len(numbers) < 1 + 2 * count:
+        raise HostStatus("BAD_ARGUMENT")
+    texts, at = [], 4 + 8 * count
+    for size in numbers[1 : 1 + 2 * count]:
+        texts.append(data[at : at + size])
+        if data[at + size : at + size + 1] != b"\0":
+            raise HostStatus("BAD_ARGUMENT")
+        at += size + 1
+    return list(zip(texts[::2], texts[1::2], strict=True))

@@ -1,0 +1,251 @@
+"""A built module on wasmtime: its imports are linked from the ABI table to a Host, its callbacks driven by a Vm."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import wasmtime
+
+from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, VERSION, HostCall
+from proxy_wasm.testing.host import Host, HostStatus
+from proxy_wasm.testing.lifecycle import Vm
+
+_INFO, _ERROR = 2, 4
+_ERRNO_BADF, _ERRNO_NOSYS = 8, 52
+_VERSION_EXPORT = "proxy_abi_version_" + VERSION.replace(".", "_")
+_WASM_TYPES = {
+    "u32": ("i32",),
+    "i64": ("i64",),
+    "u64": ("i64",),
+    "bytes": ("i32", "i32"),
+    "out-u32": ("i32",),
+    "out-u64": ("i32",),
+    "out-bytes": ("i32", "i32"),
+}
+
+
+Code = bytes | bytearray | str | Path
+"""A module, or where it is."""
+
+
+class ModuleError(Exception):
+    """The module is not one that this host, or Envoy, can run."""
+
+
+class GuestExit(Exception):
+    """The module called proc_exit."""
+
+
+class WasmModule(Vm):
+    """A VM whose guest is a built core module.
+
+    Raises ModuleError for a module that asks for what a proxy does not have, or lacks what it needs. With a cache
+    directory the compiled code is kept there: compiling CPython takes seconds, reading it back a moment.
+    """
+
+    def __init__(self, module: Code, host: Host | None = None, cache: Path | None = None) -> None:
+        super().__init__(host)
+        code = Path(module).read_bytes() if isinstance(module, str | Path) else bytes(module)
+        engine = _engine()
+        compiled = _compile(engine, code, cache)
+        self._store = wasmtime.Store(engine)
+        linker = wasmtime.Linker(engine)
+        for item in compiled.imports:
+            linker.define_func(item.module, item.name or "", _function_type(item), self._import(item))
+        self._exports = linker.instantiate(self._store, compiled).exports(self._store)
+        for required in ("memory", "proxy_on_memory_allocate", _VERSION_EXPORT):
+            if required not in self.exports:
+                raise ModuleError(f"the module does not export {required}")
+        self._memory: wasmtime.Memory = self._exports["memory"]  # type: ignore[assignment]
+        self._allocate = self._function("proxy_on_memory_allocate")
+        self._callbacks = {name: self._function(name) for name in CALLBACKS if name in self.exports}
+        # A C program's constructors, and its main: as Envoy starts a module.
+        for initializer in ("_initialize", "main"):
+            if initializer in self.exports:
+                self._function(initializer)()
+
+    @property
+    def exports(self) -> set[str]:
+        """The names of what the module exports."""
+        return set(self._exports)
+
+    @property
+    def memory_pages(self) -> int:
+        """The size of the module's memory, in pages of 64 KiB."""
+        return self._memory.size(self._store)
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        function, store = self._exports[name], self._store
+        if not isinstance(function, wasmtime.Func):
+            raise ModuleError(f"the module's export {name} is not a function")
+        return lambda *arguments: function(store, *arguments)
+
+    def _call(self, callback: str, *arguments: int) -> int | None:
+        function = self._callbacks.get(callback)
+        result: int | None = None if function is None else function(*arguments)
+        return result
+
+    # ---- imports
+
+    def _import(self, item: wasmtime.ImportType) -> Callable[..., int | None]:
+        if item.module == "env" and item.name in HOST_CALLS:
+            call = HOST_CALLS[item.name]
+            expected = [kind for parameter in call.parameters.values() for kind in _WASM_TYPES[parameter]]
+            self._check(item, expected)
+            return self._host_call(call)
+        if item.module == "wasi_snapshot_preview1":
+            answer: Callable[..., int | None] | None = getattr(self, "_wasi_" + str(item.name), None)
+            return answer or (lambda *_: _ERRNO_NOSYS)
+        raise ModuleError(f"the module imports {item.module}.{item.name}, which no Proxy-Wasm {VERSION} host has")
+
+    @staticmethod
+    def _check(item: wasmtime.ImportType, expected: list[str]) -> None:
+        kind = _function_type(item)
+        found = [str(parameter) for parameter in kind.params], [str(result) for result in kind.results]
+        if found != (expected, ["i32"]):
+            name = f"{item.module}.{item.name}"
+            raise ModuleError(f"the module imports {name} as {found[0]} -> {found[1]}, but it is {expected} -> ['i32']")
+
+    def _host_call(self, call: HostCall) -> Callable[..., int]:
+        kinds = list(call.parameters.values())
+        method = getattr(self.host, call.name, None)
+        if method is None:
+            return lambda *_: STATUS["UNIMPLEMENTED"]
+
+        def answer(*words: int) -> int:
+            try:
+                self._answer(kinds, method, words)
+            except HostStatus as status:
+                return status.status
+            return STATUS["OK"]
+
+        return answer
+
+    def _answer(self, kinds: list[str], method: Callable[..., Any], words: tuple[int, ...]) -> None:
+        inputs: list[int | bytes] = []
+        outputs: list[tuple[str, int, int]] = []
+        at = 0
+        for kind in kinds:
+            if kind == "bytes":
+                inputs.append(self.read(words[at], words[at + 1]))
+            elif kind == "u32":
+                inputs.append(words[at] & 0xFFFFFFFF)
+            elif kind == "u64":
+                inputs.append(words[at] & 0xFFFFFFFFFFFFFFFF)
+            elif kind == "i64":
+                inputs.append(words[at])
+            else:
+                outputs.append((kind, words[at], words[at + 1] if kind == "out-bytes" else 0))
+            at += len(_WASM_TYPES[kind])
+        result = method(*inputs)
+        results = result if len(outputs) > 1 else (result,) * len(outputs)
+        for (kind, address, size_address), value in zip(outputs, results, strict=True):
+            if kind == "out-bytes":
+                self._write_u32(address, self.give(value))
+                self._write_u32(size_address, len(value))
+            else:
+                self.write(address, value.to_bytes(4 if kind == "out-u32" else 8, "little"))
+
+    # ---- memory
+
+    def read(self, address: int, size: int) -> bytes:
+        """Returns bytes of the module's memory; raises HostStatus for what lies outside."""
+        address, size = address & 0xFFFFFFFF, size & 0xFFFFFFFF
+        data = self._memory.read(self._store, address, address + size)
+        if len(data) < size:
+            raise HostStatus("INVALID_MEMORY_ACCESS")
+        return bytes(data)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Writes into the module's memory; raises HostStatus for what lies outside."""
+        try:
+            self._memory.write(self._store, data, address & 0xFFFFFFFF)
+        except IndexError as error:
+            raise HostStatus("INVALID_MEMORY_ACCESS") from error
+
+    def give(self, data: bytes) -> int:
+        """Puts bytes where the module allocates them; returns the address, 0 where there are none, as Envoy does."""
+        if not data:
+            return 0
+        address: int = self._allocate(len(data))
+        self.write(address, data)
+        return address
+
+    def _write_u32(self, address: int, value: int) -> None:
+        self.write(address, (value & 0xFFFFFFFF).to_bytes(4, "little"))
+
+    # ---- WASI, as far as Envoy has it
+
+    def _wasi_random_get(self, address: int, size: int) -> int:
+        self.write(address, os.urandom(size))
+        return 0
+
+    def _wasi_clock_time_get(self, clock: int, precision: int, address: int) -> int:
+        self.write(address, self.host.now.to_bytes(8, "little"))
+        return 0
+
+    def _wasi_fd_write(self, descriptor: int, vectors: int, count: int, written: int) -> int:
+        if descriptor not in (1, 2):
+            return _ERRNO_BADF
+        text = b""
+        for entry in range(vectors, vectors + 8 * count, 8):
+            words = self.read(entry, 8)
+            text += self.read(int.from_bytes(words[:4], "little"), int.from_bytes(words[4:], "little"))
+        self.host.proxy_log(_INFO if descriptor == 1 else _ERROR, text)
+        self._write_u32(written, len(text))
+        return 0
+
+    def _wasi_environ_sizes_get(self, count: int, size: int) -> int:
+        self._write_u32(count, 0)
+        self._write_u32(size, 0)
+        return 0
+
+    def _wasi_environ_get(self, addresses: int, texts: int) -> int:
+        return 0
+
+    def _wasi_args_sizes_get(self, count: int, size: int) -> int:
+        return self._wasi_environ_sizes_get(count, size)
+
+    def _wasi_args_get(self, addresses: int, texts: int) -> int:
+        return 0
+
+    def _wasi_proc_exit(self, code: int) -> None:
+        raise GuestExit(f"the module called proc_exit({code})")
+
+
+def _engine() -> wasmtime.Engine:
+    config = wasmtime.Config()
+    for feature in ("wasm_reference_types", "wasm_function_references", "wasm_gc", "wasm_exceptions"):
+        # Older releases of wasmtime do not know every one of them.
+        if hasattr(type(config), feature):
+            setattr(config, feature, True)
+    return wasmtime.Engine(config)
+
+
+def _compile(engine: wasmtime.Engine, code: bytes, cache: Path | None) -> wasmtime.Module:
+    try:
+        if cache is None:
+            return wasmtime.Module(engine, code)
+        kept = cache / f"{hashlib.sha256(code).hexdigest()}-{version('wasmtime')}.cwasm"
+        if kept.exists():
+            return wasmtime.Module.deserialize_file(engine, str(kept))
+        compiled = wasmtime.Module(engine, code)
+    except wasmtime.WasmtimeError as error:
+        raise ModuleError(f"wasmtime does not take the module: {error}") from error
+    cache.mkdir(parents=True, exist_ok=True)
+    # Another process may be at it too: whole files only.
+    partial = kept.with_suffix(f".{os.getpid()}")
+    partial.write_bytes(compiled.serialize())
+    partial.replace(kept)
+    return compiled
+
+
+def _function_type(item: wasmtime.ImportType) -> wasmtime.FuncType:
+    if not isinstance(item.type, wasmtime.FuncType):
+        raise ModuleError(f"the module imports {item.module}.{item.name}, which is not a function")
+    return item.type

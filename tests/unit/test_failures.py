@@ -1,0 +1,155 @@
+"""An exception in a callback: the traceback is logged, the failure policy holds, and nothing is raised to the proxy."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+
+from proxy_wasm import Action, FailurePolicy, RootContext, StreamContext, _dispatch, close_downstream
+from proxy_wasm.testing.abi import CALLBACKS
+from proxy_wasm.testing.host import DOWNSTREAM, Host, HostStatus
+from proxy_wasm.testing.inprocess import InProcess
+
+RESULTS = ("proxy_on_new_connection", "proxy_on_downstream_data", "proxy_on_upstream_data")
+STREAM_CALLBACKS = [name for name in CALLBACKS if hasattr(StreamContext, name.removeprefix("proxy_"))]
+
+
+def _raise(self: object, *_: object) -> NoReturn:
+    try:
+        raise KeyError("the cause")
+    except KeyError as cause:
+        raise RuntimeError("on purpose") from cause
+
+
+def _root(policy: FailurePolicy, *, stream_constructor: bool = False) -> type[RootContext]:
+    methods = {name: _raise for name in vars(StreamContext) if name.startswith("on_")}
+    if stream_constructor:
+        methods["__init__"] = _raise
+    root_methods = {name: _raise for name in vars(RootContext) if name.startswith("on_")}
+    stream = type("Stream", (StreamContext,), methods)
+    return type("Root", (RootContext,), {**root_methods, "stream_context": stream, "failure_policy": policy})
+
+
+def test_continue_is_the_default() -> None:
+    assert RootContext.failure_policy is FailurePolicy.CONTINUE
+
+
+@pytest.mark.parametrize("policy", FailurePolicy)
+@pytest.mark.parametrize("name", STREAM_CALLBACKS)
+def test_stream_callbacks(policy: FailurePolicy, name: str) -> None:
+    closing = policy is FailurePolicy.CLOSE and (name in RESULTS or name == "proxy_on_http_call_response")
+    callback = CALLBACKS[name]
+    with InProcess(_root(policy)) as vm:
+        vm.root = vm.create_context()
+        connection = vm.connection()
+        result = vm.call(name, connection.context_id, *[1] * (len(callback.parameters) - 1))
+        if name == "proxy_on_done":
+            assert result == 1
+        elif callback.result:
+            assert result == (Action.PAUSE if closing else Action.CONTINUE)
+        assert connection.context.closed == ([DOWNSTREAM] if closing else [])
+        answering = name == "proxy_on_http_call_response" and not closing
+        assert connection.context.continued == ([DOWNSTREAM] if answering else [])
+        lines = vm.host.lines(4)
+        prefix = f"{name} (context {connection.context_id}): "
+        assert all(line.startswith(prefix) for line in lines)
+        assert lines[0] == prefix + "Traceback (most recent call last):"
+        assert lines[-1] == prefix + "RuntimeError: on purpose"
+        assert prefix + "KeyError: 'the cause'" in lines
+        assert any("test_failures.py" in line for line in lines)
+
+
+@pytest.mark.parametrize("policy", FailurePolicy)
+def test_root_callbacks(policy: FailurePolicy) -> None:
+    with InProcess(_root(policy)) as vm:
+        assert not vm.start()
+        assert not vm.configure()
+        vm.tick()
+        vm.queue_ready(1)
+        vm.foreign_function(1)
+        vm.call("proxy_on_http_call_response", vm.root.context_id, 1, 0, 0, 0)
+        vm.call("proxy_on_log", vm.root.context_id)
+        root = vm.root
+        assert vm.shutdown()
+        assert len([line for line in vm.host.lines(4) if line.endswith("RuntimeError: on purpose")]) == 9
+        assert not _dispatch.roots
+        assert (root.closed, root.continued) == ([], [])
+
+
+@pytest.mark.parametrize("policy", FailurePolicy)
+def test_a_stream_whose_constructor_raises(policy: FailurePolicy) -> None:
+    closing = policy is FailurePolicy.CLOSE
+    with InProcess(_root(policy, stream_constructor=True)) as vm:
+        vm.root = vm.create_context()
+        connection = vm.connection()
+        assert connection.context.closed == ([DOWNSTREAM] if closing else [])
+        for action in (connection.new_connection(), connection.downstream_data(b"x"), connection.upstream_data(b"x")):
+            assert action == (Action.PAUSE if closing else Action.CONTINUE)
+        connection.close()
+        assert not _dispatch.streams
+
+
+def test_a_root_whose_constructor_raises_does_not_start() -> None:
+    with InProcess(type("Root", (RootContext,), {"__init__": _raise})) as vm:
+        assert not vm.start()
+        assert not _dispatch.roots
+
+
+class Deaf(Host):
+    """A host whose log and close are out of order."""
+
+    def proxy_log(self, level: int, message: bytes) -> None:
+        raise HostStatus("INTERNAL_FAILURE")
+
+    def proxy_close_stream(self, stream: int) -> None:
+        raise HostStatus("UNIMPLEMENTED")
+
+
+def test_the_policy_holds_where_the_log_does_not() -> None:
+    with InProcess(_root(FailurePolicy.CLOSE), Deaf()) as vm:
+        vm.root = vm.create_context()
+        assert vm.connection().new_connection() == Action.PAUSE
+
+
+def test_a_wrong_result_is_a_failure() -> None:
+    class Stream(StreamContext):
+        def on_new_connection(self):  # type: ignore[no-untyped-def]
+            return "continue"
+
+    class Root(RootContext):
+        stream_context = Stream
+        failure_policy = FailurePolicy.CLOSE
+
+    with InProcess(Root) as vm:
+        vm.start()
+        connection = vm.connection()
+        assert connection.new_connection() == Action.PAUSE
+        assert connection.context.closed == [DOWNSTREAM]
+
+
+def test_recursion_and_exit_are_exceptions_too() -> None:
+    class Stream(StreamContext):
+        def on_new_connection(self) -> None:
+            self.on_new_connection()
+
+        def on_downstream_data(self, size: int, end_of_stream: bool) -> None:
+            raise SystemExit(3)
+
+        def on_upstream_data(self, size: int, end_of_stream: bool) -> None:
+            close_downstream()
+            raise MemoryError
+
+    class Root(RootContext):
+        stream_context = Stream
+
+    with InProcess(Root) as vm:
+        vm.start()
+        connection = vm.connection()
+        assert connection.new_connection() == Action.CONTINUE
+        assert connection.downstream_data(b"x") == Action.CONTINUE
+        assert connection.upstream_data(b"x") == Action.CONTINUE
+        text = "\n".join(vm.host.lines(4))
+        assert "RecursionError" in text
+        assert "SystemExit: 3" in text
+        assert "MemoryError" in text
