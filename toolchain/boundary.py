@@ -17,7 +17,11 @@ Abi = dict[str, Any]
 _C_TYPES = {"u32": ["u32"], "u64": ["u64"], "i64": ["i64"], "bytes": ["const char *", "u32"]}
 _C_TYPES |= {"out-u32": ["u32 *"], "out-u64": ["u64 *"], "out-bytes": ["char **", "u32 *"]}
 _TAKE = {"u32": "PyLong_AsUnsignedLong", "u64": "PyLong_AsUnsignedLongLong", "i64": "PyLong_AsLongLong"}
-_GIVE = {"out-u32": "PyLong_FromUnsignedLong(%s)", "out-u64": "PyLong_FromUnsignedLongLong(%s)", "out-bytes": "give_bytes(%s, %s_size)"}
+_GIVE = {
+    "out-u32": "PyLong_FromUnsignedLong(%s)",
+    "out-u64": "PyLong_FromUnsignedLongLong(%s)",
+    "out-bytes": "give_bytes(%s, %s_size)",
+}
 
 # What the snapshot uses begins with `build_`: it is not part of the ABI, and gone from a built filter.
 BUILD_PREFIX = "build_"
@@ -95,7 +99,9 @@ def generate(abi: Abi) -> str:
     methods = ["register", "set_status_handler", "set_error_handler", *calls]
     table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in methods)
     abi_version = abi["version"].replace(".", "_")
-    return "\n".join(lines) + f"""\
+    return (
+        "\n".join(lines)
+        + f"""\
 static PyObject *py_register(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
   Bytes name;
   if (count != 2) return usage("register(callback, function)");
@@ -138,6 +144,7 @@ EXPORT("proxy_abi_version_{abi_version}") void export_abi_version(void) {{}}
 EXPORT("_initialize") void export_initialize(void) {{}}
 EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{ return malloc(size ? size : 1); }}
 """
+    )
 
 
 class Place(NamedTuple):
@@ -154,7 +161,20 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
     objects = []
     for source in (work / "boundary.c", here / "wasi.c"):
         objects.append(work / (source.stem + ".o"))
-        tools.zig("cc", "-target", "wasm32-freestanding", "-O2", "-nostdlib", "-g0", "-I", here, "-c", source, "-o", objects[-1])
+        tools.zig(
+            "cc",
+            "-target",
+            "wasm32-freestanding",
+            "-O2",
+            "-nostdlib",
+            "-g0",
+            "-I",
+            here,
+            "-c",
+            source,
+            "-o",
+            objects[-1],
+        )
     linked = work / "boundary.wasm"
     tools.zig(
         *["wasm-ld", *objects, "-o", linked, "--no-entry", "--import-memory", "--import-table", "--allow-undefined"],

@@ -53,9 +53,13 @@ def componentize(sources: Path, world: str, module: str, out: Path, work: Path) 
     componentize_py = importlib.import_module("componentize_py")
     failed = ctypes.CDLL(None).determinism_install()
     if failed:
-        raise ToolchainError(f"the determinism library cannot be installed (step {failed}): does this kernel allow seccomp filters?")
+        raise ToolchainError(
+            f"the determinism library cannot be installed (step {failed}): does this kernel allow seccomp filters?"
+        )
     try:
-        componentize_py.componentize([wit], [world], [], False, None, [str(copied)], [], module, str(out), True, [], [], False, None)
+        componentize_py.componentize(
+            [wit], [world], [], False, None, [str(copied)], [], module, str(out), True, [], [], False, None
+        )
     except Exception as error:
         raise ToolchainError(f"componentize-py failed on {module}: {error}") from None
     return copied

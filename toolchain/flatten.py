@@ -142,7 +142,8 @@ def flatten(component_bytes: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
     main.put(MEMORY, b"\1\0" + leb(_limits(linked, MEMORY_KIND)))
     own = {"memory": "main.memory", "__indirect_function_table": "main.__indirect_function_table"}
     linked.put_imports(
-        Import("main", own[i.name], i.kind, i.descriptor) if i.module == "env" and i.name in own else i for i in linked.imports()
+        Import("main", own[i.name], i.kind, i.descriptor) if i.module == "env" and i.name in own else i
+        for i in linked.imports()
     )
     linked.drop_custom_sections()
     adapter = {e.name for e in linked.exports() if "#" in e.name}

@@ -127,7 +127,9 @@ class Interpreter:
         print(self._read(message, size).decode(errors="replace"), file=sys.stderr)
         return 0
 
-    def _call_foreign_function(self, name: int, name_size: int, argument: int, size: int, out: int, out_size: int) -> int:
+    def _call_foreign_function(
+        self, name: int, name_size: int, argument: int, size: int, out: int, out_size: int
+    ) -> int:
         if self._read(name, name_size) != b"build.source":
             return _NOT_FOUND
         found = self.sources.find(self._read(argument, size).decode()) or b""
@@ -180,9 +182,12 @@ def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: st
         raise ToolchainError(f"{module} registers no context; end it with proxy_wasm.register(YourRootContext)")
     frozen = Module(runtime)
     unused = set(abi["callback"]) - registered
-    frozen.put_exports(e for e in frozen.exports() if e.name not in unused and not e.name.startswith(boundary.BUILD_PREFIX))
+    frozen.put_exports(
+        e for e in frozen.exports() if e.name not in unused and not e.name.startswith(boundary.BUILD_PREFIX)
+    )
     frozen.put_globals(
-        Global(g.type, True, _constant(g.type, interpreter.global_value(i))) if g.mutable else g for i, g in enumerate(frozen.globals())
+        Global(g.type, True, _constant(g.type, interpreter.global_value(i))) if g.mutable else g
+        for i, g in enumerate(frozen.globals())
     )
     frozen.put(MEMORY, b"\1\0" + leb(interpreter.memory.size(interpreter.store)))
     segments = _segments(bytes(interpreter.memory.read(interpreter.store)))
@@ -211,10 +216,14 @@ def _segments(memory: bytes) -> list[tuple[int, bytes]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runtime", type=Path, required=True)
-    parser.add_argument("--compiled", type=Path, help="the runtime as `compile_runtime.py` compiled it for this machine")
+    parser.add_argument(
+        "--compiled", type=Path, help="the runtime as `compile_runtime.py` compiled it for this machine"
+    )
     parser.add_argument("--stdlib", type=Path, required=True, help="the interpreter's standard library, a zip file")
     parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
-    parser.add_argument("--root", type=Path, action="append", required=True, help="where sources are looked up; repeatable")
+    parser.add_argument(
+        "--root", type=Path, action="append", required=True, help="where sources are looked up; repeatable"
+    )
     parser.add_argument("--module", required=True, help="the filter's module, such as filter.plugin")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()

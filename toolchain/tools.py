@@ -56,7 +56,9 @@ class Tools:
         program = str(command[0])
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self.work), "LC_ALL": "C.UTF-8", **extra}
         try:
-            done = subprocess.run([str(c) for c in command], check=False, env=environment, capture_output=True, text=True)
+            done = subprocess.run(
+                [str(c) for c in command], check=False, env=environment, capture_output=True, text=True
+            )
         except OSError as error:
             raise ToolchainError(f"cannot run {program}: {error.strerror}; fetch it again with `bazelw sync`") from None
         if done.returncode:

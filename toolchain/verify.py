@@ -25,7 +25,16 @@ WASI = {
 }
 _KINDS = {"u32": [I32], "i64": [I64], "u64": [I64], "bytes": [I32, I32]}
 _KINDS |= {"out-u32": [I32], "out-u64": [I32], "out-bytes": [I32, I32]}
-_UNUSED_FEATURES = ("threads", "memory64", "multi_memory", "gc", "function_references", "relaxed_simd", "tail_call", "stack_switching")
+_UNUSED_FEATURES = (
+    "threads",
+    "memory64",
+    "multi_memory",
+    "gc",
+    "function_references",
+    "relaxed_simd",
+    "tail_call",
+    "stack_switching",
+)
 
 
 def verify(data: bytes, abi: boundary.Abi) -> None:
@@ -64,7 +73,9 @@ def _check_imports(module: Module, abi: boundary.Abi) -> None:
         if imported.kind != FUNC_KIND or expected is None:
             raise ToolchainError(f"the module imports {name}, which is no host call of Proxy-Wasm {abi['version']}")
         if types[Reader(imported.descriptor).u32()] != expected:
-            raise ToolchainError(f"the module imports {name} with another signature than Proxy-Wasm {abi['version']} gives it")
+            raise ToolchainError(
+                f"the module imports {name} with another signature than Proxy-Wasm {abi['version']} gives it"
+            )
 
 
 def _check_exports(module: Module, abi: boundary.Abi) -> None:
@@ -78,11 +89,15 @@ def _check_exports(module: Module, abi: boundary.Abi) -> None:
             continue
         callback = abi["callback"].get(export.name)
         if export.kind != FUNC_KIND or (callback is None and export.name not in fixed):
-            raise ToolchainError(f"the module exports {export.name}, which is no callback of Proxy-Wasm {abi['version']}")
+            raise ToolchainError(
+                f"the module exports {export.name}, which is no callback of Proxy-Wasm {abi['version']}"
+            )
         parameters = fixed[export.name] if callback is None else len(callback["parameters"])
         result = export.name == "proxy_on_memory_allocate" if callback is None else "result" in callback
         if types[export.index] != FunctionType(bytes([I32] * parameters), bytes([I32] * result)):
-            raise ToolchainError(f"the module exports {export.name} with another signature than Proxy-Wasm {abi['version']} gives it")
+            raise ToolchainError(
+                f"the module exports {export.name} with another signature than Proxy-Wasm {abi['version']} gives it"
+            )
     for name in ("memory", *fixed):
         if name not in seen:
             raise ToolchainError(f"the module does not export {name}, which Proxy-Wasm {abi['version']} asks for")

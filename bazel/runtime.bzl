@@ -1,0 +1,90 @@
+"""proxy_wasm_runtime: CPython as one Proxy-Wasm core module, into which filters are frozen."""
+
+load("//bazel:defs.bzl", "python_action", "python_attributes")
+
+RuntimeInfo = provider(
+    doc = "What a filter is built from.",
+    fields = {
+        "abi": "File: the ABI table",
+        "compiled": "File: the runtime, compiled for this machine",
+        "programs": "depset of Files: the toolchain's own programs",
+        "runtime": "File: the core module",
+        "stdlib": "File: the interpreter's standard library, a zip file",
+    },
+)
+
+def _proxy_wasm_runtime_impl(ctx):
+    component = ctx.actions.declare_file("boot.wasm")
+    stdlib = ctx.actions.declare_file("stdlib.zip")
+    runtime = ctx.actions.declare_file(ctx.label.name + ".wasm")
+    compiled = ctx.actions.declare_file(ctx.label.name + ".cwasm")
+    programs = depset(ctx.files.programs)
+    boot = [file for file in ctx.files.boot if file.basename == "boot.wit"][0].dirname
+    for option, output in [("--component", component), ("--stdlib", stdlib)]:
+        arguments = ctx.actions.args()
+        arguments.add("--zig", ctx.file._zig.path)
+        arguments.add("--sources", boot)
+        arguments.add(option, output)
+        python_action(
+            ctx,
+            module = "toolchain.componentize",
+            arguments = [arguments],
+            inputs = depset(ctx.files.boot + [ctx.file._zig], transitive = [programs]),
+            outputs = [output],
+            mnemonic = "Componentize",
+            progress_message = "Booting CPython for %s" % output.short_path,
+        )
+    arguments = ctx.actions.args()
+    arguments.add("--component", component)
+    arguments.add("--abi", ctx.file.abi)
+    arguments.add("--zig", ctx.file._zig.path)
+    arguments.add("--node", ctx.file._node.path)
+    arguments.add("--node-modules", ctx.file._node_modules.path)
+    arguments.add("--out", runtime)
+    python_action(
+        ctx,
+        module = "toolchain.flatten",
+        arguments = [arguments],
+        inputs = depset(
+            [component, ctx.file.abi, ctx.file._zig, ctx.file._node, ctx.file._node_modules],
+            transitive = [programs],
+        ),
+        outputs = [runtime],
+        mnemonic = "Flatten",
+        progress_message = "Flattening and optimising CPython (a minute or two, once) for %s" % runtime.short_path,
+    )
+    python_action(
+        ctx,
+        module = "toolchain.compile_runtime",
+        arguments = [runtime.path, compiled.path],
+        inputs = depset([runtime], transitive = [programs]),
+        outputs = [compiled],
+        mnemonic = "CompileRuntime",
+        progress_message = "Compiling %s for this machine" % runtime.short_path,
+    )
+    info = RuntimeInfo(
+        abi = ctx.file.abi,
+        compiled = compiled,
+        programs = programs,
+        runtime = runtime,
+        stdlib = stdlib,
+    )
+    return [info, DefaultInfo(
+        files = depset([runtime]),
+        runfiles = ctx.runfiles(files = [runtime, compiled, stdlib]),
+    )]
+
+_ATTRIBUTES = {
+    "abi": attr.label(mandatory = True, allow_single_file = [".toml"], doc = "The ABI table."),
+    "boot": attr.label(mandatory = True, allow_files = True, doc = "The programs that componentize-py pre-initialises."),
+    "programs": attr.label(mandatory = True, allow_files = True, doc = "The toolchain's programs."),
+    "_node": attr.label(default = "@wheels_node//:site", allow_single_file = True),
+    "_node_modules": attr.label(default = "@npm//:node_modules", allow_single_file = True),
+    "_zig": attr.label(default = "@wheels_zig//:site", allow_single_file = True),
+}
+_ATTRIBUTES.update(python_attributes(wheels = ["build"]))
+
+proxy_wasm_runtime = rule(
+    implementation = _proxy_wasm_runtime_impl,
+    attrs = _ATTRIBUTES,
+)
