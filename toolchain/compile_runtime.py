@@ -12,6 +12,7 @@ from toolchain.tools import read, run_main
 
 
 def main() -> None:
+    """Writes the compiled runtime."""
     runtime, out = map(Path, sys.argv[1:])
     out.write_bytes(wasmtime.Module(make_engine(), read(runtime)).serialize())
 

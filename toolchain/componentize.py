@@ -66,6 +66,7 @@ def componentize(sources: Path, world: str, module: str, out: Path, work: Path) 
 
 
 def main() -> None:
+    """Reads the command line and writes the component or the standard library."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--zig", type=Path, required=True, help="the unpacked wheel of ziglang")
     parser.add_argument("--sources", type=Path, required=True, help="the directory of the boot programs")

@@ -185,6 +185,7 @@ def _with_exported_globals(data: bytes) -> bytes:
 
 
 def main() -> None:
+    """Reads the command line and writes the runtime."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--component", type=Path, required=True, help="the booted component")
     parser.add_argument("--abi", type=Path, required=True, help="the ABI table")

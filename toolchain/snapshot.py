@@ -93,6 +93,7 @@ class Interpreter:
         self.memory = memory
 
     def call(self, name: str, *arguments: int) -> Any:
+        """Calls an exported function."""
         function = self.exports[name]
         assert isinstance(function, wasmtime.Func)
         return function(self.store, *arguments)
@@ -110,6 +111,7 @@ class Interpreter:
             raise ToolchainError(f"importing {module} failed:\n{traceback.rstrip()}")
 
     def global_value(self, index: int) -> int:
+        """Returns the value of the defined global with this index."""
         value = self.exports[f"{boundary.BUILD_GLOBAL}{index}"]
         assert isinstance(value, wasmtime.Global)
         return int(value.value(self.store))
@@ -214,6 +216,7 @@ def _segments(memory: bytes) -> list[tuple[int, bytes]]:
 
 
 def main() -> None:
+    """Reads the command line and writes the filter's module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runtime", type=Path, required=True)
     parser.add_argument(

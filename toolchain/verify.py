@@ -104,6 +104,7 @@ def _check_exports(module: Module, abi: boundary.Abi) -> None:
 
 
 def main() -> None:
+    """Verifies the module that the command line names."""
     module, abi = map(Path, sys.argv[1:])
     verify(read(module), boundary.read_abi(abi))
     print(f"{module}: a core module for Proxy-Wasm {boundary.read_abi(abi)['version']}")

@@ -30,9 +30,11 @@ class Reader:
         self.end = len(data) if end is None else end
 
     def more(self) -> bool:
+        """Tells whether there is anything left to read."""
         return self.position < self.end
 
     def u8(self) -> int:
+        """Reads a byte."""
         if self.position >= self.end:
             raise FormatError(f"unexpected end at byte {self.position}")
         self.position += 1
@@ -49,12 +51,14 @@ class Reader:
                 return result
 
     def take(self, size: int) -> bytes:
+        """Reads this many bytes."""
         if self.position + size > self.end:
             raise FormatError(f"unexpected end at byte {self.position}")
         self.position += size
         return self.data[self.position - size : self.position]
 
     def name(self) -> str:
+        """Reads a name."""
         return self.take(self.u32()).decode()
 
     def repeat(self) -> range:
@@ -111,14 +115,18 @@ def text(name: str) -> bytes:
 
 @dataclass
 class Import:
+    """An import; its descriptor is what follows the kind."""
+
     module: str
     name: str
     kind: int
-    descriptor: bytes  # after the kind byte
+    descriptor: bytes
 
 
 @dataclass
 class Export:
+    """An export: an index in the index space of its kind."""
+
     name: str
     kind: int
     index: int
@@ -126,6 +134,8 @@ class Export:
 
 @dataclass
 class Global:
+    """A defined global; its initial value is a constant expression."""
+
     type: int
     mutable: bool
     initial: bytes
@@ -133,6 +143,8 @@ class Global:
 
 @dataclass
 class FunctionType:
+    """A function's type: a byte for each parameter and result."""
+
     parameters: bytes
     results: bytes
 
@@ -150,6 +162,7 @@ class Module:
             self.sections.append((section, reader.take(reader.u32())))
 
     def get(self, section: int) -> bytes:
+        """Returns a section's body; an empty vector where the module has no such section."""
         return next((body for i, body in self.sections if i == section), b"\0")
 
     def put(self, section: int, body: bytes) -> None:
@@ -157,12 +170,15 @@ class Module:
         self.sections = [(i, body if i == section else old) for i, old in self.sections]
 
     def drop_custom_sections(self) -> None:
+        """Drops names, producers and the like."""
         self.sections = [(i, body) for i, body in self.sections if i]
 
     def encode(self) -> bytes:
+        """Returns the module's bytes."""
         return CORE_MODULE + b"".join(bytes([i]) + leb(len(body)) + body for i, body in self.sections)
 
     def types(self) -> list[FunctionType]:
+        """Returns the function types."""
         reader = Reader(self.get(TYPE))
         types = []
         for _ in reader.repeat():
@@ -172,6 +188,7 @@ class Module:
         return types
 
     def imports(self) -> list[Import]:
+        """Returns the imports, in index order."""
         reader = Reader(self.get(IMPORT))
         imports = []
         for _ in reader.repeat():
@@ -190,13 +207,16 @@ class Module:
         return imports
 
     def put_imports(self, imports: Iterable[Import]) -> None:
+        """Replaces the imports."""
         self.put(IMPORT, vector(text(i.module) + text(i.name) + bytes([i.kind]) + i.descriptor for i in imports))
 
     def exports(self) -> list[Export]:
+        """Returns the exports."""
         reader = Reader(self.get(EXPORT))
         return [Export(reader.name(), reader.u8(), reader.u32()) for _ in reader.repeat()]
 
     def put_exports(self, exports: Iterable[Export]) -> None:
+        """Replaces the exports."""
         self.put(EXPORT, vector(text(e.name) + bytes([e.kind]) + leb(e.index) for e in exports))
 
     def globals(self) -> list[Global]:
@@ -205,6 +225,7 @@ class Module:
         return [Global(reader.u8(), bool(reader.u8()), reader.expression()) for _ in reader.repeat()]
 
     def put_globals(self, values: Iterable[Global]) -> None:
+        """Replaces the defined globals."""
         self.put(GLOBAL, vector(bytes([g.type, g.mutable]) + g.initial for g in values))
 
     def function_types(self) -> Iterator[FunctionType]:

@@ -72,7 +72,8 @@ def test_a_filter_that_registers_nothing_is_told_so(tmp_path: Path) -> None:
 
 def test_packages_and_namespace_packages_are_found(tmp_path: Path) -> None:
     files = {
-        "plugin.py": "import company.tools.text\nfrom package import part\nassert company.tools.text.A + part.B == 3\n" + FILTER,
+        "plugin.py": "import company.tools.text\nfrom package import part\nassert company.tools.text.A + part.B == 3\n"
+        + FILTER,
         "company/tools/text.py": "A = 1\n",
         "package/__init__.py": "",
         "package/part.py": "B = 2\n",

@@ -36,7 +36,12 @@ def test_the_least_module_is_good() -> None:
         (GOOD + '(func (export "proxy_on_tick"))', "exports proxy_on_tick with another signature"),
         ('(memory (export "memory") 1)', "does not export proxy_abi_version_0_2_1"),
         (GOOD + "(memory 1)", "does not validate"),
-        ("(memory 1)" + "(data (i32.const 0) \"x\")" * 100_001 + GOOD.replace("(memory (export", "(export").replace('"memory") 1)', '"memory" (memory 0))'), "100001 data segments"),
+        (
+            "(memory 1)"
+            + '(data (i32.const 0) "x")' * 100_001
+            + GOOD.replace("(memory (export", "(export").replace('"memory") 1)', '"memory" (memory 0))'),
+            "100001 data segments",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(text: str, message: str) -> None:

@@ -68,7 +68,9 @@ def test_every_request_has_its_status(request_line: bytes, status: bytes) -> Non
     assert talk(request_line + b"\r\n\r\n").startswith(b"HTTP/1.1 " + status + b"\r\n")
 
 
-@pytest.mark.parametrize(("sent", "end"), [(None, False), (None, True), (b"\n", False), (b"\x16\x03\x01\n", False), (b"x" * 99999, True)])
+@pytest.mark.parametrize(
+    ("sent", "end"), [(None, False), (None, True), (b"\n", False), (b"\x16\x03\x01\n", False), (b"x" * 99999, True)]
+)
 def test_a_client_that_speaks_no_http_gets_the_name(sent: bytes | None, end: bool) -> None:
     assert talk(sent, end) == b"egress-router1\n"
 

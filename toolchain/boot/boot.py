@@ -4,31 +4,41 @@ No file system is looked at after the boot. While a filter is loaded, sources co
 function `build.source`, which no proxy has; once it is loaded, imports are sealed.
 """
 
+from __future__ import annotations
+
 import gc
 import importlib
 import random  # noqa: F401  componentize-py seeds it after this program, when nothing can be imported any more
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 import wit_world
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar
 
 
 class Loader:
     """Executes the source of one module."""
 
-    executed = {}  # origin -> source, for tracebacks while a filter is built
+    executed: ClassVar[dict[str, bytes]] = {}
+    """Origin and source of what was executed, for tracebacks while a filter is built."""
 
-    def __init__(self, source):
+    def __init__(self, source: bytes) -> None:
         self.source = source
 
-    def create_module(self, spec):
-        return None
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leaves the making of the module to the import system."""
 
-    def exec_module(self, module):
-        source, self.source = self.source, None
-        origin = module.__spec__.origin
-        self.executed[origin] = source
-        exec(compile(source, origin, "exec", dont_inherit=True), module.__dict__)
+    def exec_module(self, module: ModuleType) -> None:
+        """Executes the module's source in it."""
+        spec = module.__spec__
+        assert spec is not None and spec.origin is not None
+        self.executed[spec.origin] = self.source
+        exec(compile(self.source, spec.origin, "exec", dont_inherit=True), module.__dict__)
+        self.source = b""
 
 
 class Finder:
@@ -40,11 +50,12 @@ class Finder:
     sealed = False
 
     @classmethod
-    def find_spec(cls, name, path=None, target=None):
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Returns where a module is, or None: always None once the filter is loaded."""
         boundary = sys.modules.get("_proxy_wasm")
         if cls.sealed or boundary is None:
             return None
-        answer = boundary.proxy_call_foreign_function("build.source", name)
+        answer: bytes = boundary.proxy_call_foreign_function("build.source", name)
         if not answer:
             return None
         kind = answer[:1]
@@ -53,10 +64,13 @@ class Finder:
             spec = ModuleSpec(name, None, is_package=True)
             spec.submodule_search_locations = ["<namespace>"]
             return spec
-        return ModuleSpec(name, Loader(source), origin=origin.decode(), is_package=kind == b"P")
+        loader: Any = Loader(source)
+        return ModuleSpec(name, loader, origin=origin.decode(), is_package=kind == b"P")
 
 
 class WitWorld(wit_world.WitWorld):
+    """The export of the world in boot.wit."""
+
     def load(self, module: str) -> str:
         """Imports the filter's module and returns "", or else the traceback."""
         try:

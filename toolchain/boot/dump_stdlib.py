@@ -1,6 +1,7 @@
 """Runs once inside componentize-py and hands out the standard library that belongs to its interpreter, as a zip file."""
 
 import os
+import pathlib
 import zipfile
 
 LIBRARY = "/python/"
@@ -10,5 +11,4 @@ with zipfile.ZipFile("/0/stdlib.zip", "w") as archive:
         for name in sorted(files):
             path = os.path.join(directory, name)
             if name.endswith(".py") and "__pycache__" not in path:
-                with open(path, "rb") as source:
-                    archive.writestr(zipfile.ZipInfo(path.removeprefix(LIBRARY)), source.read())
+                archive.writestr(zipfile.ZipInfo(path.removeprefix(LIBRARY)), pathlib.Path(path).read_bytes())

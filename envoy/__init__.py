@@ -1,0 +1,1 @@
+"""Envoy: its configuration, and how the demo and the tests run it."""

@@ -1,0 +1,45 @@
+"""Connections as clients make them: from any loopback address, or behind a PROXY header."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+TIMEOUT_SECONDS = 10.0
+
+
+def ask(
+    address: tuple[str, int] | str, source: str | None = None, header: bytes = b"", timeout: float = TIMEOUT_SECONDS
+) -> tuple[str, str]:
+    """Connects and returns the router's name and the client's own `address:port`.
+
+    `address` is a host and port, or a Unix socket's path; `source` is the address to bind; `header` is sent first. The name is empty
+    where the connection was closed without one.
+    """
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family) as connection:
+        connection.settimeout(timeout)
+        if source:
+            connection.bind((source, 0))
+        connection.connect(address)
+        local = connection.getsockname()
+        try:
+            connection.sendall(header + b"\n")
+            name = connection.makefile("rb").readline().decode().strip()
+        except ConnectionError:
+            name = ""
+    if isinstance(address, str):
+        return name, ""
+    return name, join(local[0], local[1])
+
+
+def join(host: str, port: int) -> str:
+    """Returns an address and port as Envoy writes them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def proxy_header(source: str, port: int = 40000) -> bytes:
+    """Returns a PROXY header (version 1) that claims this source address."""
+    address = ipaddress.ip_address(source)
+    destination = "192.0.2.1" if address.version == 4 else "2001:db8::1"
+    return f"PROXY TCP{address.version} {source} {destination} {port} 10000\r\n".encode()

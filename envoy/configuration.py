@@ -1,0 +1,87 @@
+"""Derives configurations for loopback from `envoy.yaml`, the one place where the filter chains are written down."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Configuration = dict[str, Any]
+
+MAIN, BASELINE = "main", "baseline"
+PROXY_PROTOCOL, UNIX_SOCKET = "proxy_protocol", "unix_socket"
+
+
+def load() -> Configuration:
+    """Returns `envoy.yaml`, parsed."""
+    parsed = yaml.safe_load(Path(__file__).with_name("envoy.yaml").read_text())
+    # YAML's anchors make one object of two: a change to one listener must not reach the other.
+    unshared: Configuration = _unshared(parsed)
+    return unshared
+
+
+def _unshared(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unshared(item) for key, item in value.items()}
+    return [_unshared(item) for item in value] if isinstance(value, list) else value
+
+
+def listener(configuration: Configuration, name: str) -> dict[str, Any]:
+    """Returns a listener by its name; raises KeyError if there is none."""
+    found: dict[str, dict[str, Any]] = {item["name"]: item for item in configuration["static_resources"]["listeners"]}
+    return found[name]
+
+
+def plugin(configuration: Configuration) -> dict[str, Any]:
+    """Returns the Wasm plugin's part of the main listener."""
+    wasm: dict[str, Any] = listener(configuration, MAIN)["filter_chains"][0]["filters"][0]["typed_config"]["config"]
+    return wasm
+
+
+def _address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def for_loopback(module: Path, routers: dict[str, int], access_log: Path) -> Configuration:
+    """Returns `envoy.yaml` for loopback: free ports everywhere, the routers by cluster name and port on 127.0.0.1.
+
+    Beside the file's listeners is one more with the main one's filter chain, `proxy_protocol`, which takes the source address from
+    a PROXY header.
+    """
+    configuration = load()
+    configuration["admin"]["address"] = _address("127.0.0.1", 0)
+    plugin(configuration)["vm_config"]["code"] = {"local": {"filename": str(module)}}
+    listeners = configuration["static_resources"]["listeners"]
+    for found in listeners:
+        found["address"] = _address("127.0.0.1", 0)
+        for network_filter in found["filter_chains"][0]["filters"]:
+            for log in network_filter["typed_config"].get("access_log", []):
+                log["typed_config"]["path"] = str(access_log)
+    behind_proxy = copy.deepcopy(listener(configuration, MAIN)) | {"name": PROXY_PROTOCOL}
+    kind = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
+    behind_proxy["listener_filters"] = [
+        {"name": "envoy.filters.listener.proxy_protocol", "typed_config": {"@type": kind}}
+    ]
+    listeners.append(behind_proxy)
+    for cluster in configuration["static_resources"]["clusters"]:
+        cluster["type"] = "STATIC"
+        endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        endpoint["address"] = _address("127.0.0.1", routers[cluster["name"]])
+    return configuration
+
+
+def add_ipv6(configuration: Configuration) -> None:
+    """Makes the main listener listen on [::1] as well, on a port of its own, as listener `main_ipv6`."""
+    added = copy.deepcopy(listener(configuration, MAIN)) | {"name": "main_ipv6", "address": _address("::1", 0)}
+    configuration["static_resources"]["listeners"].append(added)
+
+
+def add_unix_socket(configuration: Configuration, path: Path) -> None:
+    """Adds listener `unix_socket`, with the main one's filter chain, on a Unix socket."""
+    added = copy.deepcopy(listener(configuration, MAIN)) | {
+        "name": UNIX_SOCKET,
+        "address": {"pipe": {"path": str(path)}},
+    }
+    configuration["static_resources"]["listeners"].append(added)

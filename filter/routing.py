@@ -1,0 +1,68 @@
+"""The routing rule: from a connection's source address to a cluster. No host calls: it runs anywhere.
+
+An even last byte of the source's IP address goes to the first router, an odd one to the second.
+"""
+
+from __future__ import annotations
+
+from filter.address import last_byte
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Configuration:
+    """The clusters for even and for odd sources, and others for connections to some destination ports."""
+
+    __slots__ = ("by_destination_port", "clusters", "name")
+
+    def __init__(
+        self, name: str, clusters: tuple[str, ...], by_destination_port: Mapping[int, tuple[str, ...]] | None = None
+    ) -> None:
+        self.name = name
+        self.clusters = clusters
+        self.by_destination_port = by_destination_port or {}
+
+    def all_clusters(self) -> list[str]:
+        """Returns every cluster that `route` can choose."""
+        return [cluster for group in (self.clusters, *self.by_destination_port.values()) for cluster in group]
+
+
+STANDALONE = Configuration("standalone", ("egress-router1", "egress-router2"))
+
+# Istio's names for a service's ports. The routers take HTTP on a port of its own.
+ISTIO = Configuration(
+    "istio",
+    (
+        "outbound|8080||egress-router1.default.svc.cluster.local",
+        "outbound|8080||egress-router2.default.svc.cluster.local",
+    ),
+    {
+        80: (
+            "outbound|8081||egress-router1.default.svc.cluster.local",
+            "outbound|8081||egress-router2.default.svc.cluster.local",
+        )
+    },
+)
+
+
+class ConfigurationError(ValueError):
+    """The plugin's configuration is none that there is."""
+
+
+def read_configuration(text: bytes) -> Configuration:
+    """Returns the configuration of that name, STANDALONE for none, or raises ConfigurationError."""
+    name = text.strip()
+    if name in (b"", b"standalone"):
+        return STANDALONE
+    if name == b"istio":
+        return ISTIO
+    given = name[:80].decode("utf-8", "backslashreplace")
+    raise ConfigurationError(f'the configuration is {given!r}; it must be "standalone" (or nothing) or "istio"')
+
+
+def route(source: bytes | None, configuration: Configuration, destination_port: int = 0) -> str:
+    """Returns the cluster for a connection, or raises AddressError where `source` holds no IP address."""
+    clusters = configuration.by_destination_port.get(destination_port, configuration.clusters)
+    return clusters[last_byte(source) % 2]

@@ -1,0 +1,62 @@
+"""One Envoy for a whole file of tests: the built filter, two routers, and a listener for each way in."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from envoy import configuration, process, routers
+
+ROUTERS = ["egress-router1", "egress-router2"]
+MODULE = Path(os.environ.get("FILTER_WASM", "filter/filter.wasm")).absolute()
+
+# What Envoy writes at level error or critical without anything being wrong: nothing.
+_BAD = ("[error]", "[critical]")
+
+
+@dataclass
+class Stack:
+    """The routers' ports, the access log, and Envoy."""
+
+    envoy: process.Envoy
+    ports: dict[str, int]
+    access_log: Path
+    unix_socket: str
+
+    def errors(self) -> list[str]:
+        """Returns the lines of Envoy's log that report an error."""
+        return [line for line in self.envoy.log_lines() if any(level in line for level in _BAD)]
+
+
+def wait_for(found: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Waits until something is so, and tells whether it came to be."""
+    deadline = time.monotonic() + seconds
+    while not found():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[dict[str, int]]:
+    with routers.run(ROUTERS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(ports: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    work = tmp_path_factory.mktemp("envoy")
+    # A Unix socket's path must be short.
+    unix_socket = Path(f"/tmp/pw-{os.getpid()}.sock")
+    configured = configuration.for_loopback(MODULE, ports, work / "access.log")
+    configuration.add_ipv6(configured)
+    configuration.add_unix_socket(configured, unix_socket)
+    with process.run(configured, work, workers=4) as envoy:
+        yield Stack(envoy, ports, work / "access.log", str(unix_socket))
+    unix_socket.unlink(missing_ok=True)

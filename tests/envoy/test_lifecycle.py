@@ -1,0 +1,86 @@
+"""VMs start, stop and are replaced without an error in Envoy's log; what Envoy must refuse, it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from envoy import configuration, process
+from envoy.client import ask
+from envoy.configuration import MAIN
+from tests.envoy.conftest import MODULE, Stack, wait_for
+
+STRING_VALUE = "type.googleapis.com/google.protobuf.StringValue"
+
+
+def configured(ports: dict[str, int], work: Path, text: str = "standalone") -> configuration.Configuration:
+    made = configuration.for_loopback(MODULE, ports, work / "access.log")
+    configuration.plugin(made)["configuration"] = {"@type": STRING_VALUE, "value": text}
+    return made
+
+
+def errors(envoy: process.Envoy) -> list[str]:
+    return [line for line in envoy.log_lines() if "[error]" in line or "[critical]" in line]
+
+
+def test_start_and_stop_without_an_error(ports: dict[str, int], tmp_path: Path) -> None:
+    with process.run(configured(ports, tmp_path), tmp_path) as envoy:
+        assert ask(envoy.listeners[MAIN], source="127.22.0.11")[0] == "egress-router2"
+        assert envoy.stop() == 0
+    assert errors(envoy) == []
+
+
+def test_a_listener_is_replaced_while_envoy_runs(ports: dict[str, int], tmp_path: Path) -> None:
+    made = configured(ports, tmp_path)
+    listeners = made["static_resources"].pop("listeners")
+    dynamic, version = tmp_path / "listeners.json", 0
+    kind = "type.googleapis.com/envoy.config.listener.v3.Listener"
+
+    def publish(text: str) -> None:
+        nonlocal version
+        version += 1
+        configuration.plugin({"static_resources": {"listeners": listeners}})["configuration"]["value"] = text
+        whole = {"version_info": str(version), "resources": [{"@type": kind, **item} for item in listeners]}
+        (tmp_path / "next.json").write_text(json.dumps(whole))
+        # Envoy watches for a file that is moved into place.
+        (tmp_path / "next.json").rename(dynamic)
+
+    publish("standalone")
+    made["node"] = {"id": "test", "cluster": "test"}
+    made["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(dynamic)}}}
+    with process.run(made, tmp_path) as envoy:
+        assert wait_for(lambda: envoy.counter("listener_manager.total_listeners_active") == len(listeners), 30)
+        envoy.read_listeners()
+        assert ask(envoy.listeners[MAIN], source="127.22.0.11")[0] == "egress-router2"
+        publish("istio")
+        success = "listener_manager.lds.update_success"
+        assert wait_for(lambda: envoy.counter(success) == 2, 30)
+        assert wait_for(lambda: envoy.counter("listener_manager.total_listeners_draining") == 0, 30)
+        envoy.listeners.clear()
+        envoy.read_listeners()
+        # The clusters of the configuration `istio` are not there: closed, and counted as having no route.
+        assert ask(envoy.listeners[MAIN], source="127.22.0.11")[0] == ""
+        assert wait_for(lambda: envoy.counter("tcp.destination.downstream_cx_no_route") == 1)
+        assert errors(envoy) == []
+
+
+def test_a_configuration_that_the_filter_refuses_keeps_envoy_from_starting(
+    ports: dict[str, int], tmp_path: Path
+) -> None:
+    with pytest.raises(process.EnvoyError), process.run(configured(ports, tmp_path, "no such thing"), tmp_path):
+        pass
+    assert "no such thing" in (tmp_path / "envoy.log").read_text()
+
+
+def test_a_module_that_is_none_keeps_envoy_from_starting(ports: dict[str, int], tmp_path: Path) -> None:
+    made = configured(ports, tmp_path)
+    (tmp_path / "bad.wasm").write_bytes(b"no module")
+    configuration.plugin(made)["vm_config"]["code"] = {"local": {"filename": str(tmp_path / "bad.wasm")}}
+    with pytest.raises(process.EnvoyError), process.run(made, tmp_path):
+        pass
+
+
+def test_four_workers_share_nothing_and_stop_cleanly(stack: Stack) -> None:
+    assert stack.envoy.counter("server.concurrency") == 4

@@ -1,0 +1,86 @@
+"""Real connections through a real Envoy with four workers reach the router that the parity of their source asks for."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from envoy.client import ask, join, proxy_header
+from envoy.configuration import BASELINE, MAIN, PROXY_PROTOCOL
+from tests.envoy.conftest import ROUTERS, Stack, wait_for
+
+
+def expected(address: str) -> str:
+    return ROUTERS[ipaddress.ip_address(address).packed[-1] % 2]
+
+
+@pytest.mark.parametrize("source", ["127.22.0.10", "127.22.0.11", "127.0.0.0", "127.255.255.254", "127.1.2.255"])
+def test_ipv4(stack: Stack, source: str) -> None:
+    assert ask(stack.envoy.listeners[MAIN], source=source)[0] == expected(source)
+
+
+def test_ipv6(stack: Stack) -> None:
+    assert ask(stack.envoy.listeners["main_ipv6"])[0] == "egress-router2"
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["172.22.0.10", "172.22.0.11", "2001:db8::a", "2001:db8::f", "::ffff:203.0.113.8", "::ffff:203.0.113.9", "::2"],
+)
+def test_a_proxy_header_gives_the_source(stack: Stack, source: str) -> None:
+    assert ask(stack.envoy.listeners[PROXY_PROTOCOL], header=proxy_header(source))[0] == expected(source)
+
+
+def test_sources_never_seen_here(stack: Stack) -> None:
+    chance = random.Random(20)
+    v4: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = [
+        ipaddress.IPv4Address(chance.getrandbits(32)) for _ in range(150)
+    ]
+    v6 = [ipaddress.IPv6Address(chance.getrandbits(128)) for _ in range(150)]
+    # Envoy refuses a PROXY header whose source is no unicast address.
+    sources = [str(address) for address in (*v4, *v6) if not address.is_multicast]
+    assert len(sources) > 200
+    reached = [ask(stack.envoy.listeners[PROXY_PROTOCOL], header=proxy_header(source))[0] for source in sources]
+    assert reached == [expected(source) for source in sources]
+
+
+def test_two_thousand_connections_over_four_workers(stack: Stack) -> None:
+    sources = [f"127.22.{i // 250}.{i % 250 + 1}" for i in range(2000)]
+    with ThreadPoolExecutor(16) as pool:
+        reached = list(pool.map(lambda source: ask(stack.envoy.listeners[MAIN], source=source)[0], sources))
+    assert reached == [expected(source) for source in sources]
+
+
+def test_a_unix_socket_goes_to_the_default_cluster_with_a_warning(stack: Stack) -> None:
+    assert ask(stack.unix_socket)[0] == "egress-router1"
+    assert wait_for(lambda: any("[warning]" in line for line in stack.envoy.log_lines("[TCP WASM]")))
+
+
+def test_the_log_line_is_the_examples(stack: Stack) -> None:
+    for source, router in (("127.22.0.10", "egress-router1"), ("127.22.0.11", "egress-router2")):
+        _, local = ask(stack.envoy.listeners[MAIN], source=source)
+        line = f"[TCP WASM] Routed source {local} to {router}"
+        assert wait_for(lambda line=line: any(found.endswith(line) for found in stack.envoy.log_lines(line)))  # type: ignore[misc]
+
+
+def test_the_access_log_line_is_the_examples(stack: Stack) -> None:
+    listener = stack.envoy.listeners[MAIN]
+    _, local = ask(listener, source="127.22.0.11")
+    pattern = re.compile(
+        rf"\[\d{{4}}-\d\d-\d\dT[\d:.]+Z\] src={re.escape(local)} via={re.escape(join(*listener))} "
+        rf"dst=127\.0\.0\.1:{stack.ports['egress-router2']} \(egress-router2\)"
+    )
+    assert wait_for(lambda: any(pattern.fullmatch(line) for line in stack.access_log.read_text().splitlines()))
+
+
+def test_the_baseline_does_not_look_at_the_source(stack: Stack) -> None:
+    for source in ("127.22.0.10", "127.22.0.11"):
+        assert ask(stack.envoy.listeners[BASELINE], source=source)[0] == "egress-router1"
+
+
+def test_nothing_of_this_wrote_an_error(stack: Stack) -> None:
+    assert stack.errors() == []

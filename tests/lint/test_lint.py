@@ -1,0 +1,49 @@
+"""Every source file is formatted, linted and typed, as pyproject.toml and buildifier's defaults say."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import mypy.api
+
+# The files of this repository that Bazel put here; the wheels are reached by symlinks, which this does not follow.
+FILES = sorted(
+    os.path.relpath(os.path.join(directory, name))
+    for directory, _, names in os.walk(".")
+    for name in names
+    if not os.path.relpath(directory).startswith("external")
+)
+PYTHON = [name for name in FILES if name.endswith((".py", ".pyi"))]
+BAZEL = [name for name in FILES if name.endswith((".bzl", ".bazel"))]
+
+
+def check(command: list[str]) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, f"{' '.join(command[:5])} …\n{done.stdout}"
+
+
+def ruff(*arguments: str) -> None:
+    check([sys.executable, "-S", "-m", "ruff", *arguments, "--no-cache", "--config=pyproject.toml", *PYTHON])
+
+
+def test_python_is_formatted() -> None:
+    ruff("format", "--check", "--diff")
+
+
+def test_python_has_no_lint() -> None:
+    ruff("check")
+
+
+def test_python_is_typed(tmp_path: Path) -> None:
+    report, errors, status = mypy.api.run([f"--cache-dir={tmp_path}", "--config-file=pyproject.toml", *PYTHON])
+    assert status == 0, report + errors
+
+
+def test_bazel_files_are_formatted() -> None:
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    buildifier = f"../npm/node_modules/@bazel/buildifier/buildifier-linux_{machine}"
+    check([buildifier, "-mode=check", "-lint=warn", *BAZEL])
