@@ -118,7 +118,8 @@ class _File:
         yield f'"""Encoders for the messages of {file.name}."""'
         yield ""
         yield f"# Generated from {file.name} by proto/protoc_gen_wasm.py: do not edit."
-        yield "# ruff: noqa: E501, RUF023 -- names and their order are the file's"
+        yield "# ruff: noqa"
+        yield "# fmt: off"
         yield ""
         yield "from __future__ import annotations"
         if "IntEnum" in self.uses:
@@ -169,12 +170,9 @@ class _File:
         if not fields:
             yield "    __slots__ = ()"
         else:
-            if len(fields) == 1:  # the formatter's way
-                yield f'    __slots__ = ("{fields[0].name}",)'
-            else:
-                yield "    __slots__ = ("
-                yield from (f'        "{field.name}",' for field in fields)
-                yield "    )"
+            yield "    __slots__ = ("
+            yield from (f'        "{field.name}",' for field in fields)
+            yield "    )"
             yield ""
             yield "    def __init__("
             yield "        self,"
