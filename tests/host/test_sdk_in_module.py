@@ -1,0 +1,213 @@
+"""The SDK on the real CPython of a built module: what crosses the C boundary, what goes wrong, what is printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy_wasm.testing.wasm import WasmModule
+from tests.host.toolchain_case import build
+
+TRACE, DEBUG, INFO, WARN, ERROR = range(5)
+
+# The source address of a connection names the function that it calls.
+GUEST = """
+import io, json, logging, os, random, socket, sys, time
+import proxy_wasm
+from proxy_wasm import Action, FailurePolicy, MetricKind
+
+SOURCE = proxy_wasm.property_path("source", "address")
+print("printed at import")
+
+def say(value): proxy_wasm.info(repr(value))
+
+def name_of(function):
+    try:
+        return repr(function())
+    except BaseException as error:
+        return type(error).__name__
+
+def numbers():
+    gauge = proxy_wasm.define_metric(MetricKind.GAUGE, "gauge")
+    proxy_wasm.record_metric(gauge, 2**64 - 1)
+    counter = proxy_wasm.define_metric(MetricKind.GAUGE, b"other")
+    proxy_wasm.record_metric(counter, 10)
+    proxy_wasm.increment_metric(counter, -3)
+    say((proxy_wasm.get_metric(gauge), proxy_wasm.get_metric(counter)))
+    say([name_of(lambda: proxy_wasm.record_metric(gauge, value)) for value in (2**64, -1, "x", None)])
+    say(name_of(lambda: proxy_wasm.increment_metric(gauge, 2**63)))
+
+def texts():
+    proxy_wasm.set_shared_data("key", b"")
+    say(proxy_wasm.get_shared_data(b"key"))
+    proxy_wasm.set_shared_data("schl\\u00fcssel", b"\\0\\xff")
+    say((proxy_wasm.get_shared_data("schl\\u00fcssel")[0], proxy_wasm.get_shared_data("none")))
+    say([name_of(lambda: proxy_wasm.log(2, value)) for value in (1, None, [], "\\ud800")])
+    say([name_of(call) for call in (lambda: proxy_wasm.log(2), lambda: proxy_wasm.get_property(), lambda: proxy_wasm.log(2**32, "x"))])
+
+def statuses():
+    say(name_of(lambda: proxy_wasm.call_foreign_function("nowhere", b"")))
+    say(proxy_wasm.get_property(b"no\\0such"))
+    proxy_wasm.set_shared_data("key", b"")
+    say(name_of(lambda: proxy_wasm.set_shared_data("key", b"", cas=12345)))
+
+def output():
+    print("in", "pieces", end="")
+    print("!")
+    print("two\\nlines")
+    print("to stderr", file=sys.stderr)
+    logging.getLogger("guest").warning("by logging")
+
+def sandbox():
+    say(name_of(lambda: open("/etc/passwd")))
+    say(name_of(lambda: socket.socket()))
+    say(name_of(lambda: __import__("decimal_of_nowhere")))
+    say(sys.stdin.read())
+    started = time.monotonic()
+    time.sleep(5)
+    say(json.dumps({"os": len(os.urandom(8))}))
+
+def drawn(): say(random.random())
+
+def fail(): raise ValueError("on purpose")
+
+def leave(): sys.exit(3)
+
+class Stream(proxy_wasm.StreamContext):
+    def on_new_connection(self):
+        globals()[proxy_wasm.get_property(SOURCE).decode()]()
+        return Action.PAUSE
+
+    def on_downstream_data(self, size, end_of_stream):
+        say((size, end_of_stream, proxy_wasm.get_buffer(proxy_wasm.Buffer.DOWNSTREAM_DATA)))
+
+class Root(proxy_wasm.RootContext):
+    stream_context = Stream
+    failure_policy = FailurePolicy.CHOSEN
+
+    def on_configure(self, configuration):
+        if configuration == b"bad":
+            raise RuntimeError("bad configuration")
+
+proxy_wasm.register(Root)
+"""
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    made = {}
+    for policy in ("CONTINUE", "CLOSE"):
+        directory = tmp_path_factory.mktemp(policy)
+        made[policy] = build(directory, {"plugin.py": GUEST.replace("CHOSEN", policy)})
+    return made
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compiled")
+
+
+def start(module: bytes, cache: Path) -> WasmModule:
+    vm = WasmModule(module, cache=cache)
+    assert vm.start()
+    vm.host.logs.clear()
+    return vm
+
+
+@pytest.fixture
+def vm(modules: dict[str, bytes], cache: Path) -> WasmModule:
+    return start(modules["CONTINUE"], cache)
+
+
+def run(vm: WasmModule, function: str) -> tuple[int, list[int]]:
+    """Makes a connection that calls a function; returns the action and the streams that were closed."""
+    connection = vm.connection(source=function)
+    action = connection.new_connection()
+    closed = list(connection.context.closed)
+    connection.close()
+    return action, closed
+
+
+def test_numbers_keep_all_their_bits(vm: WasmModule) -> None:
+    assert run(vm, "numbers") == (1, [])
+    assert vm.host.lines() == [
+        "(18446744073709551615, 7)",
+        "['OverflowError', 'OverflowError', 'TypeError', 'TypeError']",
+        "'OverflowError'",
+    ]
+
+
+def test_text_and_bytes_cross_the_boundary(vm: WasmModule) -> None:
+    assert run(vm, "texts") == (1, [])
+    assert vm.host.lines()[0].startswith("(b'', ")
+    assert vm.host.lines()[1:] == [
+        r"(b'\x00\xff', None)",
+        "['TypeError', 'TypeError', 'TypeError', 'UnicodeEncodeError']",
+        "['TypeError', 'TypeError', 'OverflowError']",
+    ]
+
+
+def test_statuses_are_typed_exceptions_or_none(vm: WasmModule) -> None:
+    run(vm, "statuses")
+    assert vm.host.lines() == ["'NotFoundError'", "None", "'CasMismatchError'"]
+
+
+def test_output_is_a_line_each_at_the_right_level(vm: WasmModule) -> None:
+    run(vm, "output")
+    assert [(level, text) for level, text in vm.host.logs if "logging" not in text] == [
+        (INFO, "in pieces!"),
+        (INFO, "two"),
+        (INFO, "lines"),
+        (ERROR, "to stderr"),
+    ]
+    assert [level for level, text in vm.host.logs if "by logging" in text] == [WARN]
+
+
+def test_what_is_printed_at_import_is_the_builds(modules: dict[str, bytes], cache: Path) -> None:
+    vm = WasmModule(modules["CONTINUE"], cache=cache)
+    vm.start()
+    run(vm, "output")
+    assert not [line for line in vm.host.lines() if "printed at import" in line]
+
+
+def test_the_sandbox_says_no_and_does_not_trap(vm: WasmModule) -> None:
+    run(vm, "sandbox")
+    assert vm.host.lines() == ["'FileNotFoundError'", "'OSError'", "'ModuleNotFoundError'", "''", "'{\"os\": 8}'"]
+
+
+def test_two_vms_draw_different_numbers(modules: dict[str, bytes], cache: Path) -> None:
+    drawn = set()
+    for _ in range(2):
+        vm = start(modules["CONTINUE"], cache)
+        run(vm, "drawn")
+        drawn.add(vm.host.lines()[0])
+    assert len(drawn) == 2
+
+
+def test_data_reaches_the_stream_context(vm: WasmModule) -> None:
+    connection = vm.connection(source="drawn")
+    connection.new_connection()
+    vm.host.logs.clear()
+    assert connection.downstream_data(b"hello", end_of_stream=True) == 0
+    assert vm.host.lines() == ["(5, True, b'hello')"]
+
+
+@pytest.mark.parametrize(("policy", "answer"), [("CONTINUE", (0, [])), ("CLOSE", (1, [2]))])
+@pytest.mark.parametrize(("function", "text"), [("fail", "ValueError: on purpose"), ("leave", "SystemExit: 3")])
+def test_an_exception_is_a_traceback_and_then_the_policy(
+    modules: dict[str, bytes], cache: Path, policy: str, answer: tuple[int, list[int]], function: str, text: str
+) -> None:
+    vm = start(modules[policy], cache)
+    for _ in range(3):  # the VM lives on
+        vm.host.logs.clear()
+        assert run(vm, function) == answer
+        assert vm.host.lines(ERROR)[0].endswith("Traceback (most recent call last):")
+        assert any('File "plugin.py", line' in line for line in vm.host.lines(ERROR))
+        assert vm.host.lines(ERROR)[-1].endswith(text)
+
+
+def test_a_configuration_that_raises_is_refused(modules: dict[str, bytes], cache: Path) -> None:
+    vm = WasmModule(modules["CONTINUE"], cache=cache)
+    assert not vm.start(configuration=b"bad")
+    assert vm.host.lines(ERROR)[-1].endswith("RuntimeError: bad configuration")
