@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from envoy import configuration, routers
-from envoy.client import ask, join, proxy_header
+from envoy.client import ask, has_ipv6, join, proxy_header
 from envoy.process import Envoy, EnvoyError, run
 
 ROUTERS = ["egress-router1", "egress-router2"]
@@ -53,15 +52,6 @@ def _progress(seconds: float) -> None:
 
 
 _progress_said = [0.0]
-
-
-def _has_ipv6() -> bool:
-    with socket.socket(socket.AF_INET6) as probe:
-        try:
-            probe.bind(("::1", 0))
-        except OSError:
-            return False
-    return True
 
 
 def _connect(envoy: Envoy) -> list[Row]:
@@ -144,7 +134,7 @@ def main() -> int:
         _say(f"  routers: {' and '.join(ROUTERS)}, on free ports of 127.0.0.1")
         ports = stack.enter_context(routers.run(ROUTERS))
         configured = configuration.for_loopback(module, ports, access_log)
-        if _has_ipv6():
+        if has_ipv6():
             configuration.add_ipv6(configured)
         envoy = stack.enter_context(run(configured, work, progress=_progress))
         _say("\n  Envoy is ready" if sys.stdout.isatty() else "  Envoy is ready")

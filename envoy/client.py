@@ -33,6 +33,16 @@ def ask(
     return name, join(local[0], local[1])
 
 
+def has_ipv6() -> bool:
+    """Tells whether this machine has the loopback address [::1]."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def join(host: str, port: int) -> str:
     """Returns an address and port as Envoy writes them."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

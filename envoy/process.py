@@ -20,6 +20,7 @@ from envoy.configuration import Configuration
 START_SECONDS = 90.0
 """How long Envoy may take until it is ready: it compiles the module first, which takes seconds on two processors."""
 
+_PROBE_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,9 +52,9 @@ class Envoy:
     listeners: dict[str, tuple[str, int]] = field(default_factory=dict)
     """The address and port of each listener that has them, by name."""
 
-    def get(self, path: str, method: str = "GET") -> str:
-        """Returns the admin interface's answer; raises EnvoyError if it is not 200."""
-        connection = http.client.HTTPConnection(*self.admin, timeout=10)
+    def get(self, path: str, method: str = "GET", timeout: float = 10) -> str:
+        """Returns the admin interface's answer; raises EnvoyError if it is not 200, and OSError if none comes in time."""
+        connection = http.client.HTTPConnection(*self.admin, timeout=timeout)
         with contextlib.closing(connection):
             connection.request(method, path)
             answer = connection.getresponse()
@@ -108,7 +109,8 @@ def run(
         str(binary()),
         "-c",
         str(file),
-        "--use-dynamic-base-id",
+        # No other Envoy takes over from this one, and without hot restart no shared memory is left behind.
+        "--disable-hot-restart",
         "--concurrency",
         str(workers),
         "--log-level",
@@ -147,9 +149,9 @@ def _wait(envoy: Envoy, admin: Path, progress: Callable[[float], None]) -> None:
             host, _, port = text.rpartition(":")
             envoy.admin = (host, int(port))
         if envoy.admin[1]:
-            # While the module compiles, nobody answers.
+            # While the module compiles, nobody answers: ask briefly, so that `progress` is still called.
             with contextlib.suppress(OSError, EnvoyError, http.client.HTTPException):
-                if envoy.get("/ready").strip() == "LIVE":
+                if envoy.get("/ready", timeout=_PROBE_SECONDS).strip() == "LIVE":
                     return
         time.sleep(0.1)
 

@@ -192,7 +192,6 @@ def main() -> None:
     parser.add_argument("--zig", type=Path, required=True, help="the unpacked wheel of ziglang")
     parser.add_argument("--node", type=Path, required=True, help="the unpacked wheel of Node")
     parser.add_argument("--node-modules", type=Path, required=True, help="npm's node_modules, with binaryen")
-    parser.add_argument("--optimize", default="-O2", help="wasm-opt's level")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
@@ -211,7 +210,7 @@ def main() -> None:
             ) from error
         unoptimized = tools.work / "flat.wasm"
         unoptimized.write_bytes(flat)
-        tools.binaryen("wasm-opt", options.optimize, unoptimized, "-o", tools.work / "runtime.wasm")
+        tools.binaryen("wasm-opt", "-O2", unoptimized, "-o", tools.work / "runtime.wasm")
         options.out.write_bytes(_with_exported_globals(read(tools.work / "runtime.wasm")))
 
 

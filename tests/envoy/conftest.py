@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from envoy import configuration, process, routers
+from envoy.client import has_ipv6
 
 ROUTERS = ["egress-router1", "egress-router2"]
 MODULE = Path(os.environ.get("FILTER_WASM", "filter/filter.wasm")).absolute()
@@ -55,7 +56,8 @@ def stack(ports: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> It
     # A Unix socket's path must be short.
     unix_socket = Path(f"/tmp/pw-{os.getpid()}.sock")
     configured = configuration.for_loopback(MODULE, ports, work / "access.log")
-    configuration.add_ipv6(configured)
+    if has_ipv6():
+        configuration.add_ipv6(configured)
     configuration.add_unix_socket(configured, unix_socket)
     with process.run(configured, work, workers=4) as envoy:
         yield Stack(envoy, ports, work / "access.log", str(unix_socket))

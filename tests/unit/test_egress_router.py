@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -73,6 +76,24 @@ def test_every_request_has_its_status(request_line: bytes, status: bytes) -> Non
 )
 def test_a_client_that_speaks_no_http_gets_the_name(sent: bytes | None, end: bool) -> None:
     assert talk(sent, end) == b"egress-router1\n"
+
+
+def test_it_stops_without_a_word_while_clients_are_connected() -> None:
+    command = [sys.executable, "-S", "-m", "egress_router", "--name", "egress-router1", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as router:
+        assert router.stdout is not None
+        port = int(router.stdout.readline().split()[-1])
+        # The first one's request never ends; the second one's answer is a proof that the first one is being served.
+        with (
+            socket.create_connection(("127.0.0.1", port)) as silent,
+            socket.create_connection(("127.0.0.1", port)) as served,
+        ):
+            silent.sendall(b"GET /ip HTTP/1.1\r\nHost: x\r\n")
+            served.sendall(b"\n")
+            assert served.recv(64) == b"egress-router1\n"
+            router.send_signal(signal.SIGTERM)
+            _, errors = router.communicate(timeout=10)
+    assert (router.returncode, errors) == (0, "")
 
 
 def test_ten_thousand_connections_leave_no_descriptor_open() -> None:
