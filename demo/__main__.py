@@ -127,7 +127,9 @@ def main() -> int:
     options = parser.parse_args()
     workspace = os.environ.get("BUILD_WORKING_DIRECTORY", "")
     module = _module(options.module if options.module.is_file() else Path(workspace) / options.module)
-    signal.signal(signal.SIGTERM, _interrupted)
+    # SIGHUP: the terminal was closed.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
     with contextlib.ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="proxy-wasm-demo-")))
         access_log = work / "access.log"

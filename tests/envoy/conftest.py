@@ -59,6 +59,8 @@ def stack(ports: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> It
     if has_ipv6():
         configuration.add_ipv6(configured)
     configuration.add_unix_socket(configured, unix_socket)
-    with process.run(configured, work, workers=4) as envoy:
-        yield Stack(envoy, ports, work / "access.log", str(unix_socket))
-    unix_socket.unlink(missing_ok=True)
+    try:
+        with process.run(configured, work, workers=4) as envoy:
+            yield Stack(envoy, ports, work / "access.log", str(unix_socket))
+    finally:
+        unix_socket.unlink(missing_ok=True)

@@ -49,11 +49,24 @@ def test_sources_never_seen_here(stack: Stack) -> None:
     assert reached == [expected(source) for source in sources]
 
 
+def accepted_by_worker(stack: Stack) -> list[int]:
+    statistics = stack.envoy.get("/stats?filter=^listener\\..*worker_.*downstream_cx_total&format=text")
+    counts: dict[str, int] = {}
+    for worker, count in re.findall(r"(worker_\d+)\.downstream_cx_total: (\d+)", statistics):
+        counts[worker] = counts.get(worker, 0) + int(count)
+    return [counts[worker] for worker in sorted(counts)]
+
+
 def test_two_thousand_connections_over_four_workers(stack: Stack) -> None:
     sources = [f"127.22.{i // 250}.{i % 250 + 1}" for i in range(2000)]
+    before = accepted_by_worker(stack)
     with ThreadPoolExecutor(16) as pool:
         reached = list(pool.map(lambda source: ask(stack.envoy.listeners[MAIN], source=source)[0], sources))
     assert reached == [expected(source) for source in sources]
+    shares = [now - then for then, now in zip(before, accepted_by_worker(stack), strict=True)]
+    assert len(shares) == 4
+    assert sum(shares) >= 2000
+    assert all(shares), f"a worker had no connection: {shares}"
 
 
 def test_a_unix_socket_goes_to_the_default_cluster_with_a_warning(stack: Stack) -> None:
