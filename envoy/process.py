@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,11 +96,12 @@ def run(
     workers: int = 1,
     log_level: str = "info",
     progress: Callable[[float], None] = lambda seconds: None,
+    arguments: Sequence[str] = (),
 ) -> Iterator[Envoy]:
     """Starts Envoy and waits until it is ready; ends it with the block.
 
-    `work` is a directory for its files; `progress` is called a few times a second with the seconds waited. Raises EnvoyError with
-    the end of Envoy's log if Envoy refuses the configuration or does not become ready.
+    `work` is a directory for its files; `progress` is called a few times a second with the seconds waited; `arguments` are more of
+    Envoy's own. Raises EnvoyError with the end of Envoy's log if Envoy refuses the configuration or does not become ready.
     """
     file, log, admin = work / "envoy.json", work / "envoy.log", work / "admin.address"
     file.write_text(json.dumps(configuration))
@@ -117,6 +118,7 @@ def run(
         log_level,
     ]
     command += ["--file-flush-interval-msec", "50", "--admin-address-path", str(admin), "--drain-time-s", "1"]
+    command += arguments
     with log.open("ab") as out:
         process = subprocess.Popen(
             command,

@@ -1,0 +1,98 @@
+"""Latency from connect to first byte: closed loop with all variants interleaved, and open loop at fixed rates."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench import load
+from bench.intervals import STATISTICS, Values, compare
+from bench.proxy import Proxy, run
+from bench.variants import BASELINE, VARIANTS, Variant, another
+
+PAUSE_NS = 150_000
+"""Between two connections, so that what the proxy does after the one's end does not fall on the other."""
+WARM_UP = 0.1
+"""The share of the rounds, at the beginning, that is not counted."""
+
+
+@dataclass
+class Rounds:
+    """Interleaved latencies in nanoseconds, a row for each round and a column for each variant; NaN where there was no reply."""
+
+    variants: list[Variant]
+    table: Values
+    misroutes: dict[str, int]
+    unanswered: dict[str, int]
+    client_busy: float
+    """The share of the time that the client was on a processor."""
+
+
+def interleaved(proxy: Proxy, variants: Sequence[Variant], rounds: int, seed: int = 1) -> Rounds:
+    """Makes one connection after the other, in each round one to every variant in an order drawn anew."""
+    warm_up = max(20, round(rounds * WARM_UP))
+    ports = [proxy.ports[variant.name] for variant in variants]
+    made = load.client("rounds", ports, warm_up + rounds, PAUSE_NS, seed)
+    columns, misroutes, unanswered = [], {}, {}
+    for index, variant in enumerate(variants):
+        records = made.of(index)
+        misroutes[variant.name], unanswered[variant.name] = load.wrong(variant, records)
+        columns.append(load.latency_ns(records[warm_up:]))
+    return Rounds(
+        list(variants), np.stack(columns, 1), misroutes, unanswered, made.client_cpu_ns / max(1, made.elapsed_ns)
+    )
+
+
+def main() -> None:
+    """Prints an interleaved run's table: the quick judge while one makes something faster."""
+    parser = argparse.ArgumentParser(
+        prog="latency", description="Latency from connect to first byte, all variants interleaved in one Envoy."
+    )
+    names = [variant.name for variant in VARIANTS]
+    parser.add_argument("--rounds", type=int, default=5000, help="connections to each variant (default: 5000)")
+    parser.add_argument("--variants", default=",".join(names), help=f"which of {','.join(names)}, with commas")
+    parser.add_argument(
+        "--module",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="one more module, such as an older build of the filter; may be given again",
+    )
+    parser.add_argument("--reference", default=BASELINE.name, help="what ratios are to (default: baseline)")
+    parser.add_argument("--log", action="store_true", help="Wasm's log at level info: what logs a line, logs it")
+    parser.add_argument("--seed", type=int, default=1, help="of the order and the sources")
+    options = parser.parse_args()
+    chosen = [variant for variant in VARIANTS if variant.name in options.variants.split(",")]
+    for given in options.module:
+        name, equals, file = given.partition("=")
+        module = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "")) / file
+        if not equals or not module.is_file():
+            sys.exit(f"latency: --module takes NAME=FILE, and there is no file {module}")
+        chosen.append(another(name, module))
+    if options.reference not in [variant.name for variant in chosen]:
+        sys.exit(f"latency: the reference {options.reference} is not among the variants")
+    with tempfile.TemporaryDirectory(prefix="bench-") as work, load.routers() as routers:
+        print("Envoy compiles the modules ...", file=sys.stderr)
+        with run(chosen, routers.ports, Path(work), log=options.log) as proxy:
+            print(f"{options.rounds} rounds of {len(chosen)} connections ...", file=sys.stderr)
+            measured = interleaved(proxy, chosen, options.rounds, options.seed)
+    reference = [variant.name for variant in chosen].index(options.reference)
+    found = compare(measured.table, reference)
+    print(f"{'':<10} {'p50 µs':>8} {'p90':>8} {'p99':>8} {'p99.9':>8} {'mean':>8}   p50 / {options.reference} (95 %)")
+    for variant, values, ratios in zip(chosen, found.values, found.ratios, strict=True):
+        row = " ".join(f"{values[name].value / 1000:8.1f}" for name in STATISTICS)
+        print(f"{variant.name:<10} {row}   {ratios['p50']}")
+    misroutes = sum(measured.misroutes.values())
+    print(f"misroutes: {misroutes}; without a reply: {sum(measured.unanswered.values())}")
+    sys.exit(1 if misroutes else 0)
+
+
+if __name__ == "__main__":
+    main()

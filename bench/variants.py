@@ -1,0 +1,60 @@
+"""The table of what is measured. To measure one more thing, add one entry; every benchmark, table and plot follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MODULES = Path(__file__).parent / "modules"
+FILTER = Path(__file__).parent.parent / "filter" / "filter.wasm"
+
+_KIND = "type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config"
+_PARITY = 'source.address.matches("([02468]|[02468ace:]]):[0-9]+$") ? "egress-router1" : "egress-router2"'
+_BY_PARITY = {
+    "name": "envoy.filters.network.set_filter_state",
+    "typed_config": {
+        "@type": _KIND,
+        "on_new_connection": [
+            {
+                "object_key": "envoy.tcp_proxy.cluster",
+                "format_string": {"text_format_source": {"inline_string": f"%CEL({_PARITY})%"}},
+            }
+        ],
+    },
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way from the client to a router."""
+
+    name: str
+    title: str
+    """What it is, in a few words, for tables and plots."""
+    proxied: bool = True
+    """Whether there is a proxy on the way at all."""
+    routes: bool = True
+    """Whether it chooses the router by the source; if not, the first router answers."""
+    module: Path | None = None
+    """A core module, binary or text, that runs in front of `tcp_proxy`."""
+    network_filter: dict[str, Any] | None = None
+    """A network filter of Envoy's own that does."""
+
+
+BASELINE = Variant("baseline", "tcp_proxy alone", routes=False)
+PYTHON = Variant("python", "the Python filter", module=FILTER)
+
+VARIANTS = (
+    Variant("direct", "no proxy", proxied=False, routes=False),
+    BASELINE,
+    Variant("native", "set_filter_state with CEL, no Wasm", network_filter=_BY_PARITY),
+    Variant("empty", "a Wasm module that does nothing", routes=False, module=MODULES / "empty.wat"),
+    Variant("floor", "hand-written Wasm, the same host calls", module=MODULES / "floor.wat"),
+    PYTHON,
+)
+
+
+def another(name: str, module: Path) -> Variant:
+    """Returns a variant for one more module that routes as the filter does, such as an older build of it."""
+    return Variant(name, module.name, module=module)
