@@ -50,6 +50,24 @@ def interleaved(proxy: Proxy, variants: Sequence[Variant], rounds: int, seed: in
     )
 
 
+def save(rounds: Rounds, out: str) -> None:
+    """Writes a run for `restore` to read."""
+    counts = [[rounds.misroutes[variant.name], rounds.unanswered[variant.name]] for variant in rounds.variants]
+    names = [variant.name for variant in rounds.variants]
+    with Path(out).open("wb") as file:
+        np.savez(file, names=names, table=rounds.table, counts=counts, client_busy=rounds.client_busy)
+
+
+def restore(file: Path, variants: Sequence[Variant]) -> Rounds:
+    """Reads what `save` wrote; the variants are found by their names."""
+    with np.load(file) as saved:
+        by_name = {variant.name: variant for variant in variants}
+        names = [str(name) for name in saved["names"]]
+        misroutes, unanswered = (dict(zip(names, map(int, column), strict=True)) for column in saved["counts"].T)
+        chosen = [by_name[name] for name in names]
+        return Rounds(chosen, saved["table"], misroutes, unanswered, float(saved["client_busy"]))
+
+
 def main() -> None:
     """Prints an interleaved run's table: the quick judge while one makes something faster."""
     parser = argparse.ArgumentParser(

