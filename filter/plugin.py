@@ -1,20 +1,26 @@
-"""The plugin around the routing rule: reads the source address, tells `tcp_proxy` the cluster, logs one line.
+"""The plugin around the rules: reads what a rule looks at, tells `tcp_proxy` the cluster, counts, logs one line.
 
-All that does not depend on the connection is done when the configuration comes: one property is read and one foreign
-function called for each connection, and in Istio the destination's port is read too.
+All that does not depend on the connection is done when the configuration comes. Under the default rule one property is
+read and one foreign function called for each connection, and in Istio the destination's port is read too.
 """
 
 from __future__ import annotations
 
 import proxy_wasm
-from filter.address import AddressError
-from filter.routing import STANDALONE, Configuration, ConfigurationError, read_configuration, route
+from filter.address import AddressError, packed
+from filter.configuration import ConfigurationError, read_configuration
+from filter.counters import TICK_MILLISECONDS, Counter
+from filter.policy import Policy, Rule
+from filter.routing import Configuration, route
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm import Action, FailurePolicy, HostError, LogLevel
 
 SOURCE_ADDRESS = proxy_wasm.property_path("source", "address")
 DESTINATION_PORT = proxy_wasm.property_path("destination", "port")
+SERVER_NAME = proxy_wasm.property_path("connection", "requested_server_name")
+RULE_NAME = "tcp_routing.rule"  # Envoy puts "wasm." before it
 SET_FILTER_STATE = b"set_envoy_filter_state"
+MAX_PORTS = 256
 
 
 def set_cluster_argument(cluster: str) -> bytes:
@@ -24,65 +30,179 @@ def set_cluster_argument(cluster: str) -> bytes:
     ).SerializeToString()
 
 
+class Target(Counter):
+    """A cluster to send connections to, and the message that does it; with "{port}", one for each destination port."""
+
+    __slots__ = ("argument", "by_port", "name", "template")
+
+    def __init__(self, cluster: str) -> None:
+        super().__init__(f"routed.{cluster}")
+        self.name = cluster.encode()
+        self.argument = set_cluster_argument(cluster)
+        self.template = cluster if "{port}" in cluster else ""
+        self.by_port: dict[int, tuple[bytes, bytes]] = {}
+
+    def at(self, port: int) -> tuple[bytes, bytes]:
+        """Returns the cluster's name for a destination port, and its message; raises AddressError for port 0."""
+        if not self.template:
+            return self.name, self.argument
+        found = self.by_port.get(port)
+        if found is None:
+            if not port:
+                raise AddressError("Missing destination port property")
+            # Where Envoy is a transparent proxy the client chooses the port: what is kept has a bound.
+            if len(self.by_port) >= MAX_PORTS:
+                self.by_port.clear()
+            cluster = self.template.replace("{port}", str(port))
+            found = self.by_port[port] = cluster.encode(), set_cluster_argument(cluster)
+        return found
+
+
 class Connection(proxy_wasm.StreamContext):
-    """A connection to be routed."""
+    """A connection under the default rule."""
 
     root: Plugin
 
     def on_new_connection(self) -> Action:
-        """Chooses the cluster; without a readable source address it stays the one in `tcp_proxy`'s configuration."""
+        """Chooses the cluster by `route`."""
         plugin = self.root
-        source = proxy_wasm.get_property(SOURCE_ADDRESS) or b""
         try:
-            cluster = route(source, plugin.configuration, destination_port() if plugin.by_port else 0)
-        except AddressError as error:
-            proxy_wasm.warn(f"[TCP WASM] {error}")
-            return Action.CONTINUE
+            source = proxy_wasm.get_property(SOURCE_ADDRESS) or b""
+            configuration = plugin.configuration
+            cluster = route(source, configuration, destination_port() if configuration.by_destination_port else 0)
+            target = plugin.targets[cluster]
+            try:
+                proxy_wasm.call_foreign_function(SET_FILTER_STATE, target.argument)
+            except HostError as error:
+                log_refused(target.name, error)
+                raise
+            target.count += 1
+            if plugin.log_routes:
+                proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source, target.name))
+        except Exception as error:
+            return plugin.give_up(error)
+        return Action.CONTINUE
+
+
+class PolicyConnection(Connection):
+    """A connection under configured rules."""
+
+    def on_new_connection(self) -> Action:
+        """Does what the first rule that matches says."""
+        plugin = self.root
+        policy = plugin.policy
         try:
-            proxy_wasm.call_foreign_function(SET_FILTER_STATE, plugin.arguments[cluster])
-        except HostError as error:
-            proxy_wasm.error(f"[TCP WASM] Failed to set Envoy filter state for {cluster}: {error}")
-            raise  # to the failure policy
-        if plugin.log_routes:
-            proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source, cluster.encode()))
+            source = proxy_wasm.get_property(SOURCE_ADDRESS) or b""
+            port = destination_port() if policy.needs_port else 0
+            rule = policy.decide(packed(source), port, server_name() if policy.needs_server_name else "")
+            if rule.name:
+                proxy_wasm.set_property(RULE_NAME, rule.name)
+            if rule.action.reject:
+                proxy_wasm.close_downstream()
+                plugin.rejected.count += 1
+                plugin.log_decision(rule, b"Rejected source", source)
+                return Action.PAUSE
+            if rule.action.cluster is None:
+                plugin.continued.count += 1
+                plugin.log_decision(rule, b"Continued source", source)
+                return Action.CONTINUE
+            target = plugin.targets[rule.action.cluster]
+            cluster, argument = target.at(port)
+            try:
+                proxy_wasm.call_foreign_function(SET_FILTER_STATE, argument)
+            except HostError as error:
+                log_refused(cluster, error)
+                raise
+            target.count += 1
+            plugin.log_decision(rule, b"Routed source", source, b"to", cluster)
+        except Exception as error:
+            return plugin.give_up(error)
         return Action.CONTINUE
 
 
 class Plugin(proxy_wasm.RootContext):
     """The plugin, ready for connections once it is configured."""
 
-    stream_context = Connection
+    stream_context: type[Connection] = Connection
 
-    # Routing is no guard: a connection that cannot be routed goes to tcp_proxy's own cluster.
-    failure_policy = FailurePolicy.CONTINUE
+    configuration: Configuration
+    policy: Policy
 
     def __init__(self, context_id: int) -> None:
         super().__init__(context_id)
-        self.use(STANDALONE)
-        self.log_routes = False
-
-    def use(self, configuration: Configuration) -> None:
-        """Prepares what connections need: the messages are encoded here, and never again."""
-        self.configuration = configuration
-        self.by_port = bool(configuration.by_destination_port)
-        self.arguments = {cluster: set_cluster_argument(cluster) for cluster in configuration.all_clusters()}
+        self.counters: list[Counter] = []
 
     def on_configure(self, configuration: bytes) -> bool:
-        """Takes `standalone` or `istio`, and refuses anything else."""
+        """Takes `standalone`, `istio` or rules, and refuses anything else; what was in force before then stays so."""
         try:
-            self.use(read_configuration(configuration))
+            read = read_configuration(configuration)
         except ConfigurationError as error:
             proxy_wasm.error(f"[TCP WASM] Refused: {error}")
             return False
+        if isinstance(read, Policy):
+            self.policy = read
+            self.stream_context = PolicyConnection
+        else:
+            self.configuration = read
+            self.stream_context = Connection
+        self.failure_policy = FailurePolicy.CLOSE if read.fail_closed else FailurePolicy.CONTINUE
+        self.flush()
+        # The messages are encoded here, and never again.
+        self.targets = {cluster: Target(cluster) for cluster in read.all_clusters()}
+        self.continued, self.rejected = Counter("continued"), Counter("rejected")
+        self.unparsed, self.failed = Counter("unparsed"), Counter("failed")
+        self.counters = [*self.targets.values(), self.continued, self.rejected, self.unparsed, self.failed]
+        proxy_wasm.set_tick_period(TICK_MILLISECONDS)
         # Asked once and not per connection: a level changed later counts from the next configuration on.
         self.log_routes = proxy_wasm.log_enabled(LogLevel.INFO)
-        proxy_wasm.info(f'[TCP WASM] Configuration: "{self.configuration.name}"')
+        proxy_wasm.info(f"[TCP WASM] Configuration: {read.describe()}")
         return True
+
+    def on_tick(self) -> None:
+        """Hands over what was counted."""
+        self.flush()
+
+    def on_delete(self) -> None:
+        """Hands over what was counted since the last tick."""
+        self.flush()
+
+    def flush(self) -> None:
+        """Hands the counters over to Envoy."""
+        for counter in self.counters:
+            counter.flush()
+
+    def give_up(self, error: Exception) -> Action:
+        """Counts a connection that cannot be decided upon, and does with it what the failure policy says."""
+        if not isinstance(error, AddressError):
+            self.failed.count += 1
+            raise error  # to the failure policy
+        self.unparsed.count += 1
+        proxy_wasm.warn(f"[TCP WASM] {error}")
+        if self.failure_policy is FailurePolicy.CONTINUE:
+            return Action.CONTINUE
+        proxy_wasm.close_downstream()
+        return Action.PAUSE
+
+    def log_decision(self, rule: Rule, *words: bytes) -> None:
+        """Logs what became of a connection, and by which rule if that has a name."""
+        if self.log_routes:
+            by = f" by {rule.name}".encode() if rule.name else b""
+            proxy_wasm.info(b"[TCP WASM] %b%b" % (b" ".join(words), by))
+
+
+def log_refused(cluster: bytes, error: HostError) -> None:
+    """Logs that Envoy does not take a cluster's message."""
+    proxy_wasm.error(f"[TCP WASM] Failed to set Envoy filter state for {cluster.decode()}: {error}")
 
 
 def destination_port() -> int:
     """Returns the port that the client connected to; 0 for a Unix socket."""
     return int.from_bytes(proxy_wasm.get_property(DESTINATION_PORT) or b"", "little")
+
+
+def server_name() -> str:
+    """Returns the name that a TLS client asked for, in lower case; "" where Envoy has none."""
+    return (proxy_wasm.get_property(SERVER_NAME) or b"").decode("latin-1").lower()
 
 
 proxy_wasm.register(Plugin)

@@ -17,6 +17,8 @@ class Configuration:
 
     __slots__ = ("by_destination_port", "clusters", "name")
 
+    fail_closed = False
+
     def __init__(
         self, name: str, clusters: tuple[str, ...], by_destination_port: Mapping[int, tuple[str, ...]] | None = None
     ) -> None:
@@ -27,6 +29,10 @@ class Configuration:
     def all_clusters(self) -> list[str]:
         """Returns every cluster that `route` can choose."""
         return [cluster for group in (self.clusters, *self.by_destination_port.values()) for cluster in group]
+
+    def describe(self) -> str:
+        """Returns what a log line calls it."""
+        return f'"{self.name}"'
 
 
 STANDALONE = Configuration("standalone", ("egress-router1", "egress-router2"))
@@ -45,21 +51,6 @@ ISTIO = Configuration(
         )
     },
 )
-
-
-class ConfigurationError(ValueError):
-    """The plugin's configuration is none that there is."""
-
-
-def read_configuration(text: bytes) -> Configuration:
-    """Returns the configuration of that name, STANDALONE for none, or raises ConfigurationError."""
-    name = text.strip()
-    if name in (b"", b"standalone"):
-        return STANDALONE
-    if name == b"istio":
-        return ISTIO
-    given = name[:80].decode("utf-8", "backslashreplace")
-    raise ConfigurationError(f'the configuration is {given!r}; it must be "standalone" (or nothing) or "istio"')
 
 
 def route(source: bytes | None, configuration: Configuration, destination_port: int = 0) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from filter import counters
 from filter.plugin import Plugin
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
-from proxy_wasm import Action, FailurePolicy, LogLevel
+from proxy_wasm import Action, LogLevel
 from proxy_wasm.testing.host import DOWNSTREAM, HostStatus
 from proxy_wasm.testing.inprocess import InProcess
 
@@ -16,7 +17,9 @@ NAME = b"set_envoy_filter_state"
 
 
 @pytest.fixture
-def vm() -> Iterator[InProcess]:
+def vm(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
+    # Each VM defines its own.
+    monkeypatch.setattr(counters, "_metrics", {})
     with InProcess(Plugin) as vm:
         vm.host.foreign_functions[NAME] = lambda argument: b""
         vm.host.log_level = LogLevel.INFO
@@ -36,6 +39,7 @@ def test_only_what_it_needs_is_exported(vm: InProcess) -> None:
         "proxy_on_context_create",
         "proxy_on_vm_start",
         "proxy_on_configure",
+        "proxy_on_tick",
         "proxy_on_new_connection",
         "proxy_on_delete",
     }
@@ -86,18 +90,17 @@ def test_without_an_address_the_default_cluster_stays(vm: InProcess, source: str
     assert not connection.context.closed
 
 
-@pytest.mark.parametrize("policy", FailurePolicy)
-def test_a_refused_cluster_is_left_to_the_failure_policy(
-    vm: InProcess, monkeypatch: pytest.MonkeyPatch, policy: FailurePolicy
-) -> None:
+@pytest.mark.parametrize("configuration", ["standalone", "FAIL_OPEN", "FAIL_CLOSED"])
+def test_a_refused_cluster_is_left_to_the_failure_mode(vm: InProcess, configuration: str) -> None:
     def refuse(argument: bytes) -> bytes:
         raise HostStatus("BAD_ARGUMENT")
 
-    monkeypatch.setattr(Plugin, "failure_policy", policy)
     vm.host.foreign_functions[NAME] = refuse
-    assert vm.start()
+    if configuration != "standalone":
+        configuration = f'{{"failure_mode": "{configuration}", "default_action": {{"cluster": "egress-router2"}}}}'
+    assert vm.start(configuration=configuration.encode())
     connection = vm.connection(source="10.0.0.1:1")
-    closing = policy is FailurePolicy.CLOSE
+    closing = "FAIL_CLOSED" in configuration
     assert connection.new_connection() == (Action.PAUSE if closing else Action.CONTINUE)
     assert connection.context.closed == ([DOWNSTREAM] if closing else [])
     line = "[TCP WASM] Failed to set Envoy filter state for egress-router2: proxy_call_foreign_function: status 2"
@@ -105,16 +108,13 @@ def test_a_refused_cluster_is_left_to_the_failure_policy(
     assert len(vm.host.lines(LogLevel.INFO)) == 1
 
 
-def test_the_connection_goes_on_by_default() -> None:
-    assert Plugin.failure_policy is FailurePolicy.CONTINUE
-
-
 def test_an_unknown_configuration_is_refused(vm: InProcess) -> None:
     assert not vm.start(configuration=b"kubernetes")
     assert vm.host.logs == [
         (
             LogLevel.ERROR,
-            '[TCP WASM] Refused: the configuration is \'kubernetes\'; it must be "standalone" (or nothing) or "istio"',
+            "[TCP WASM] Refused: the configuration is 'kubernetes'; "
+            'it must be "standalone" (or nothing), "istio", or rules as in tcp_routing.proto',
         )
     ]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from filter.address import AddressError
-from filter.routing import ISTIO, STANDALONE, ConfigurationError, read_configuration, route
+from filter.configuration import ConfigurationError, read_configuration
+from filter.routing import ISTIO, STANDALONE, route
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_configurations() -> None:
     assert len(set(ISTIO.all_clusters())) == 4
 
 
-@pytest.mark.parametrize("text", [b"Istio", b"istio standalone", b'{"mode": "istio"}', b"\xff", b"x" * 10_000])
+@pytest.mark.parametrize("text", [b"Istio", b"istio standalone", b"\xff", b"x" * 10_000])
 def test_an_unknown_configuration_is_refused(text: bytes) -> None:
     with pytest.raises(ConfigurationError, match='it must be "standalone"') as caught:
         read_configuration(text)
