@@ -1,6 +1,6 @@
 """Runs pytest as a Bazel test: the report, the filter and the scratch directory are where Bazel says.
 
-No test collected is pytest's exit status 5, and so a failure.
+No test collected is pytest's exit status 5, and so a failure. What tests counted (`record_property`) is printed as a table at the end.
 """
 
 from __future__ import annotations
@@ -9,6 +9,23 @@ import os
 import sys
 
 import pytest
+
+
+class Numbers:
+    """The table: a line for each test that passed and counted something."""
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Prints the table."""
+        rows = [
+            (report.nodeid.rpartition("/")[2], " · ".join(f"{name} {value}" for name, value in report.user_properties))
+            for report in terminalreporter.getreports("passed")
+            if report.when == "call" and report.user_properties
+        ]
+        if rows:
+            terminalreporter.section("numbers")
+            width = max(len(name) for name, _ in rows)
+            for name, numbers in rows:
+                terminalreporter.line(f"{name:{width}}  {numbers}")
 
 
 def main() -> int:
@@ -21,7 +38,7 @@ def main() -> int:
         options.append(f"--junitxml={report}")
     if name := os.environ.get("TESTBRIDGE_TEST_ONLY"):
         options += ["-k", name]
-    return pytest.main(options + sys.argv[1:])
+    return pytest.main(options + sys.argv[1:], plugins=[Numbers()])
 
 
 if __name__ == "__main__":

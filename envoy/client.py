@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import select
 import socket
 
 TIMEOUT_SECONDS = 10.0
@@ -31,6 +32,53 @@ def ask(
     if isinstance(address, str):
         return name, ""
     return name, join(local[0], local[1])
+
+
+class Held:
+    """A connection that stays open, to a backend that says its name and then echoes (tests/load/echo.py).
+
+    `name` is the backend's, empty where the connection was closed without one. Raises OSError if it cannot connect.
+    """
+
+    def __init__(self, address: tuple[str, int], source: str, timeout: float = TIMEOUT_SECONDS) -> None:
+        self.source = source
+        self._socket = socket.socket()
+        self._socket.settimeout(timeout)
+        try:
+            self._socket.bind((source, 0))
+            self._socket.connect(address)
+            self.name = self._greeting()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _greeting(self) -> str:
+        try:
+            return self._socket.recv(100).decode().strip()
+        except ConnectionError:
+            return ""
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def echoes(self) -> bool:
+        """Tells whether a byte goes through to the backend and comes back."""
+        try:
+            self._socket.sendall(b".")
+            return self._socket.recv(1) == b"."
+        except OSError:
+            return False
+
+    def is_quiet(self) -> bool:
+        """Tells whether the connection is open, with nothing to read: no end, no reset, no byte."""
+        return not select.select([self._socket], [], [], 0)[0]
+
+    def close(self) -> None:
+        """Closes the connection, as a client does."""
+        self._socket.close()
 
 
 def has_ipv6() -> bool:

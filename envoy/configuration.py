@@ -34,9 +34,9 @@ def listener(configuration: Configuration, name: str) -> dict[str, Any]:
     return found[name]
 
 
-def plugin(configuration: Configuration) -> dict[str, Any]:
-    """Returns the Wasm plugin's part of the main listener."""
-    wasm: dict[str, Any] = listener(configuration, MAIN)["filter_chains"][0]["filters"][0]["typed_config"]["config"]
+def plugin(configuration: Configuration, name: str = MAIN) -> dict[str, Any]:
+    """Returns the Wasm plugin's part of a listener, the main one if no other is named."""
+    wasm: dict[str, Any] = listener(configuration, name)["filter_chains"][0]["filters"][0]["typed_config"]["config"]
     return wasm
 
 
@@ -59,12 +59,10 @@ def for_loopback(module: Path, routers: dict[str, int], access_log: Path) -> Con
         for network_filter in found["filter_chains"][0]["filters"]:
             for log in network_filter["typed_config"].get("access_log", []):
                 log["typed_config"]["path"] = str(access_log)
-    behind_proxy = copy.deepcopy(listener(configuration, MAIN)) | {"name": PROXY_PROTOCOL}
     kind = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
-    behind_proxy["listener_filters"] = [
+    add_listener(configuration, PROXY_PROTOCOL)["listener_filters"] = [
         {"name": "envoy.filters.listener.proxy_protocol", "typed_config": {"@type": kind}}
     ]
-    listeners.append(behind_proxy)
     for cluster in configuration["static_resources"]["clusters"]:
         cluster["type"] = "STATIC"
         endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
@@ -72,16 +70,31 @@ def for_loopback(module: Path, routers: dict[str, int], access_log: Path) -> Con
     return configuration
 
 
+def add_listener(configuration: Configuration, name: str) -> dict[str, Any]:
+    """Adds a listener with the main one's filter chain, on a free port of its own, and returns it to be changed."""
+    added = copy.deepcopy(listener(configuration, MAIN)) | {"name": name}
+    configuration["static_resources"]["listeners"].append(added)
+    return added
+
+
 def add_ipv6(configuration: Configuration) -> None:
     """Makes the main listener listen on [::1] as well, on a port of its own, as listener `main_ipv6`."""
-    added = copy.deepcopy(listener(configuration, MAIN)) | {"name": "main_ipv6", "address": _address("::1", 0)}
-    configuration["static_resources"]["listeners"].append(added)
+    add_listener(configuration, "main_ipv6")["address"] = _address("::1", 0)
 
 
 def add_unix_socket(configuration: Configuration, path: Path) -> None:
     """Adds listener `unix_socket`, with the main one's filter chain, on a Unix socket."""
-    added = copy.deepcopy(listener(configuration, MAIN)) | {
-        "name": UNIX_SOCKET,
-        "address": {"pipe": {"path": str(path)}},
-    }
-    configuration["static_resources"]["listeners"].append(added)
+    add_listener(configuration, UNIX_SOCKET)["address"] = {"pipe": {"path": str(path)}}
+
+
+def add_cluster(configuration: Configuration, name: str, ports: list[int]) -> None:
+    """Adds a cluster with these ports of 127.0.0.1 as its endpoints."""
+    endpoints = [{"endpoint": {"address": _address("127.0.0.1", port)}} for port in ports]
+    configuration["static_resources"]["clusters"].append(
+        {
+            "name": name,
+            "connect_timeout": "5s",
+            "type": "STATIC",
+            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        }
+    )

@@ -96,13 +96,15 @@ def run(
     work: Path,
     workers: int = 1,
     log_level: str = "info",
+    drain_seconds: int = 1,
     progress: Callable[[float], None] = lambda seconds: None,
     arguments: Sequence[str] = (),
 ) -> Iterator[Envoy]:
     """Starts Envoy and waits until it is ready; ends it with the block.
 
-    `work` is a directory for its files; `progress` is called some times a second with the seconds waited; `arguments` are more of
-    Envoy's own. Raises EnvoyError with the end of Envoy's log if Envoy refuses the configuration or does not become ready.
+    `work` is a directory for its files; `drain_seconds` is how long the connections of a replaced listener live on; `progress` is
+    called some times a second with the seconds waited; `arguments` are more of Envoy's own. Raises EnvoyError with the end of
+    Envoy's log if Envoy refuses the configuration or does not become ready.
     """
     file, log, admin = work / "envoy.json", work / "envoy.log", work / "admin.address"
     file.write_text(json.dumps(configuration))
@@ -118,8 +120,8 @@ def run(
         "--log-level",
         log_level,
     ]
-    command += ["--file-flush-interval-msec", "50", "--admin-address-path", str(admin), "--drain-time-s", "1"]
-    command += arguments
+    command += ["--file-flush-interval-msec", "50", "--admin-address-path", str(admin)]
+    command += ["--drain-time-s", str(drain_seconds), *arguments]
     with log.open("ab") as out:
         process = subprocess.Popen(
             command,

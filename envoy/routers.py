@@ -15,13 +15,16 @@ class RouterError(Exception):
 
 
 @contextlib.contextmanager
-def run(names: list[str]) -> Iterator[dict[str, int]]:
-    """Starts a router for each name and gives their ports by name; raises RouterError if one does not listen."""
+def run(names: list[str], module: str = "egress_router") -> Iterator[dict[str, int]]:
+    """Starts a router for each name and gives their ports by name; raises RouterError if one does not listen.
+
+    `module` is the program: another backend with the same command line and first line of output will do.
+    """
     with contextlib.ExitStack() as stack:
         ports = {}
         for name in names:
             # -S: with this program's own path and nothing of the machine's site-packages.
-            command = [sys.executable, "-S", "-m", "egress_router", "--name", name, "--port", "0"]
+            command = [sys.executable, "-S", "-m", module, "--name", name, "--port", "0"]
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=die_with_parent
             )
