@@ -14,44 +14,29 @@ RuntimeInfo = provider(
 )
 
 def _proxy_wasm_runtime_impl(ctx):
-    component = ctx.actions.declare_file("boot.wasm")
-    stdlib = ctx.actions.declare_file("stdlib.zip")
     runtime = ctx.actions.declare_file(ctx.label.name + ".wasm")
+    stdlib = ctx.actions.declare_file("stdlib.zip")
     compiled = ctx.actions.declare_file(ctx.label.name + ".cwasm")
     programs = depset(ctx.files.programs)
-    boot = [file for file in ctx.files.boot if file.basename == "boot.wit"][0].dirname
-    for option, output in [("--component", component), ("--stdlib", stdlib)]:
-        arguments = ctx.actions.args()
-        arguments.add("--zig", ctx.file._zig.path)
-        arguments.add("--sources", boot)
-        arguments.add(option, output)
-        python_action(
-            ctx,
-            module = "toolchain.componentize",
-            arguments = [arguments],
-            inputs = depset(ctx.files.boot + [ctx.file._zig], transitive = [programs]),
-            outputs = [output],
-            mnemonic = "Componentize",
-            progress_message = "Booting CPython for %s" % output.short_path,
-        )
     arguments = ctx.actions.args()
-    arguments.add("--component", component)
+    arguments.add("--boot", [file for file in ctx.files.boot if file.basename == "boot.wit"][0].dirname)
     arguments.add("--abi", ctx.file.abi)
     arguments.add("--zig", ctx.file._zig.path)
     arguments.add("--node", ctx.file._node.path)
     arguments.add("--node-modules", ctx.file._node_modules.path)
-    arguments.add("--out", runtime)
+    arguments.add("--runtime", runtime)
+    arguments.add("--stdlib", stdlib)
     python_action(
         ctx,
-        module = "toolchain.flatten",
+        module = "toolchain.runtime",
         arguments = [arguments],
         inputs = depset(
-            [component, ctx.file.abi, ctx.file._zig, ctx.file._node, ctx.file._node_modules],
+            ctx.files.boot + [ctx.file.abi, ctx.file._zig, ctx.file._node, ctx.file._node_modules],
             transitive = [programs],
         ),
-        outputs = [runtime],
-        mnemonic = "Flatten",
-        progress_message = "Flattening and optimising CPython (a minute or two, once) for %s" % runtime.short_path,
+        outputs = [runtime, stdlib],
+        mnemonic = "Runtime",
+        progress_message = "Booting, flattening and optimising CPython (a minute or two, once) for %s" % runtime.short_path,
     )
     python_action(
         ctx,

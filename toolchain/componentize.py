@@ -49,6 +49,9 @@ def componentize(sources: Path, world: str, module: str, out: Path, work: Path) 
     copied = work / "sources"
     # The guest writes __pycache__ beside its sources.
     shutil.copytree(sources, copied, ignore=shutil.ignore_patterns("__pycache__", "BUILD.bazel"))
+    # Of a file's status the guest sees the true permissions, and Nix keeps sources that nobody may write.
+    for path in (copied, *copied.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     wit = str(sources / "boot.wit")
     componentize_py = importlib.import_module("componentize_py")
     failed = ctypes.CDLL(None).determinism_install()

