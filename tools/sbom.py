@@ -11,7 +11,7 @@ import json
 import sys
 import uuid
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def bill_of_materials(sites: Iterable[str]) -> str:
     components += [_component("npm", p, licenses[p.name], ["npm"]) for p in read_npm_lock(npm_lock)]
     bom = Bom(components=components, serial_number=uuid.uuid5(uuid.NAMESPACE_OID, digest([*locks, npm_lock])))
     # The format wants one; the locks have none, and the same locks give the same document.
-    bom.metadata.timestamp = datetime.fromtimestamp(0, timezone.utc)
+    bom.metadata.timestamp = datetime.fromtimestamp(0, UTC)
     bom.metadata.component = Component(type=ComponentType.APPLICATION, name="proxy-wasm-python", bom_ref="project")
     bom.register_dependency(bom.metadata.component, components)
     return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"

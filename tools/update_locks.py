@@ -47,9 +47,7 @@ def _pip(command: str, machine: str, python: str, *arguments: object, work: Path
     tags += [f"{name}_{machine}" for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux")]
     platforms = [word for tag in tags for word in ("--platform", tag)]
     options = ["--quiet", "--disable-pip-version-check", "--no-input", "--only-binary=:all:", "--implementation=cp"]
-    _run(
-        [sys.executable, "-m", "pip", command, *options, f"--python-version={python}", *platforms, *arguments], work
-    )
+    _run([sys.executable, "-m", "pip", command, *options, f"--python-version={python}", *platforms, *arguments], work)
 
 
 def _resolve(work: Path, machine: str, python: str, *requirements: object) -> list[dict[str, Any]]:
@@ -169,7 +167,8 @@ def main() -> None:
                 write_pip_lock(path, packages)
             update_npm(node, root / NPM, _scratch(work, "npm-lock"))
         update_nix(root, node, work)
-    print("\n".join(changes(before, _locked(root)) or ["nothing changed: every package is the newest that goes with the others"]))
+    changed = changes(before, _locked(root))
+    print("\n".join(changed or ["nothing changed: every package is the newest that goes with the others"]))
 
 
 if __name__ == "__main__":

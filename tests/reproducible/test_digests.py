@@ -12,4 +12,5 @@ from tests.reproducible.digests import BUILT, UPDATE, committed, digest
 @pytest.mark.parametrize("built", BUILT, ids=str)
 def test_the_digest_is_the_committed_one(built: Path) -> None:
     expected = committed(built).read_text().split()[0]
-    assert digest(built) == expected, f"{built}: the committed digest is {expected}; if the change is meant: {UPDATE}"
+    found = digest(built)
+    assert found == expected, f"{built} is {found}, and {expected} is committed; if the change is meant: {UPDATE}"
