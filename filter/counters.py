@@ -1,7 +1,7 @@
-"""Counters in Envoy's statistics, kept in the guest and handed over in one go: a connection costs no host call for them.
+"""Counters in Envoy's statistics: `wasmcustom.tcp_routing.<name>`.
 
-What is counted shows up at the next tick, a second later at most, and when the plugin goes. A VM that traps takes the counts of its
-last second with it.
+A count is one host call, 0.07 µs in Envoy's V8. Counting in the guest and handing over once a second would save 0.05 µs of it, and cost
+wake-ups of every VM, counts that are late, and the last second's counts of a VM that traps.
 """
 
 from __future__ import annotations
@@ -9,26 +9,12 @@ from __future__ import annotations
 import proxy_wasm
 from proxy_wasm import MetricKind
 
-TICK_MILLISECONDS = 1000
-
-# A VM's plugins and their later configurations share a metric: the proxy would keep a number for each definition.
-_metrics: dict[str, int] = {}
+# The plugins of a VM, and their later configurations, share what is defined: the proxy would keep each definition for ever.
+_defined: dict[str, int] = {}
 
 
-class Counter:
-    """A counter of Envoy, `wasmcustom.tcp_routing.<name>`."""
-
-    __slots__ = ("count", "metric")
-
-    def __init__(self, name: str) -> None:
-        name = f"tcp_routing.{name}"
-        if name not in _metrics:
-            _metrics[name] = proxy_wasm.define_metric(MetricKind.COUNTER, name)
-        self.metric = _metrics[name]
-        self.count = 0
-
-    def flush(self) -> None:
-        """Hands over what was counted since the last time."""
-        if self.count:
-            proxy_wasm.increment_metric(self.metric, self.count)
-            self.count = 0
+def counter(name: str) -> int:
+    """Returns the metric of that name, for `increment_metric`."""
+    if name not in _defined:
+        _defined[name] = proxy_wasm.define_metric(MetricKind.COUNTER, f"tcp_routing.{name}")
+    return _defined[name]

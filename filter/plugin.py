@@ -1,7 +1,7 @@
 """The plugin around the rules: reads what a rule looks at, tells `tcp_proxy` the cluster, counts, logs one line.
 
-All that does not depend on the connection is done when the configuration comes. Under the default rule one property is
-read and one foreign function called for each connection, and in Istio the destination's port is read too.
+All that does not depend on the connection is done when the configuration comes. Under the default rule a connection costs three
+host calls: its source address is read, the cluster is set and counted. In Istio the destination's port is read too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import proxy_wasm
 from filter.address import AddressError, packed
 from filter.configuration import ConfigurationError, read_configuration
-from filter.counters import TICK_MILLISECONDS, Counter
+from filter.counters import counter
 from filter.policy import Policy, Rule
 from filter.routing import Configuration, route
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
@@ -30,13 +30,13 @@ def set_cluster_argument(cluster: str) -> bytes:
     ).SerializeToString()
 
 
-class Target(Counter):
+class Target:
     """A cluster to send connections to, and the message that does it; with "{port}", one for each destination port."""
 
-    __slots__ = ("argument", "by_port", "name", "template")
+    __slots__ = ("argument", "by_port", "counter", "name", "template")
 
     def __init__(self, cluster: str) -> None:
-        super().__init__(f"routed.{cluster}")
+        self.counter = counter(f"routed.{cluster}")
         self.name = cluster.encode()
         self.argument = set_cluster_argument(cluster)
         self.template = cluster if "{port}" in cluster else ""
@@ -76,7 +76,7 @@ class Connection(proxy_wasm.StreamContext):
             except HostError as error:
                 log_refused(target.name, error)
                 raise
-            target.count += 1
+            proxy_wasm.increment_metric(target.counter, 1)
             if plugin.log_routes:
                 proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source, target.name))
         except Exception as error:
@@ -93,17 +93,18 @@ class PolicyConnection(Connection):
         policy = plugin.policy
         try:
             source = proxy_wasm.get_property(SOURCE_ADDRESS) or b""
+            address = packed(source) if policy.needs_source else b""
             port = destination_port() if policy.needs_port else 0
-            rule = policy.decide(packed(source), port, server_name() if policy.needs_server_name else "")
+            rule = policy.decide(address, port, server_name() if policy.needs_server_name else "")
             if rule.name:
                 proxy_wasm.set_property(RULE_NAME, rule.name)
             if rule.action.reject:
                 proxy_wasm.close_downstream()
-                plugin.rejected.count += 1
+                proxy_wasm.increment_metric(plugin.rejected, 1)
                 plugin.log_decision(rule, b"Rejected source", source)
                 return Action.PAUSE
             if rule.action.cluster is None:
-                plugin.continued.count += 1
+                proxy_wasm.increment_metric(plugin.continued, 1)
                 plugin.log_decision(rule, b"Continued source", source)
                 return Action.CONTINUE
             target = plugin.targets[rule.action.cluster]
@@ -113,7 +114,7 @@ class PolicyConnection(Connection):
             except HostError as error:
                 log_refused(cluster, error)
                 raise
-            target.count += 1
+            proxy_wasm.increment_metric(target.counter, 1)
             plugin.log_decision(rule, b"Routed source", source, b"to", cluster)
         except Exception as error:
             return plugin.give_up(error)
@@ -127,10 +128,6 @@ class Plugin(proxy_wasm.RootContext):
 
     configuration: Configuration
     policy: Policy
-
-    def __init__(self, context_id: int) -> None:
-        super().__init__(context_id)
-        self.counters: list[Counter] = []
 
     def on_configure(self, configuration: bytes) -> bool:
         """Takes `standalone`, `istio` or rules, and refuses anything else; what was in force before then stays so."""
@@ -146,37 +143,21 @@ class Plugin(proxy_wasm.RootContext):
             self.configuration = read
             self.stream_context = Connection
         self.failure_policy = FailurePolicy.CLOSE if read.fail_closed else FailurePolicy.CONTINUE
-        self.flush()
         # The messages are encoded here, and never again.
         self.targets = {cluster: Target(cluster) for cluster in read.all_clusters()}
-        self.continued, self.rejected = Counter("continued"), Counter("rejected")
-        self.unparsed, self.failed = Counter("unparsed"), Counter("failed")
-        self.counters = [*self.targets.values(), self.continued, self.rejected, self.unparsed, self.failed]
-        proxy_wasm.set_tick_period(TICK_MILLISECONDS)
+        self.continued, self.rejected = counter("continued"), counter("rejected")
+        self.unparsed, self.failed = counter("unparsed"), counter("failed")
         # Asked once and not per connection: a level changed later counts from the next configuration on.
         self.log_routes = proxy_wasm.log_enabled(LogLevel.INFO)
         proxy_wasm.info(f"[TCP WASM] Configuration: {read.describe()}")
         return True
 
-    def on_tick(self) -> None:
-        """Hands over what was counted."""
-        self.flush()
-
-    def on_delete(self) -> None:
-        """Hands over what was counted since the last tick."""
-        self.flush()
-
-    def flush(self) -> None:
-        """Hands the counters over to Envoy."""
-        for counter in self.counters:
-            counter.flush()
-
     def give_up(self, error: Exception) -> Action:
         """Counts a connection that cannot be decided upon, and does with it what the failure policy says."""
         if not isinstance(error, AddressError):
-            self.failed.count += 1
+            proxy_wasm.increment_metric(self.failed, 1)
             raise error  # to the failure policy
-        self.unparsed.count += 1
+        proxy_wasm.increment_metric(self.unparsed, 1)
         proxy_wasm.warn(f"[TCP WASM] {error}")
         if self.failure_policy is FailurePolicy.CONTINUE:
             return Action.CONTINUE

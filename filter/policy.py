@@ -70,20 +70,26 @@ class Rule:
 class Policy:
     """Rules in order, and what becomes of a connection that none of them matches or that cannot be decided upon."""
 
-    __slots__ = ("default", "fail_closed", "needs_port", "needs_server_name", "rules")
+    __slots__ = ("default", "fail_closed", "needs_port", "needs_server_name", "needs_source", "rules")
 
     def __init__(self, rules: Iterable[Rule], default: Action = CONTINUE, fail_closed: bool = False) -> None:
         self.rules = tuple(rules)
         self.default = Rule(Match(), default)
         self.fail_closed = fail_closed
-        # Each of them costs a connection one host call.
+        # What no rule looks at need not be read, nor be there.
+        self.needs_source = any(
+            rule.blocks is not None or rule.parity is not None or rule.percentage is not None for rule in self.rules
+        )
         self.needs_server_name = any(rule.names is not None for rule in self.rules)
         self.needs_port = any(
             rule.ports is not None or "{port}" in (rule.action.cluster or "") for rule in (*self.rules, self.default)
         )
 
-    def decide(self, source: bytes, port: int = 0, server_name: str = "") -> Rule:
-        """Returns the rule for a connection: packed source address, destination port, server name in lower case."""
+    def decide(self, source: bytes = b"", port: int = 0, server_name: str = "") -> Rule:
+        """Returns the rule for a connection: packed source address, destination port, server name in lower case.
+
+        What the policy does not need may be left out.
+        """
         position = None
         for rule in self.rules:
             if rule.ports is not None and port not in rule.ports:

@@ -128,14 +128,9 @@ def set_shared_data(key: str | bytes, value: str | bytes, cas: int = 0) -> None:
 # ---- metrics
 
 define_metric = _proxy_wasm.proxy_define_metric
+increment_metric = _proxy_wasm.proxy_increment_metric
 record_metric = _proxy_wasm.proxy_record_metric
 get_metric = _proxy_wasm.proxy_get_metric
-
-
-def increment_metric(metric: int, offset: int = 1) -> None:
-    """Adds to a counter or a gauge; only a gauge takes a negative offset."""
-    _proxy_wasm.proxy_increment_metric(metric, offset)
-
 
 # ---- time
 

@@ -117,7 +117,6 @@ def test_only_what_the_filter_overrides_is_exported(vm: WasmModule) -> None:
         "proxy_on_context_create",
         "proxy_on_vm_start",
         "proxy_on_configure",
-        "proxy_on_tick",
         "proxy_on_new_connection",
         "proxy_on_delete",
     }

@@ -19,7 +19,7 @@ NAME = b"set_envoy_filter_state"
 @pytest.fixture
 def vm(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
     # Each VM defines its own.
-    monkeypatch.setattr(counters, "_metrics", {})
+    monkeypatch.setattr(counters, "_defined", {})
     with InProcess(Plugin) as vm:
         vm.host.foreign_functions[NAME] = lambda argument: b""
         vm.host.log_level = LogLevel.INFO
@@ -39,7 +39,6 @@ def test_only_what_it_needs_is_exported(vm: InProcess) -> None:
         "proxy_on_context_create",
         "proxy_on_vm_start",
         "proxy_on_configure",
-        "proxy_on_tick",
         "proxy_on_new_connection",
         "proxy_on_delete",
     }
@@ -126,7 +125,7 @@ def test_a_refused_configuration_leaves_the_last_one(vm: InProcess) -> None:
     assert vm.host.foreign_calls[0][2] == argument("outbound|8080||egress-router1.default.svc.cluster.local")
 
 
-def test_above_info_two_host_calls_for_a_connection(vm: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_above_info_three_host_calls_for_a_connection(vm: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     vm.host.log_level = LogLevel.WARN
     assert vm.start()
@@ -140,4 +139,4 @@ def test_above_info_two_host_calls_for_a_connection(vm: InProcess, monkeypatch: 
 
         monkeypatch.setattr(vm.host, name, counted)
     assert vm.connection(source="10.0.0.2:1").new_connection() == Action.CONTINUE
-    assert calls == ["proxy_get_property", "proxy_call_foreign_function"]
+    assert calls == ["proxy_get_property", "proxy_call_foreign_function", "proxy_increment_metric"]

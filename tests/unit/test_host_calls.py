@@ -113,7 +113,7 @@ def test_queues(vm: InProcess) -> None:
 
 def test_metrics(vm: InProcess) -> None:
     counter, gauge, histogram = (proxy_wasm.define_metric(kind, kind.name) for kind in MetricKind)
-    proxy_wasm.increment_metric(counter)
+    proxy_wasm.increment_metric(counter, 1)
     proxy_wasm.increment_metric(counter, 4)
     assert proxy_wasm.get_metric(counter) == 5
     with pytest.raises(proxy_wasm.BadArgumentError):
