@@ -282,6 +282,4 @@ def _describe(value: Any) -> str:
 
 def _quote(text: str | bytes) -> str:
     """Returns a text between quotes, short enough for a log line, whatever is in it."""
-    if isinstance(text, bytes):
-        text = text[:80].decode("utf-8", "backslashreplace")
-    return ascii(text[:80])
+    return ascii(text[:80]).removeprefix("b")

@@ -1,0 +1,150 @@
+"""The policy engine decides as the schema's words and Python's ipaddress say."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import zlib
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+
+from filter.address import packed
+from filter.configuration import ConfigurationError, read_configuration
+from filter.policy import POSITIONS, Action, Match, Policy, Rule, source_position
+from filter.routing import ISTIO, STANDALONE, route
+from tests.policies import cases
+
+
+def read(policy: cases.Policy) -> Policy:
+    found = read_configuration(json.dumps(policy).encode())
+    assert isinstance(found, Policy)
+    return found
+
+
+def reachable(policy: cases.Policy) -> cases.Policy:
+    """Returns the policy without the rules that are refused because they can never match."""
+    rules = list(policy.get("rules", []))
+    while rules:
+        try:
+            read({**policy, "rules": rules})
+            return {**policy, "rules": rules}
+        except ConfigurationError as error:
+            reason = str(error)
+        assert "unreachable" in reason or "matches nothing" in reason
+        del rules[int(reason.partition("[")[2].partition("]")[0])]
+    return {name: value for name, value in policy.items() if name != "rules"}
+
+
+def decided(policy: Policy, connection: cases.Connection) -> tuple[str, dict[str, object]]:
+    name = connection.server_name if policy.needs_server_name else ""
+    address = packed(connection.source.encode()) if policy.needs_source else b""
+    rule = policy.decide(address, connection.port if policy.needs_port else 0, name)
+    action = rule.action
+    if action.cluster is not None:
+        return rule.name, {"cluster": action.cluster}
+    return rule.name, {"reject": True} if action.reject else {"continue": True}
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(cases.POLICIES, cases.CONNECTIONS, cases.CONNECTIONS, cases.CONNECTIONS)
+def test_random_policies_decide_as_their_words_say(
+    policy: cases.Policy, one: cases.Connection, two: cases.Connection, three: cases.Connection
+) -> None:
+    # That a rule is refused as unreachable must not change a decision either.
+    mine = read(reachable(policy))
+    for connection in (one, two, three):
+        assert decided(mine, connection) == cases.decide(policy, connection)
+
+
+def by_parity(even: str, odd: str, **match: object) -> list[dict[str, object]]:
+    return [
+        {"match": {"source_parity": "EVEN", **match}, "action": {"cluster": even}},
+        {"match": {"source_parity": "ODD", **match}, "action": {"cluster": odd}},
+    ]
+
+
+SUFFIX = "default.svc.cluster.local"
+AS_RULES: dict[str, cases.Policy] = {
+    "standalone": {"rules": by_parity("egress-router1", "egress-router2")},
+    "istio": {
+        "rules": [
+            *by_parity(
+                *(f"outbound|8081||egress-router{router}.{SUFFIX}" for router in (1, 2)), destination_ports=[80]
+            ),
+            *by_parity(*(f"outbound|8080||egress-router{router}.{SUFFIX}" for router in (1, 2))),
+        ]
+    },
+}
+
+
+@given(cases.CONNECTIONS)
+@example(cases.Connection("10.0.0.1:1", 80, ""))
+def test_the_two_named_configurations_are_policies_too(connection: cases.Connection) -> None:
+    for named, rules in ((STANDALONE, AS_RULES["standalone"]), (ISTIO, AS_RULES["istio"])):
+        cluster = route(connection.source.encode(), named, connection.port)
+        assert decided(read(rules), connection) == ("", {"cluster": cluster})
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        [f"10.{i >> 8}.{i & 255}.9" for i in range(0, 65536, 7)],
+        [f"192.168.{i >> 8}.{i & 255}" for i in range(0, 65536, 2)],
+        [f"2001:db8::{i:x}" for i in range(8192)],
+        [f"2001:db8:{i:x}::1" for i in range(8192)],
+    ],
+    ids=["hosts in many networks", "even", "hosts of an IPv6 network", "IPv6 networks"],
+)
+@pytest.mark.parametrize("percentage", [1, 10, 33.33, 50, 90])
+def test_a_percentage_of_the_sources_is_that_many(addresses: list[str], percentage: float) -> None:
+    policy = read({"rules": [{"match": {"source_percentage": percentage}, "action": {"reject": True}}]})
+    rejected = sum(policy.decide(ipaddress.ip_address(address).packed).action.reject for address in addresses)
+    expected = len(addresses) * percentage / 100
+    # Five standard deviations of that many coins.
+    assert abs(rejected - expected) < 5 * (expected * (1 - percentage / 100)) ** 0.5
+
+
+def test_the_position_is_the_documented_one() -> None:
+    # printf '\x0a\x00\x00\x01' | gzip -c | tail -c8 | od -An -N4 -tu4
+    assert zlib.crc32(bytes([10, 0, 0, 1])) == 972_951_534
+    assert source_position(bytes([10, 0, 0, 1])) == 1534
+    assert all(0 <= source_position(bytes([i, 0, 0, 1])) < POSITIONS for i in range(256))
+
+
+def test_a_source_keeps_its_side_when_the_percentage_grows() -> None:
+    rules = [Policy([Rule(Match(percentage=step), Action("canary"))]) for step in range(500, 10_001, 500)]
+    for last in range(256):
+        sides = [policy.decide(bytes([192, 0, 2, last])).action.cluster == "canary" for policy in rules]
+        assert sides == sorted(sides)
+        assert sides[-1]
+
+
+def test_only_what_rules_look_at_is_needed() -> None:
+    def needs(policy: cases.Policy) -> tuple[bool, bool, bool]:
+        found = read(policy)
+        return found.needs_source, found.needs_port, found.needs_server_name
+
+    rest = {"action": {"reject": True}}
+    assert needs({"default_action": {"cluster": "a"}}) == (False, False, False)
+    assert needs({"default_action": {"cluster": "a{port}"}}) == (False, True, False)
+    assert needs({"rules": [{"match": {"server_names": ["a"]}, **rest}]}) == (False, False, True)
+    assert needs({"rules": [{"match": {"destination_ports": [1]}, **rest}]}) == (False, True, False)
+    for match in ({"source_parity": "ODD"}, {"source_percentage": 1}, {"source_cidrs": ["::1"]}):
+        assert needs({"rules": [{"match": match, **rest}]}) == (True, False, False)
+
+
+def test_a_long_server_name_matches_nothing_and_costs_nothing() -> None:
+    policy = read({"rules": [{"match": {"server_names": ["*.example"]}, "action": {"reject": True}}]})
+    assert policy.decide(server_name="a." * 100 + "example").action.reject
+    assert not policy.decide(server_name="." * 100_000 + ".example").action.reject
+
+
+def test_ten_thousand_blocks_are_looked_up_not_walked() -> None:
+    blocks = [f"10.{i >> 6}.{(i & 63) << 2}.0/22" for i in range(10_000)]
+    policy = read({"rules": [{"match": {"source_cidrs": blocks}, "action": {"reject": True}}]})
+    [rule] = policy.rules
+    assert rule.blocks is not None
+    assert [drop for drop, _ in rule.blocks[4]] == [10]
+    assert policy.decide(bytes([10, 156, 63, 255])).action.reject
+    assert not policy.decide(bytes([10, 156, 64, 0])).action.reject

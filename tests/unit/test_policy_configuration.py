@@ -1,0 +1,386 @@
+"""What is a policy is what proto/tcp_routing.proto says; all else is refused, with the field's path and the reason, in one line."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filter.configuration import ConfigurationError, read_configuration
+from filter.policy import Policy
+from filter.routing import ISTIO, STANDALONE
+from tests.policies import cases
+
+PATH = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+PROTO = "proto/tcp_routing.proto"
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The message TcpRouting, as protoc and protobuf's own runtime have it."""
+    directory = tmp_path_factory.mktemp("schema")
+    command = [
+        sys.executable,
+        "-S",
+        "-B",
+        "-m",
+        "grpc_tools.protoc",
+        "--proto_path=.",
+        f"--python_out={directory}",
+        PROTO,
+    ]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": PATH}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    spec = importlib.util.spec_from_file_location("tcp_routing_pb2", directory / "proto" / "tcp_routing_pb2.py")
+    assert spec and spec.loader
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.TcpRouting
+
+
+def refusal(value: object) -> str:
+    text = value if isinstance(value, bytes) else json.dumps(value).encode()
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(text)
+    reason = str(caught.value)
+    assert reason.isprintable() and reason.isascii() and len(reason) < 1200
+    return reason
+
+
+def dump(policy: object) -> object:
+    """Returns all that a policy consists of, in plain values."""
+    if isinstance(policy, tuple | list):
+        return [dump(item) for item in policy]
+    slots: tuple[str, ...] = getattr(type(policy), "__slots__", ())
+    return {name: dump(getattr(policy, name)) for name in slots} if slots else policy
+
+
+def camel(value: Any) -> Any:
+    """Returns a configuration with the names of its fields in lowerCamelCase."""
+    if isinstance(value, list):
+        return [camel(item) for item in value]
+    if isinstance(value, dict):
+        return {re.sub("_(.)", lambda found: found[1].upper(), name): camel(item) for name, item in value.items()}
+    return value
+
+
+# ---- what is taken
+
+
+def test_the_named_configurations() -> None:
+    assert read_configuration(b"standalone") is STANDALONE
+    assert read_configuration(b"") is STANDALONE
+    assert read_configuration(b" istio\n") is ISTIO
+
+
+@given(cases.POLICIES)
+def test_a_struct_is_the_same_as_json_text_and_camel_case_as_snake_case(policy: cases.Policy) -> None:
+    def outcome(text: bytes) -> object:
+        try:
+            return dump(read_configuration(text))
+        except ConfigurationError as error:
+            return str(error)
+
+    expected = outcome(json.dumps(policy).encode())
+    message = Struct()
+    json_format.ParseDict(policy, message)
+    assert outcome(message.SerializeToString()) == expected
+    assert outcome(json.dumps(camel(policy)).encode()) == expected
+
+
+def documented() -> list[dict[str, Any]]:
+    text = Path("filter/README.md").read_text(encoding="utf-8")
+    return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+
+
+@pytest.mark.parametrize("example", documented(), ids=lambda example: str(next(iter(example))))
+def test_the_documented_examples(schema: Any, example: dict[str, Any]) -> None:
+    # A whole configuration, the policy in it, or one rule.
+    value = example.get("configuration", {"value": example})["value"]
+    policy = value if "rules" in value or "default_action" in value else {"rules": [value]}
+    assert isinstance(read_configuration(json.dumps(policy).encode()), Policy)
+    json_format.ParseDict(policy, schema())
+
+
+# ---- the schema and its reader
+
+
+def test_every_field_of_the_schema_is_read_and_no_other(schema: Any) -> None:
+    def listed(value: object) -> list[str]:
+        return refusal(value).partition("there are ")[2].split(", ")
+
+    message = schema.DESCRIPTOR
+    rule = message.fields_by_name["rules"].message_type
+    for descriptor, value in (
+        (message, {"x": 1}),
+        (rule, {"rules": [{"x": 1}]}),
+        (rule.fields_by_name["match"].message_type, {"rules": [{"match": {"x": 1}}]}),
+        (rule.fields_by_name["action"].message_type, {"rules": [{"action": {"x": 1}}]}),
+    ):
+        assert listed(value) == [field.name for field in descriptor.fields]
+    assert (
+        refusal({"failure_mode": "x"})
+        .partition("must be ")[2]
+        .startswith(" or ".join(value.name for value in message.enum_types_by_name["FailureMode"].values))
+    )
+
+
+ODDITIES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 70_000),
+    st.floats(),
+    st.sampled_from(["", "80", "EVEN", "10.0.0.0/8", "*.a", "{port}", "é", "\x00", "FAIL_OPEN", "a" * 600]),
+    st.lists(st.integers(0, 1), max_size=2),
+    st.dictionaries(st.sampled_from(["rules", "cluster", "reject", "x"]), st.booleans(), max_size=1),
+)
+
+
+@st.composite
+def odd_policies(draw: st.DrawFn) -> object:
+    """Draws a policy in which something may have been replaced, added or renamed."""
+    policy: Any = json.loads(json.dumps(draw(cases.POLICIES)))
+    place, parents = policy, [policy]
+    while isinstance(place, dict | list) and place and draw(st.integers(0, 3)):
+        keys = list(place) if isinstance(place, dict) else range(len(place))
+        parents.append(place)
+        place = place[draw(st.sampled_from(keys))]
+    parent = parents[-1]
+    if isinstance(parent, dict):
+        parent[draw(st.sampled_from([*parent, "reject", "source_cidrs", "sourceCidrs", "x"]))] = draw(ODDITIES)
+    elif draw(st.booleans()):
+        parent.append(draw(ODDITIES))
+    else:
+        parent[draw(st.integers(0, len(parent) - 1))] = draw(ODDITIES)
+    return policy
+
+
+@given(policy=odd_policies())
+def test_what_is_taken_protobuf_takes_too_and_as_the_same(schema: Any, policy: object) -> None:
+    text = json.dumps(policy).encode()
+    try:
+        read = read_configuration(text)
+    except ConfigurationError:
+        refusal(text)
+        return
+    message = json_format.Parse(text, schema())
+    again = json_format.MessageToJson(message, preserving_proto_field_name=True).encode()
+    assert dump(read_configuration(again)) == dump(read)
+
+
+@given(st.binary() | st.text().map(str.encode) | ODDITIES.map(json.dumps).map(str.encode))
+def test_bytes_give_a_configuration_or_a_configuration_error(text: bytes) -> None:
+    try:
+        read_configuration(text)
+    except ConfigurationError:
+        refusal(text)
+
+
+# ---- what is refused
+
+
+def rule(**match: object) -> dict[str, object]:
+    return {"match": match, "action": {"cluster": "a"}}
+
+
+REJECT = {"action": {"reject": True}}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        # names and shapes
+        (b"Istio", 'the configuration is \'Istio\'; it must be "standalone" (or nothing), "istio", or rules as in'),
+        (b"\xff\xfe", "the configuration is '\\xff\\xfe'; it must be"),
+        (b'["standalone"]', "the configuration is '[\"standalone\"]'; it must be"),
+        (b'{"rules": [', "the configuration is not valid JSON"),
+        (b"{" * 100, "the configuration is nested deeper than 16 levels"),
+        (b"{" + b" " * (1 << 18) + b"}", "the configuration has 262146 bytes; at most 262144 are read"),
+        ({}, "rules: missing, and there is no default_action either"),
+        ({"rulez": []}, "rulez: unknown field; there are rules, default_action, failure_mode"),
+        ({"a\nb" * 100: 1}, "a\\nb"),
+        ({"rules": {}}, "rules: must be a list, not an object"),
+        ({"rules": None}, "rules: must be a list, not null"),
+        ({"rules": []}, "rules: must not be empty; leave it out"),
+        ({"rules": ["x"]}, "rules[0]: must be an object, not a string"),
+        ({"rules": [REJECT, 3]}, "rules[1]: must be an object, not 3"),
+        ({"rules": [{**REJECT, "match": None}]}, "rules[0].match: must be an object, not null"),
+        ({"rules": [{**REJECT, "matches": {}}]}, "rules[0].matches: unknown field; there are name, match, action"),
+        (
+            {"rules": [rule(destination_ports=[i + 1]) for i in range(257)]},
+            "rules: there are 257; at most 256 are read",
+        ),
+        (b'{"rules": [], "rules": []}', "rules: must not be empty"),
+        (b'{"failure_mode": "FAIL_OPEN", "failureMode": "FAIL_CLOSED"}', "failure_mode: given twice"),
+        (
+            b'{"rules": [{"action": {"reject": true}, "match": {"source_parity": "ODD", "source_parity": "ODD"}}]}',
+            "rules[0].match.source_parity: given twice",
+        ),
+        ({"failure_mode": "OPEN"}, "failure_mode: must be FAIL_OPEN or FAIL_CLOSED, not 'OPEN'"),
+        ({"failure_mode": 1}, "failure_mode: must be FAIL_OPEN or FAIL_CLOSED, not 1"),
+        # names of rules
+        ({"rules": [{"name": "", **REJECT}]}, "rules[0].name: must not be empty"),
+        ({"rules": [{"name": "a\n[error] b", **REJECT}]}, "rules[0].name: 'a\\n[error] b' has a character that cannot"),
+        ({"rules": [{"name": "a" * 129, **REJECT}]}, "rules[0].name: has 129 characters; at most 128 are read"),
+        (
+            {"rules": [{"name": "a", **rule(source_parity="ODD")}, {"name": "a", **REJECT}]},
+            "rules[1].name: 'a' is the name of rules[0] too",
+        ),
+        # actions
+        ({"rules": [{"match": {}}]}, "rules[0].action: missing"),
+        ({"rules": [{"action": {}}]}, "rules[0].action: give one of cluster, reject and continue; here are none"),
+        ({"rules": [{"action": {"cluster": "a", "reject": True}}]}, "rules[0].action: give one of cluster, reject and"),
+        ({"rules": [{"action": {"cluster": ""}}]}, "rules[0].action.cluster: must not be empty"),
+        ({"rules": [{"action": {"cluster": 1}}]}, "rules[0].action.cluster: must be a string, not 1"),
+        ({"rules": [{"action": {"cluster": "a{Port}"}}]}, "rules[0].action.cluster: 'a{Port}' has a brace that"),
+        ({"rules": [{"action": {"cluster": "\ud800"}}]}, "rules[0].action.cluster: '\\ud800' has a character"),
+        ({"rules": [{"action": {"reject": False}}]}, "rules[0].action.reject: must be true, not false"),
+        ({"default_action": {"continue": "yes"}}, "default_action.continue: must be true, not a string"),
+        ({"default_action": "continue"}, "default_action: must be an object, not a string"),
+        # sources
+        ({"rules": [rule(source_cidrs="10.0.0.0/8")]}, "rules[0].match.source_cidrs: must be a list, not a string"),
+        ({"rules": [rule(source_cidrs=[])]}, "rules[0].match.source_cidrs: must not be empty; leave it out"),
+        (
+            {"rules": [rule(source_cidrs=["10.0.0.1/8"])]},
+            "rules[0].match.source_cidrs[0]: '10.0.0.1/8' has bits set behind the prefix of 8",
+        ),
+        (
+            {"rules": [rule(source_cidrs=["::/0", "2001:db8::1/32"])]},
+            "rules[0].match.source_cidrs[1]: '2001:db8::1/32' has bits set behind the prefix of 32",
+        ),
+        (
+            {"rules": [rule(source_cidrs=["10.0.0.0/33"])]},
+            "rules[0].match.source_cidrs[0]: '10.0.0.0/33' has a prefix length that is not a number from 0 to 32",
+        ),
+        ({"rules": [rule(source_cidrs=["::/129"])]}, "rules[0].match.source_cidrs[0]: '::/129' has a prefix length"),
+        ({"rules": [rule(source_cidrs=["10.0.0.0/"])]}, "rules[0].match.source_cidrs[0]: '10.0.0.0/' has a prefix"),
+        ({"rules": [rule(source_cidrs=["10.0.0.0/255.0.0.0"])]}, "rules[0].match.source_cidrs[0]: '10.0.0.0/255"),
+        ({"rules": [rule(source_cidrs=["10.0.0.0:80"])]}, "rules[0].match.source_cidrs[0]: '10.0.0.0:80' is not a"),
+        ({"rules": [rule(source_cidrs=["[::1]"])]}, "rules[0].match.source_cidrs[0]: '[::1]' is not a block of IP"),
+        ({"rules": [rule(source_cidrs=["fe80::1%eth0"])]}, "rules[0].match.source_cidrs[0]: 'fe80::1%eth0' is not a"),
+        ({"rules": [rule(source_cidrs=["10.0.0"])]}, "rules[0].match.source_cidrs[0]: '10.0.0' is not a block of"),
+        (
+            {"rules": [rule(source_cidrs=["::ffff:10.0.0.0/104"])]},
+            "rules[0].match.source_cidrs[0]: '::ffff:10.0.0.0/104' is an IPv4-mapped address; write the block of IPv4",
+        ),
+        (
+            {"rules": [rule(source_cidrs=["10.0.0.0/8", "::/0", "10.1.0.0/16"])]},
+            "rules[0].match.source_cidrs[2]: overlaps: it lies within rules[0].match.source_cidrs[0]",
+        ),
+        ({"rules": [rule(source_cidrs=["10.0.0.1", "10.0.0.1/32"])]}, "rules[0].match.source_cidrs[1]: overlaps"),
+        ({"rules": [rule(source_parity="even")]}, "rules[0].match.source_parity: must be EVEN or ODD, not 'even'"),
+        ({"rules": [rule(source_parity="PARITY_UNSPECIFIED")]}, "rules[0].match.source_parity: must be EVEN or ODD"),
+        (
+            {"rules": [rule(source_percentage=0)]},
+            "rules[0].match.source_percentage: must be more than 0 and at most 100, not 0",
+        ),
+        (
+            {"rules": [rule(source_percentage=100.01)]},
+            "rules[0].match.source_percentage: must be more than 0 and at most",
+        ),
+        ({"rules": [rule(source_percentage=-1)]}, "rules[0].match.source_percentage: must be more than 0 and at most"),
+        (
+            {"rules": [rule(source_percentage=12.345)]},
+            "rules[0].match.source_percentage: must be a multiple of 0.01, not 12.345",
+        ),
+        ({"rules": [rule(source_percentage="10")]}, "rules[0].match.source_percentage: must be a number, not a string"),
+        ({"rules": [rule(source_percentage=True)]}, "rules[0].match.source_percentage: must be a number, not true"),
+        (b'{"rules": [{"match": {"source_percentage": 1e999}}]}', "rules[0].match.source_percentage: must be a number"),
+        # ports
+        ({"rules": [rule(destination_ports=80)]}, "rules[0].match.destination_ports: must be a list, not 80"),
+        (
+            {"rules": [rule(destination_ports=[0])]},
+            "rules[0].match.destination_ports[0]: must be a port from 1 to 65535",
+        ),
+        ({"rules": [rule(destination_ports=[1, 65536])]}, "rules[0].match.destination_ports[1]: must be a port from 1"),
+        ({"rules": [rule(destination_ports=[80.5])]}, "rules[0].match.destination_ports[0]: must be a whole number"),
+        ({"rules": [rule(destination_ports=["80"])]}, "rules[0].match.destination_ports[0]: must be a whole number"),
+        (
+            {"rules": [rule(destination_ports=[80, 443, 80.0])]},
+            "rules[0].match.destination_ports[2]: overlaps: it lies within rules[0].match.destination_ports[0]",
+        ),
+        # server names
+        ({"rules": [rule(server_names=[""])]}, "rules[0].match.server_names[0]: must not be empty"),
+        ({"rules": [rule(server_names=["*"])]}, "rules[0].match.server_names[0]: '*' is not a name such as"),
+        ({"rules": [rule(server_names=["a.*.b"])]}, "rules[0].match.server_names[0]: 'a.*.b' is not a name such as"),
+        ({"rules": [rule(server_names=["*a.b"])]}, "rules[0].match.server_names[0]: '*a.b' is not a name such as"),
+        ({"rules": [rule(server_names=["a..b"])]}, "rules[0].match.server_names[0]: 'a..b' is not a name such as"),
+        ({"rules": [rule(server_names=["a b"])]}, "rules[0].match.server_names[0]: 'a b' is not a name such as"),
+        (
+            {"rules": [rule(server_names=["bücher.example"])]},
+            "rules[0].match.server_names[0]: 'b\\xfccher.example' is not",
+        ),
+        ({"rules": [rule(server_names=["\u212aelvin.example"])]}, "rules[0].match.server_names[0]: '\\u212aelvin.exam"),
+        (
+            {"rules": [rule(server_names=["*.b", "A.b"])]},
+            "rules[0].match.server_names[1]: overlaps: it lies within rules[0].match.server_names[0]",
+        ),
+        # rules that can never match
+        (
+            {"rules": [rule(), rule(source_parity="ODD")]},
+            "rules[1].match: unreachable: rules[0] takes every connection that it matches",
+        ),
+        (
+            {"rules": [rule(source_parity="ODD"), rule(source_parity="EVEN"), rule(destination_ports=[80])]},
+            "rules[2].match: unreachable: the rules before it take every connection that it matches",
+        ),
+        (
+            {
+                "rules": [
+                    rule(source_cidrs=["10.0.0.0/9"]),
+                    rule(source_cidrs=["10.128.0.0/9"]),
+                    rule(source_cidrs=["10.0.0.0/8"]),
+                ]
+            },
+            "rules[2].match: unreachable: the rules before it take",
+        ),
+        ({"rules": [rule(source_percentage=30), rule(source_percentage=20)]}, "rules[1].match: unreachable: rules[0]"),
+        (
+            {"rules": [rule(source_cidrs=["10.0.0.2", "10.0.0.4"], source_parity="ODD")]},
+            "rules[0].match: matches nothing: none of these addresses has this parity and percentage",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_path(value: object, reason: str) -> None:
+    assert refusal(value).startswith(reason)
+
+
+CIDR_PARTS = st.one_of(
+    st.ip_addresses().map(str),
+    st.sampled_from(["10.0.0.0", "::", "10.0.0", "1.2.3.256", "01.2.3.4", "::1%x", "2001:db8::", "a", ""]),
+)
+
+
+@given(CIDR_PARTS, st.sampled_from(["", "/"]) | st.integers(-1, 130).map("/{}".format))
+def test_a_block_is_what_ipaddress_takes_for_one(address: str, prefix: str) -> None:
+    text = address + prefix
+    try:
+        network: ipaddress.IPv4Network | ipaddress.IPv6Network | None = ipaddress.ip_network(text)
+    except ValueError:
+        network = None
+    if network and (getattr(network.network_address, "ipv4_mapped", None) or "%" in text):
+        network = None
+    try:
+        read = read_configuration(json.dumps({"rules": [rule(source_cidrs=[text])]}).encode())
+    except ConfigurationError:
+        assert network is None
+        return
+    assert network is not None
+    assert isinstance(read, Policy)
+    drop = network.max_prefixlen - network.prefixlen
+    left = int(network.network_address) >> drop
+    assert read.rules[0].blocks == {network.max_prefixlen // 8: [(drop, frozenset([left]))]}

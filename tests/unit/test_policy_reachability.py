@@ -1,0 +1,111 @@
+"""A rule is called unreachable if and only if no connection reaches it, found by trying them all."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from filter import reachability
+from filter.policy import POSITIONS, Match
+from filter.reachability import block_interval, first_overlap, first_unreachable, name_interval, port_interval
+
+# A point for each side is enough: one inside of every interval that the matches below can have, and one outside.
+ADDRESSES = [*(bytes([0, 0, 0, i]) for i in range(8)), bytes([9, 9, 9, 9]), bytes(16), bytes(15) + b"\1", b"\xff" * 16]
+POSITIONS_TRIED = [0, 1, 2999, 3000, 9999]
+PORTS = [1, 2, 3]
+NAMES = ["", "a", "x.a", "y.x.a", "b"]
+
+BLOCKS = [(bytes([0, 0, 0, i & -(1 << bits)]), 32 - bits) for bits in range(4) for i in range(0, 8, 1 << bits)] + [
+    (bytes(4), 0),
+    (bytes(16), 0),
+    (bytes(16), 127),
+    (bytes(16), 128),
+]
+
+MATCHES = st.builds(
+    Match,
+    st.none() | st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=3, unique=True),
+    st.sampled_from([None, None, 0, 1]),
+    st.sampled_from([None, None, 1, 3000, POSITIONS]),
+    st.none() | st.lists(st.sampled_from(PORTS[:2]), min_size=1, unique=True),
+    st.none() | st.lists(st.sampled_from(["a", "x.a", "*.a", "*.x.a"]), min_size=1, max_size=2, unique=True),
+).filter(lambda match: _apart(match))
+
+
+def _apart(match: Match) -> bool:
+    return not (
+        first_overlap([block_interval(block) for block in match.cidrs or []])
+        or first_overlap([name_interval(name) for name in match.names or []])
+    )
+
+
+def within(address: bytes, block: tuple[bytes, int]) -> bool:
+    start, length = block
+    drop = 8 * len(start) - length
+    return len(address) == len(start) and int.from_bytes(address, "big") >> drop == int.from_bytes(start, "big") >> drop
+
+
+def named(name: str, pattern: str) -> bool:
+    return name.endswith(pattern[1:]) if pattern[0] == "*" else name == pattern
+
+
+def points(match: Match) -> set[tuple[object, ...]]:
+    """Returns every connection that the match is about; an address and its parity count as independent."""
+    return set(
+        itertools.product(
+            [a for a in ADDRESSES if match.cidrs is None or any(within(a, block) for block in match.cidrs)],
+            [0, 1] if match.parity is None else [match.parity],
+            [p for p in POSITIONS_TRIED if match.percentage is None or p < match.percentage],
+            [p for p in PORTS if match.ports is None or p in match.ports],
+            [n for n in NAMES if match.names is None or any(named(n, pattern) for pattern in match.names)],
+        )
+    )
+
+
+def tried(matches: list[Match]) -> int | None:
+    taken: set[tuple[object, ...]] = set()
+    for place, match in enumerate(matches):
+        mine = points(match)
+        if mine <= taken:
+            return place
+        taken |= mine
+    return None
+
+
+@given(st.lists(MATCHES, max_size=5))
+@example([Match(parity=0), Match(parity=1), Match()])
+@example([Match(cidrs=[(bytes(4), 0)]), Match(cidrs=[(bytes(16), 0)]), Match(ports=[1])])
+@example([Match(names=["*.a"]), Match(names=["x.a"])])
+@example([Match(percentage=POSITIONS), Match(ports=[1])])
+def test_it_is_what_trying_says(matches: list[Match]) -> None:
+    found = first_unreachable(matches)
+    place = tried(matches)
+    assert (None if found is None else found[0]) == place
+    if found is not None:
+        before = next((i for i in range(found[0]) if points(matches[found[0]]) <= points(matches[i])), None)
+        assert found[1] == before
+
+
+@given(st.lists(st.sampled_from(BLOCKS), max_size=6), st.lists(st.sampled_from([1, 2, 3]), max_size=3))
+def test_overlaps(blocks: list[tuple[bytes, int]], ports: list[int]) -> None:
+    found = first_overlap([block_interval(block) for block in blocks])
+    inner = {
+        (i, j)
+        for i, j in itertools.permutations(range(len(blocks)), 2)
+        if blocks[i][1] >= blocks[j][1] and within(blocks[i][0], blocks[j])
+    }
+    assert found in inner if inner else found is None
+    assert (first_overlap([port_interval(port) for port in ports]) is None) == (len(set(ports)) == len(ports))
+
+
+def test_the_search_ends_and_lets_the_rest_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every rule cuts every piece that is left: more pieces than anybody wants to wait for.
+    many = [Match(ports=range(i, 60_000, 7 + i), names=[f"x{i}.a", f"x{i + 1}.a"]) for i in range(1, 60)]
+    assert first_unreachable([*many, Match(parity=0), Match(parity=0)]) is None
+    covered = [Match(ports=[1, 3]), Match(ports=[2]), Match(ports=[1, 2])]
+    assert first_unreachable(covered) == (2, None)
+    monkeypatch.setattr(reachability, "WORK", 3)
+    assert first_unreachable(covered) is None
