@@ -88,12 +88,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the order and the sources")
     options = parser.parse_args()
     chosen = [variant for variant in VARIANTS if variant.name in options.variants.split(",")]
-    for given in options.module:
-        name, equals, file = given.partition("=")
-        module = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "")) / file
-        if not equals or not module.is_file():
-            sys.exit(f"latency: --module takes NAME=FILE, and there is no file {module}")
-        chosen.append(another(name, module))
+    try:
+        chosen += [another(given, Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""))) for given in options.module]
+    except ValueError as error:
+        sys.exit(f"latency: {error}")
     if options.reference not in [variant.name for variant in chosen]:
         sys.exit(f"latency: the reference {options.reference} is not among the variants")
     with tempfile.TemporaryDirectory(prefix="bench-") as work, load.routers() as routers:

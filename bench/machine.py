@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -55,7 +56,19 @@ def versions(workspace: Path | None) -> dict[str, str]:
     return found
 
 
-def busy_seconds() -> float:
-    """Returns the processor seconds that this machine has spent on anything at all since it started."""
-    user, nice, system, _, _, interrupts, soft, *_ = map(int, Path("/proc/stat").read_text().split()[1:])
-    return (user + nice + system + interrupts + soft) / _TICK
+class Others:
+    """What the machine did meanwhile for anybody but this program and what it started."""
+
+    def __init__(self) -> None:
+        self._before = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        user, nice, system, _, _, interrupts, soft, *_ = map(int, Path("/proc/stat").read_text().split()[1:9])
+        # Only what has ended, and was waited for, counts among the children.
+        return time.monotonic(), (user + nice + system + interrupts + soft) / _TICK, sum(os.times()[:4])
+
+    def share(self) -> float:
+        """Returns the share of all processors' time that others have had since this was made."""
+        elapsed, all_, own = (now - then for now, then in zip(self._now(), self._before, strict=True))
+        return max(0.0, all_ - own) / (elapsed * len(os.sched_getaffinity(0)))

@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from envoy import process
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _CONNECTIONS = 200
-MEGABYTE = 1_000_000
 
 
 @dataclass
@@ -61,6 +61,6 @@ def start(variant: Variant, routers: load.Routers, workers: int) -> Start:
     )
 
 
-def per_vm(few: Start, many: Start) -> float:
-    """Returns the bytes of anonymous memory that each worker more took: its VM, and what a worker needs anyway."""
-    return (many.anonymous - few.anonymous) / (many.workers - few.workers)
+def fewest(by_workers: Mapping[str, object]) -> str:
+    """Returns the least number of workers among a report's keys for them."""
+    return min((key for key in by_workers if key.isdigit()), key=int)

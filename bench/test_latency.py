@@ -14,11 +14,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import latency
-from bench.conftest import ROUNDS, Bench
+from bench.conftest import CHOSEN, ROUNDS, Bench
 from bench.intervals import STATISTICS, Comparison, compare
-from bench.variants import BASELINE, VARIANTS, Variant
+from bench.variants import BASELINE, Variant
 
-NAMES = [variant.name for variant in VARIANTS]
+NAMES = [variant.name for variant in CHOSEN]
 
 
 class ClientClock:
@@ -36,7 +36,7 @@ CLOCK = ClientClock()
 
 @pytest.fixture(scope="session")
 def rounds(bench: Bench) -> latency.Rounds:
-    measured = latency.interleaved(bench.proxy, VARIANTS, ROUNDS)
+    measured = latency.interleaved(bench.proxy, CHOSEN, ROUNDS)
     if out := os.environ.get("BENCH_ROUNDS_OUT"):
         latency.save(measured, out)
     return measured
@@ -48,7 +48,7 @@ def comparison(rounds: latency.Rounds) -> Comparison:
 
 
 @pytest.mark.benchmark(group="connect to first byte", timer=CLOCK)
-@pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
+@pytest.mark.parametrize("variant", CHOSEN, ids=NAMES)
 def test_connect_to_first_byte(
     benchmark: BenchmarkFixture, rounds: latency.Rounds, comparison: Comparison, variant: Variant
 ) -> None:
@@ -72,6 +72,6 @@ def test_connect_to_first_byte(
 
 
 def test_every_round_has_its_own_order_and_both_parities(bench: Bench) -> None:
-    first, second = (latency.interleaved(bench.proxy, VARIANTS, 20, seed) for seed in (1, 2))
-    assert first.table.shape == second.table.shape == (20, len(VARIANTS))
+    first, second = (latency.interleaved(bench.proxy, CHOSEN, 20, seed) for seed in (1, 2))
+    assert first.table.shape == second.table.shape == (20, len(CHOSEN))
     assert not any(first.misroutes.values()) and not any(second.misroutes.values())

@@ -78,8 +78,15 @@ VARIANTS = (
 )
 
 
-def another(name: str, module: Path) -> Variant:
-    """Returns a variant for one more module that routes as the filter does, such as an older build of it."""
+def another(given: str, directory: Path) -> Variant:
+    """Returns the variant that NAME=FILE asks for: one more module that routes as the filter does, such as an older build of it.
+
+    FILE is relative to `directory`. Raises ValueError for what is nothing of the kind.
+    """
+    name, equals, file = given.partition("=")
+    module = directory / file
+    if not (name and equals and module.is_file()):
+        raise ValueError(f"one more module is given as NAME=FILE, and not {given!r}; is there a file {module}?")
     return Variant(name, module.name, module=module, beyond="floor", adds=name)
 
 

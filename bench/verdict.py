@@ -1,0 +1,115 @@
+"""The report in plain words, computed from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.startup import fewest
+
+NOISY = 0.10
+"""An interval of the main ratio wider than this says nothing that is worth a sentence."""
+MEGABYTE = 1e6
+
+Report = Mapping[str, Any]
+
+
+def _ratio(bounds: list[float]) -> str:
+    return f"{bounds[0]:.2f} times [{bounds[1]:.2f}, {bounds[2]:.2f}]"
+
+
+def _against(bounds: list[float], what: str) -> str:
+    """Says what a ratio to something means, and no more than its interval allows."""
+    if bounds[1] <= 1 <= bounds[2]:
+        return f"no different from {what} as far as this run can tell ({_ratio(bounds)})"
+    return f"{_ratio(bounds)} {what}"
+
+
+def sentences(report: Report) -> list[str]:
+    """Returns the verdict, a sentence or two for each question that a reader has."""
+    return [
+        _correct(report),
+        _latency(report),
+        _throughput(report),
+        _start(report),
+        _native(report),
+        *_doubts(report),
+    ]
+
+
+def _correct(report: Report) -> str:
+    if report["misroutes"] or report["unanswered"]:
+        return (
+            f"Not correct: of {report['connections']:,} connections {report['misroutes']:,} reached the wrong router and "
+            f"{report['unanswered']:,} had no answer. No number below counts until that is mended."
+        )
+    return (
+        f"All {report['connections']:,} connections, even and odd sources mixed, reached the router that they had to."
+    )
+
+
+def _latency(report: Report) -> str:
+    found = report["latency"]
+    python, baseline, floor = (found["values"][name]["p50"][0] for name in ("python", "baseline", "floor"))
+    return (
+        f"Setting up a connection through the Python filter takes {python:.0f} µs at the median, "
+        f"{python - baseline:.0f} µs more than tcp_proxy alone: {_ratio(found['ratios']['python']['p50'])}. "
+        f"{floor - baseline:.0f} µs of it any Wasm filter with these host calls would cost; to that floor it is "
+        f"{_against(found['python_to_floor'], 'the floor')}."
+    )
+
+
+def _throughput(report: Report) -> str:
+    found = report["throughput"]
+    python, baseline = found["python"], found["baseline"]
+    return (
+        f"A worker spends {python['worker_us'][0]:.0f} µs of processor time on a connection instead of "
+        f"{baseline['worker_us'][0]:.0f} µs, and can take {python['per_second'][0]:,.0f} connections a second instead of "
+        f"{baseline['per_second'][0]:,.0f}. What a connection carries afterwards costs nothing more: the filter looks at no data."
+    )
+
+
+def _start(report: Report) -> str:
+    few = fewest(report["startup"]["python"])
+    python, baseline = report["startup"]["python"], report["startup"]["baseline"]
+    one, without = python[few], baseline[few]
+    return (
+        f"The price is paid at the start: Envoy is ready after {one['seconds'][0]:.1f} s and {one['cpu_seconds'][0]:.1f} s of processor "
+        f"time instead of {without['seconds'][0]:.1f} s and {without['cpu_seconds'][0]:.1f} s, and takes "
+        f"{one['resident'][0] / MEGABYTE:.0f} MB of memory with {few} worker{'s' if few != '1' else ''} instead of "
+        f"{without['resident'][0] / MEGABYTE:.0f} MB, and {python['per_worker'] / MEGABYTE:.0f} MB for each worker more."
+    )
+
+
+def _native(report: Report) -> str:
+    found, start = report["latency"], report["startup"]["native"]
+    few = fewest(start)
+    native = found["ratios"]["native"]["p50"]
+    return (
+        "When native routing is enough: if the rule is one expression over the connection's properties, as parity is, Envoy's own "
+        f"set_filter_state with CEL does it at {_against(native, 'tcp_proxy alone')}, ready in {start[few]['seconds'][0]:.1f} s, in "
+        f"{start[few]['resident'][0] / MEGABYTE:.0f} MB. Take that. Python is for the rule that outgrows an expression: tables, state, "
+        "time, calls to other services, metrics of its own, and tests."
+    )
+
+
+def _doubts(report: Report) -> list[str]:
+    doubts = []
+    python = report["latency"]["ratios"]["python"]["p50"]
+    if python[2] - python[1] > NOISY * python[0]:
+        doubts.append(
+            f"This machine was too noisy: the main ratio is only known to lie between {python[1]:.2f} and {python[2]:.2f}. Run the "
+            "report again when it is quiet, or without --quick."
+        )
+    if report["others"] > 0.05:
+        doubts.append(
+            f"Other programs had {report['others']:.0%} of the machine meanwhile. Ratios survive that; the times, and above all "
+            "p99 and p99.9, are higher than on a quiet machine."
+        )
+    idle = [name for name, found in report["throughput"].items() if name != "direct" and found["worker_busy"] < 0.85]
+    if idle:
+        doubts.append(
+            f"While saturated, Envoy's worker was on a processor for less than 85 % of the time ({', '.join(idle)}): there the "
+            "client, the routers or other programs set the pace, and a worker could take more connections a second than stated."
+        )
+    return doubts
