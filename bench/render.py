@@ -32,6 +32,7 @@ svg { width: 100%; height: auto; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
+th.text, td.text { text-align: left; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 thead th { border-bottom: 2px solid #999; vertical-align: bottom; }
 .note { color: #555; font-size: .92rem; max-width: 60rem; }
@@ -47,6 +48,8 @@ class Table:
     note: str
     head: list[str]
     rows: list[list[str]]
+    text: bool = False
+    """Whether there are words in its cells, and not numbers."""
 
 
 def _bounds(bounds: Sequence[float], digits: int = 1) -> str:
@@ -80,7 +83,7 @@ def tables(report: Report) -> list[Table]:
 def _variants(report: Report) -> Table:
     rows = [[name, found["title"], found["beyond"] or "", found["adds"]] for name, found in report["variants"].items()]
     note = "All but the first on listeners of their own in one Envoy. The difference to the variant before is the cost of one thing."
-    return Table("What is compared", note, ["", "what it is", "goes beyond", "by"], rows)
+    return Table("What is compared", note, ["", "what it is", "goes beyond", "by"], rows, text=True)
 
 
 def _latency(found: Report, title: str, note: str) -> Table:
@@ -225,7 +228,7 @@ def _machine(report: Report) -> Table:
     rows += [[name, value] for name, value in report["versions"].items()]
     rows += [[f"sha256 of {name}", found["sha256"]] for name, found in report["modules"].items()]
     rows += [["others' share of the processors meanwhile", f"{report['others']:.1%}"], ["time", report["time"]]]
-    return Table("Machine, versions, digests", "", ["", ""], rows)
+    return Table("Machine, versions, digests", "", ["", ""], rows, text=True)
 
 
 def _title(report: Report) -> str:
@@ -241,7 +244,7 @@ def markdown(report: Report) -> str:
         if table.note:
             parts.append(table.note)
         if table.rows:
-            lines = [table.head, ["---"] + ["---:"] * (len(table.head) - 1), *table.rows]
+            lines = [table.head, ["---"] + ["---" if table.text else "---:"] * (len(table.head) - 1), *table.rows]
             parts.append(
                 "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
             )
@@ -272,8 +275,9 @@ def page(report: Report, drawn: Mapping[str, str]) -> str:
         if table.note:
             parts.append(f'<p class="note">{html.escape(table.note)}</p>')
         if table.rows:
-            head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
-            rows = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+            tag = ' class="text"' if table.text else ""
+            head = "".join(f"<th{tag}>{html.escape(cell)}</th>" for cell in table.head)
+            rows = "".join(f"<tr>{''.join(f'<td{tag}>{_cell(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
             parts.append(f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>')
     return "\n".join([*parts, "</body></html>\n"])
 

@@ -33,12 +33,12 @@ from bench import (
     throughput,
     verdict,
 )
+from bench.compare import FORMAT
 from bench.guest import engines
 from bench.intervals import STATISTICS, Values, bootstrap, compare, interval
 from bench.variants import BASELINE, FLOOR, PYTHON, VARIANTS, Variant, another
 from envoy.process import EnvoyError
 
-FORMAT = 1
 DIRECTORY = "bench-report"
 Report = dict[str, Any]
 

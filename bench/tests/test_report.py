@@ -1,0 +1,171 @@
+"""The whole report, of a run that is as short as it can be: every benchmark runs for real, and nothing about time is asserted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import compare, render, report, verdict
+from bench.guest.engines import ENGINES
+from bench.plots import PLOTS
+from bench.variants import VARIANTS
+
+TINY = report.Effort(
+    rounds=40,
+    log_rounds=20,
+    bursts=2,
+    burst=100,
+    slices=1,
+    slice_seconds=0.2,
+    guest_rounds=10,
+    starts=1,
+    workers=(1, 2),
+    build=False,
+)
+NAMES = [variant.name for variant in VARIANTS]
+PROXIED = [variant.name for variant in VARIANTS if variant.proxied]
+MODULES = [variant.name for variant in VARIANTS if variant.module]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def made(out: Path) -> report.Report:
+    return report.run(TINY, True, out, [], None)
+
+
+def test_every_connection_reached_its_router(made: report.Report) -> None:
+    assert made["misroutes"] == made["unanswered"] == 0
+    assert made["connections"] > 40 * len(NAMES)
+
+
+def test_every_variant_is_in_every_part(made: report.Report) -> None:
+    assert list(made["latency"]["values"]) == list(made["throughput"]) == NAMES
+    assert list(made["latency_log"]["values"]) == ["baseline", "floor", "python"]
+    assert [rate["share"] for rate in made["open_loop"]["rates"]] == [0.1, 0.5, 0.8]
+    assert all(list(rate["values"]) == NAMES for rate in made["open_loop"]["rates"])
+    assert list(made["guest"]) == list(ENGINES)
+    assert all(list(found) == MODULES for found in made["guest"].values())
+    assert list(made["startup"]) == PROXIED
+    assert list(made["modules"]) == MODULES
+
+
+def test_intervals_hold_their_values(made: report.Report) -> None:
+    for part in (made["latency"], made["latency_log"], *made["open_loop"]["rates"]):
+        for kind in ("values", "ratios"):
+            for found in part[kind].values():
+                assert all(low <= value <= high for value, low, high in (found["p50"], found["mean"]))
+                assert found["p50"][0] <= found["p90"][0] <= found["p99"][0] or kind == "ratios"
+    assert made["latency"]["ratios"]["baseline"]["p50"] == [1, 1, 1]
+
+
+def test_memory_and_sizes_are_plausible(made: report.Report) -> None:
+    for found in made["startup"].values():
+        assert 0 < found["1"]["anonymous"][0] <= found["1"]["resident"][0] <= found["1"]["peak"][0]
+    python = made["modules"]["python"]
+    assert python["total"] > python["sections"]["code"] + python["sections"]["data"] > python["total"] * 0.9
+
+
+def test_pytest_benchmark_wrote_its_files(made: report.Report, out: Path) -> None:
+    found = json.loads((out / "pytest-benchmark.json").read_text())
+    by_name = {benchmark["param"]: benchmark for benchmark in found["benchmarks"]}
+    assert sorted(by_name) == sorted(NAMES)
+    for name, benchmark in by_name.items():
+        assert benchmark["stats"]["rounds"] == TINY.rounds
+        # The same connections in both, so the same median.
+        assert benchmark["stats"]["median"] * 1e6 == pytest.approx(made["latency"]["values"][name]["p50"][0])
+        assert benchmark["extra_info"]["p50_ratio"] == pytest.approx(made["latency"]["ratios"][name]["p50"])
+    assert list(out.glob("histogram*.svg"))
+
+
+def test_the_pages_are_whole_and_need_nothing_else(made: report.Report, out: Path) -> None:
+    assert render.write(made, out) == made["verdict"]
+    page, text = (out / "report.html").read_text(), (out / "report.md").read_text()
+    assert page.count("<svg") == len(list((out / "plots").glob("*.svg"))) == 7
+    # Nothing is fetched: what looks like an address is an XML name space.
+    assert not re.findall(r"(?:src|href)=\"?(?:https?:)?//", page)
+    assert "<script" not in page
+    for sentence in made["verdict"]:
+        assert sentence in text
+    assert "When native routing is enough" in text
+    assert json.loads((out / "report.json").read_text()) == json.loads(json.dumps(made))
+
+
+def test_misroutes_are_the_first_thing_said(made: report.Report) -> None:
+    bad = made | {"misroutes": 3}
+    assert "3 reached the wrong router" in verdict.sentences(bad)[0]
+    drawn = dict.fromkeys(PLOTS, "<svg></svg>")
+    assert "verdict bad" in render.page(bad, drawn)
+
+
+def changed(made: report.Report, **what: Any) -> report.Report:
+    copied: report.Report = json.loads(json.dumps(made))
+    copied["modules"]["python"] |= what
+    return copied
+
+
+def compared(monkeypatch: pytest.MonkeyPatch, out: Path, old: report.Report, new: report.Report) -> int:
+    files = out / "old.json", out / "new.json"
+    for file, data in zip(files, (old, new), strict=True):
+        file.write_text(json.dumps(data))
+    monkeypatch.setattr("sys.argv", ["compare", *map(str, files)])
+    return compare.main()
+
+
+def test_a_report_is_no_worse_than_itself(
+    made: report.Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compared(monkeypatch, tmp_path, made, made) == 0
+    assert "0 worse, 0 better" in capsys.readouterr().out
+
+
+def test_a_bigger_module_is_worse_and_a_smaller_better(
+    made: report.Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bigger = changed(made, total=made["modules"]["python"]["total"] * 2)
+    assert compared(monkeypatch, tmp_path, made, bigger) == 1
+    assert re.search(r"WORSE\s+python: module, total .*\+100\.0%", capsys.readouterr().out)
+    assert compared(monkeypatch, tmp_path, bigger, made) == 0
+    assert re.search(r"better\s+python: module, total .*-50\.0%", capsys.readouterr().out)
+
+
+def test_misroutes_of_the_new_run_are_worse(
+    made: report.Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compared(monkeypatch, tmp_path, made, made | {"misroutes": 1}) == 1
+
+
+def test_what_cannot_be_compared_is_said(
+    made: report.Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compared(monkeypatch, tmp_path, made, made | {"format": 0}) == 2
+    assert "no report of format" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["compare", str(tmp_path / "none.json"), str(tmp_path / "none.json")])
+    assert compare.main() == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "certain"),
+    [
+        ([1.0, 0.9, 1.1], [1.05, 0.95, 1.2], False),
+        ([1.0, 0.99, 1.01], [1.05, 1.02, 1.08], True),
+        ([1.0, 1.0, 1.0], [1.005, 1.005, 1.005], False),
+        ([1.0, 0.99, 1.01], [0.9, 0.89, 0.91], True),
+    ],
+)
+def test_a_difference_counts_where_the_intervals_do_not_meet(old: list[float], new: list[float], certain: bool) -> None:
+    difference = compare.Difference("", "", old, new)
+    assert difference.certain is certain
+    assert difference.worse is (certain and new[0] > old[0])
+
+
+def test_effort_is_in_the_report(made: report.Report) -> None:
+    assert made["effort"]["rounds"] == dataclasses.asdict(TINY)["rounds"]
