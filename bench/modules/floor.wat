@@ -6,9 +6,11 @@
   (import "env" "proxy_get_log_level" (func $get_log_level (param i32) (result i32)))
   (import "env" "proxy_get_property" (func $get_property (param i32 i32 i32 i32) (result i32)))
   (import "env" "proxy_call_foreign_function" (func $call_foreign_function (param i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_define_metric" (func $define_metric (param i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_increment_metric" (func $increment_metric (param i32 i64) (result i32)))
 
   (memory (export "memory") 2)
-  ;; 0 the property's address and size, 8 the foreign function's result, 16 the log level
+  ;; 0 the property's address and size, 8 the foreign function's result, 16 the log level, 20 and 24 the counters' numbers
   (data (i32.const 32) "source\00address")
   (data (i32.const 64) "set_envoy_filter_state")
   ;; {path: envoy.tcp_proxy.cluster, value: egress-router1}, as protobuf; 64 bytes on, the other router's
@@ -17,6 +19,8 @@
   (data (i32.const 256) "[TCP WASM] Routed source ")
   (data (i32.const 384) " to egress-router1")
   (data (i32.const 448) " to egress-router2")
+  (data (i32.const 512) "tcp_routing.routed.egress-router1")
+  (data (i32.const 576) "tcp_routing.routed.egress-router2")
   (global $log_routes (mut i32) (i32.const 0))
 
   (func (export "proxy_abi_version_0_2_1"))
@@ -26,6 +30,8 @@
   (func (export "proxy_on_context_create") (param i32 i32))
   (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 1))
   (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (drop (call $define_metric (i32.const 0) (i32.const 512) (i32.const 33) (i32.const 20)))
+    (drop (call $define_metric (i32.const 0) (i32.const 576) (i32.const 33) (i32.const 24)))
     (drop (call $get_log_level (i32.const 16)))
     (global.set $log_routes (i32.le_u (i32.load (i32.const 16)) (i32.const 2)))
     (i32.const 1))
@@ -45,6 +51,9 @@
       (i32.const 64) (i32.const 22)
       (i32.add (i32.const 128) (i32.shl (local.get $odd) (i32.const 6))) (i32.const 41)
       (i32.const 8) (i32.const 12)))
+    (drop (call $increment_metric
+      (i32.load (i32.add (i32.const 20) (i32.shl (local.get $odd) (i32.const 2))))
+      (i64.const 1)))
     (if (global.get $log_routes) (then
       (memory.copy (i32.const 281) (local.get $address) (local.get $size))
       (memory.copy

@@ -63,7 +63,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_floor_makes_the_filters_host_calls(log_level: int, cache: Path) -> None:
     floor, python = (calls_of_connections(variant.module, log_level, cache) for variant in (FLOOR, PYTHON))
     assert floor == python
-    assert all(len(calls) == (3 if log_level == INFO else 2) for calls in floor)
+    assert all(len(calls) == (4 if log_level == INFO else 3) for calls in floor)
 
 
 def test_the_empty_module_makes_none(cache: Path) -> None:
