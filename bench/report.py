@@ -62,8 +62,8 @@ class Effort:
     build: bool
 
 
-QUICK = Effort(3000, 1500, 6, 1500, 1, 1.0, 40, 1, (1, 2), False)
-FULL = Effort(30000, 10000, 20, 3000, 5, 2.0, 200, 3, (1, 2, 4), True)
+QUICK = Effort(3000, 1500, 8, 1000, 4, 0.25, 40, 1, (1, 2), False)
+FULL = Effort(30000, 10000, 30, 2000, 20, 0.5, 200, 3, (1, 2, 4), True)
 
 
 class Progress:

@@ -14,15 +14,10 @@ MEGABYTE = 1e6
 Report = Mapping[str, Any]
 
 
-def _ratio(bounds: list[float]) -> str:
-    return f"{bounds[0]:.2f} times [{bounds[1]:.2f}, {bounds[2]:.2f}]"
-
-
-def _against(bounds: list[float], what: str) -> str:
-    """Says what a ratio to something means, and no more than its interval allows."""
-    if bounds[1] <= 1 <= bounds[2]:
-        return f"{what}, as far as this run can tell: {_ratio(bounds)}"
-    return _ratio(bounds)
+def _times(bounds: list[float], what: str) -> str:
+    """Says a ratio to something, and no more than its interval allows."""
+    text = f"{bounds[0]:.2f} times [{bounds[1]:.2f}, {bounds[2]:.2f}] as long as {what}"
+    return f"{text}, which may be no difference at all" if bounds[1] <= 1 <= bounds[2] else text
 
 
 def sentences(report: Report) -> list[str]:
@@ -52,10 +47,9 @@ def _latency(report: Report) -> str:
     found = report["latency"]
     python, baseline, floor = (found["values"][name]["p50"][0] for name in ("python", "baseline", "floor"))
     return (
-        f"Setting up a connection through the Python filter takes {python:.0f} µs at the median, "
-        f"{python - baseline:.0f} µs more than tcp_proxy alone: {_ratio(found['ratios']['python']['p50'])}. "
-        f"Any Wasm filter with the same host calls would take {floor - baseline:.0f} µs of that. Compared with such a one, written by "
-        f"hand, it is {_against(found['python_to_floor'], 'as fast')}."
+        f"Setting up a connection through the Python filter takes {python:.0f} µs at the median, {python - baseline:.0f} µs more than "
+        f"without it: {_times(found['ratios']['python']['p50'], 'tcp_proxy alone')}. Any Wasm filter with the same host calls would take "
+        f"{floor - baseline:.0f} µs of that; it takes {_times(found['python_to_floor'], 'such a one written by hand')}."
     )
 
 
@@ -87,7 +81,7 @@ def _native(report: Report) -> str:
     native = found["ratios"]["native"]["p50"]
     return (
         "When native routing is enough: if the rule is one expression over the connection's properties, as parity is, Envoy's own "
-        f"set_filter_state with CEL does it at {_against(native, 'the price of tcp_proxy alone')}, ready in "
+        f"set_filter_state with CEL does it, {_times(native, 'tcp_proxy alone')}, ready in "
         f"{start[few]['seconds'][0]:.1f} s, in {start[few]['resident'][0] / MEGABYTE:.0f} MB. Take that. Python is for the rule that "
         "outgrows an expression: tables, state, time, calls to other services, metrics of its own, and tests."
     )
