@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import numpy as np
 from bench import load
 from bench.intervals import STATISTICS, Values, compare
 from bench.proxy import Proxy, run
-from bench.variants import BASELINE, VARIANTS, Variant, another
+from bench.variants import BASELINE, Variant, add_options, chosen
 
 PAUSE_NS = 150_000
 """Between two connections, so that what the proxy does after the one's end does not fall on the other."""
@@ -73,36 +72,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="latency", description="Latency from connect to first byte, all variants interleaved in one Envoy."
     )
-    names = [variant.name for variant in VARIANTS]
     parser.add_argument("--rounds", type=int, default=5000, help="connections to each variant (default: 5000)")
-    parser.add_argument("--variants", default=",".join(names), help=f"which of {','.join(names)}, with commas")
-    parser.add_argument(
-        "--module",
-        action="append",
-        default=[],
-        metavar="NAME=FILE",
-        help="one more module, such as an older build of the filter; may be given again",
-    )
+    add_options(parser)
     parser.add_argument("--reference", default=BASELINE.name, help="what ratios are to (default: baseline)")
     parser.add_argument("--log", action="store_true", help="Wasm's log at level info: what logs a line, logs it")
     parser.add_argument("--seed", type=int, default=1, help="of the order and the sources")
     options = parser.parse_args()
-    chosen = [variant for variant in VARIANTS if variant.name in options.variants.split(",")]
     try:
-        chosen += [another(given, Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""))) for given in options.module]
+        variants = chosen(options)
+        reference = [variant.name for variant in variants].index(options.reference)
     except ValueError as error:
         sys.exit(f"latency: {error}")
-    if options.reference not in [variant.name for variant in chosen]:
-        sys.exit(f"latency: the reference {options.reference} is not among the variants")
     with tempfile.TemporaryDirectory(prefix="bench-") as work, load.routers() as routers:
         print("Envoy compiles the modules ...", file=sys.stderr)
-        with run(chosen, routers.ports, Path(work), log=options.log) as proxy:
-            print(f"{options.rounds} rounds of {len(chosen)} connections ...", file=sys.stderr)
-            measured = interleaved(proxy, chosen, options.rounds, options.seed)
-    reference = [variant.name for variant in chosen].index(options.reference)
+        with run(variants, routers.ports, Path(work), log=options.log) as proxy:
+            print(f"{options.rounds} rounds of {len(variants)} connections ...", file=sys.stderr)
+            measured = interleaved(proxy, variants, options.rounds, options.seed)
     found = compare(measured.table, reference)
     print(f"{'':<10} {'p50 µs':>8} {'p90':>8} {'p99':>8} {'p99.9':>8} {'mean':>8}   p50 / {options.reference} (95 %)")
-    for variant, values, ratios in zip(chosen, found.values, found.ratios, strict=True):
+    for variant, values, ratios in zip(variants, found.values, found.ratios, strict=True):
         row = " ".join(f"{values[name].value / 1000:8.1f}" for name in STATISTICS)
         print(f"{variant.name:<10} {row}   {ratios['p50']}")
     misroutes = sum(measured.misroutes.values())

@@ -13,7 +13,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from bench.startup import fewest
+from bench.startup import MEGABYTE, fewest
 from bench.variants import BASELINE, VARIANTS, Variant, chain
 
 Report = Mapping[str, Any]
@@ -31,7 +31,6 @@ _STYLE: Any = {
     "figure.dpi": 100,
     "figure.constrained_layout.use": True,
 }
-MEGABYTE = 1e6
 
 
 def colour(name: str, names: Sequence[str]) -> str:

@@ -11,11 +11,10 @@ from typing import Any
 
 from bench.intervals import STATISTICS
 from bench.plots import PLOTS
-from bench.startup import fewest
+from bench.startup import MEGABYTE, fewest
 from bench.variants import BASELINE
 
 Report = Mapping[str, Any]
-MEGABYTE = 1e6
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -123,7 +122,8 @@ def _throughput(report: Report) -> Table:
         )
     note = (
         "Bursts as fast as one worker allows, 16 connections under way at a time. The worker's time is the scheduler's own accounting. "
-        "Where the worker is busy all the time, it sets the pace, and neither client nor routers do."
+        "Where the worker is busy all the time, it sets the pace, and neither client nor routers do. The rate that two clients at once "
+        f"get from the baseline, over that of one: {_bounds(report['two_clients'], 2)}."
     )
     head = ["", "worker µs per connection", "connections per second", "worker busy", "client µs", "routers µs"]
     return Table("Processor time and saturation", note, head, rows)

@@ -36,7 +36,7 @@ from bench import (
 from bench.compare import FORMAT
 from bench.guest import engines
 from bench.intervals import STATISTICS, Values, bootstrap, compare, interval
-from bench.variants import BASELINE, FLOOR, PYTHON, VARIANTS, Variant, another
+from bench.variants import BASELINE, FLOOR, PYTHON, VARIANTS, Variant, add_options, chosen
 from envoy.process import EnvoyError
 
 DIRECTORY = "bench-report"
@@ -145,12 +145,12 @@ def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -
 
 def _log(routers: load.Routers, effort: Effort) -> Report:
     """With the log on: what logs a line for a connection, logs it."""
-    chosen = [BASELINE, FLOOR, PYTHON]
+    logging = [BASELINE, FLOOR, PYTHON]
     with (
         tempfile.TemporaryDirectory(prefix="bench-log-") as work,
-        proxy.run(chosen, routers.ports, Path(work), log=True) as running,
+        proxy.run(logging, routers.ports, Path(work), log=True) as running,
     ):
-        return _latency(latency.interleaved(running, chosen, effort.log_rounds))
+        return _latency(latency.interleaved(running, logging, effort.log_rounds))
 
 
 def _bursts(found: Sequence[throughput.Bursts]) -> Report:
@@ -259,6 +259,8 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
             with progress.stage("processor time and saturation") as told:
                 found = throughput.bursts(running, variants, routers, effort.bursts, effort.burst, told)
                 report["throughput"] = _bursts(found)
+                twice = throughput.two_clients(running, BASELINE, effort.bursts, effort.burst)
+                report["two_clients"] = twice.as_json()
             knee = min(report["throughput"][variant.name]["per_second"][0] for variant in proxied)
             report["open_loop"] = {"knee": knee, "rates": []}
             for share in open_loop.SHARES:
@@ -296,13 +298,13 @@ def main() -> int:
         "--quick", action="store_true", help="about two minutes instead of fifteen; wider intervals, no build"
     )
     parser.add_argument("--out", default=DIRECTORY, help=f"where to write to (default: {DIRECTORY} in the workspace)")
-    parser.add_argument("--module", action="append", default=[], metavar="NAME=FILE", help="measure one more module")
+    add_options(parser, variants=False)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupted)
     workspace = os.environ.get("PROXY_WASM_WORKSPACE")
     here = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""))
     out = (Path(workspace) if workspace and options.out == DIRECTORY else here) / options.out
-    more = [another(given, here) for given in options.module]
+    more = chosen(options)[len(VARIANTS) :]
     out.mkdir(parents=True, exist_ok=True)
     report = run(QUICK if options.quick else FULL, options.quick, out, more, Path(workspace) if workspace else None)
     for line in render.write(report, out):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import os
 import re
+import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -11,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import load, proxy
-from bench.variants import Variant
+from bench.variants import Variant, add_options, chosen
 from envoy import process
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _CONNECTIONS = 200
+MEGABYTE = 1e6
 
 
 @dataclass
@@ -64,3 +69,43 @@ def start(variant: Variant, routers: load.Routers, workers: int) -> Start:
 def fewest(by_workers: Mapping[str, object]) -> str:
     """Returns the least number of workers among a report's keys for them."""
     return min((key for key in by_workers if key.isdigit()), key=int)
+
+
+def main() -> None:
+    """Prints start-up and memory of some variants: the quick judge while one makes something lighter."""
+    parser = argparse.ArgumentParser(
+        prog="startup", description="What a module costs until Envoy is ready, and in memory."
+    )
+    add_options(parser)
+    parser.add_argument("--workers", default="1,2", help="numbers of workers, with commas (default: 1,2)")
+    parser.add_argument("--repeats", type=int, default=3, help="starts of each; medians are printed (default: 3)")
+    options = parser.parse_args()
+    try:
+        variants = [variant for variant in chosen(options) if variant.proxied]
+        numbers = sorted(int(number) for number in options.workers.split(","))
+    except ValueError as error:
+        sys.exit(f"startup: {error}")
+    found: dict[tuple[str, int], list[Start]] = {}
+    with load.routers() as routers:
+        for _ in range(options.repeats):
+            for variant, workers in itertools.product(variants, numbers):
+                print(f"{variant.name}, workers: {workers} ...", file=sys.stderr, flush=True)
+                found.setdefault((variant.name, workers), []).append(start(variant, routers, workers))
+    print(
+        f"{'':<10} workers {'ready s':>8} {'CPU s':>8} {'resident MB':>12} {'own MB':>8} {'peak MB':>8} {'per worker':>11}"
+    )
+    for (name, workers), starts in found.items():
+        seconds, cpu, *sizes = (
+            statistics.median(getattr(one, field) for one in starts)
+            for field in ("seconds", "cpu_seconds", "resident", "anonymous", "peak")
+        )
+        resident, own, peak = (size / MEGABYTE for size in sizes)
+        row = f"{name:<10} {workers:>7} {seconds:8.2f} {cpu:8.2f} {resident:12.1f} {own:8.1f} {peak:8.1f}"
+        if workers != numbers[0]:
+            few = statistics.median(one.anonymous for one in found[name, numbers[0]]) / MEGABYTE
+            row += f" {(own - few) / (workers - numbers[0]):11.1f}"
+        print(row)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,3 +69,20 @@ def bursts(
             burst.client_us.append(made.client_cpu_ns / count / 1000)
             burst.routers_us.append(router / count / 1000)
     return found
+
+
+def two_clients(proxy: Proxy, variant: Variant, repeats: int, count: int, seed: int = 1) -> Interval:
+    """Returns the rate that two clients at once get, over the rate that one gets, with as many connections under way.
+
+    Near 1, a client more makes no difference: it was not the client that set the pace.
+    """
+    port = [proxy.ports[variant.name]]
+    half = count // 2
+    ratios = []
+    with ThreadPoolExecutor(2) as pool:
+        for repeat in range(repeats):
+            alone = load.client("flood", port, 2 * half, CONCURRENCY, seed + repeat)
+            both = [pool.submit(load.client, "flood", port, half, CONCURRENCY // 2, seed + i) for i in range(2)]
+            ratios.append(alone.elapsed_ns / max(made.result().elapsed_ns for made in both))
+    drawn = bootstrap(np.array(ratios)[:, None], lambda column: np.median(column, keepdims=True))
+    return interval(float(np.median(ratios)), drawn)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +90,33 @@ def another(given: str, directory: Path) -> Variant:
     if not (name and equals and module.is_file()):
         raise ValueError(f"one more module is given as NAME=FILE, and not {given!r}; is there a file {module}?")
     return Variant(name, module.name, module=module, beyond="floor", adds=name)
+
+
+def add_options(parser: argparse.ArgumentParser, variants: bool = True) -> None:
+    """Adds the options that choose what is measured, for `chosen` to read; without `variants` it is all of the table."""
+    names = ",".join(variant.name for variant in VARIANTS)
+    if variants:
+        parser.add_argument("--variants", default=names, help=f"which of {names}, with commas")
+    else:
+        parser.set_defaults(variants=names)
+    parser.add_argument(
+        "--module",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="one more module, such as an older build of the filter; may be given again",
+    )
+
+
+def chosen(options: argparse.Namespace) -> list[Variant]:
+    """Returns what the options choose; raises ValueError for a variant or file that is not there."""
+    by_name = {variant.name: variant for variant in VARIANTS}
+    names = options.variants.split(",")
+    if unknown := [name for name in names if name not in by_name]:
+        raise ValueError(f"there is no variant {unknown[0]!r}; there are {', '.join(by_name)}")
+    here = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""))
+    found = [variant for variant in VARIANTS if variant.name in names]
+    return found + [another(given, here) for given in options.module]
 
 
 def chain(variant: Variant, variants: Iterable[Variant]) -> list[Variant]:

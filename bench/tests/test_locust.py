@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -76,7 +76,9 @@ def test_a_listener_that_is_not_there_fails_the_run() -> None:
 
 def distributed(words: Sequence[str]) -> tuple[int, str]:
     """Runs a master and two workers, one for each parity, and returns the master's exit status and output."""
-    port = str(20000 + os.getpid() % 10000)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     master = [*COMMAND, "--master", "--master-bind-port", port, "--expect-workers", "2", *RUN, *words]
     worker = [*COMMAND, "--worker", "--master-port", port, "--sources"]
     with contextlib.ExitStack() as stack:

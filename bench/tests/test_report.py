@@ -58,6 +58,11 @@ def test_every_variant_is_in_every_part(made: report.Report) -> None:
     assert list(made["modules"]) == MODULES
 
 
+def test_a_second_client_was_tried(made: report.Report) -> None:
+    value, low, high = made["two_clients"]
+    assert 0 < low <= value <= high
+
+
 def test_intervals_hold_their_values(made: report.Report) -> None:
     for part in (made["latency"], made["latency_log"], *made["open_loop"]["rates"]):
         for kind in ("values", "ratios"):
@@ -69,7 +74,8 @@ def test_intervals_hold_their_values(made: report.Report) -> None:
 
 def test_memory_and_sizes_are_plausible(made: report.Report) -> None:
     for found in made["startup"].values():
-        assert 0 < found["1"]["anonymous"][0] <= found["1"]["resident"][0] <= found["1"]["peak"][0]
+        # The kernel is exact about the one, and a little late about the peak.
+        assert 0 < found["1"]["anonymous"][0] <= found["1"]["resident"][0] <= 1.05 * found["1"]["peak"][0]
     python = made["modules"]["python"]
     assert python["total"] > python["sections"]["code"] + python["sections"]["data"] > python["total"] * 0.9
 
