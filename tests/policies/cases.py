@@ -1,4 +1,4 @@
-"""Random policies and connections, and what becomes of a connection by the schema's words alone: `ipaddress`, `zlib`, no code of ours.
+"""Random policies and connections, and what becomes of a connection by the schema's words alone: `ipaddress` and `zlib`.
 
 The values come from a small world, so that rules meet connections, and each other, often.
 """
@@ -6,12 +6,16 @@ The values come from a small world, so that rules meet connections, and each oth
 from __future__ import annotations
 
 import ipaddress
+import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
+
+import filter.policy
+from filter.configuration import ConfigurationError, read_configuration
 
 Policy = dict[str, Any]
 """A configuration as in proto/tcp_routing.proto, ready for `json.dumps`."""
@@ -158,3 +162,24 @@ def decide(policy: Policy, connection: Connection) -> tuple[str, dict[str, Any]]
         if matches(rule.get("match", {}), connection):
             return rule.get("name", ""), rule["action"]
     return "", policy["default_action"]
+
+
+def read(policy: Policy) -> filter.policy.Policy:
+    """Returns what the filter makes of a policy, or raises ConfigurationError."""
+    found = read_configuration(json.dumps(policy).encode())
+    assert isinstance(found, filter.policy.Policy)
+    return found
+
+
+def reachable(policy: Policy) -> Policy:
+    """Returns the policy without the rules that the filter refuses because they can never match."""
+    rules = list(policy.get("rules", []))
+    while rules:
+        try:
+            read({**policy, "rules": rules})
+            return {**policy, "rules": rules}
+        except ConfigurationError as error:
+            reason = str(error)
+        assert "unreachable" in reason or "matches nothing" in reason
+        del rules[int(reason.partition("[")[2].partition("]")[0])]
+    return {name: value for name, value in policy.items() if name != "rules"}

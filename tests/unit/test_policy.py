@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import zlib
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from filter.address import packed
-from filter.configuration import ConfigurationError, read_configuration
 from filter.policy import POSITIONS, Action, Match, Policy, Rule, source_position
 from filter.routing import ISTIO, STANDALONE, route
 from tests.policies import cases
-
-
-def read(policy: cases.Policy) -> Policy:
-    found = read_configuration(json.dumps(policy).encode())
-    assert isinstance(found, Policy)
-    return found
-
-
-def reachable(policy: cases.Policy) -> cases.Policy:
-    """Returns the policy without the rules that are refused because they can never match."""
-    rules = list(policy.get("rules", []))
-    while rules:
-        try:
-            read({**policy, "rules": rules})
-            return {**policy, "rules": rules}
-        except ConfigurationError as error:
-            reason = str(error)
-        assert "unreachable" in reason or "matches nothing" in reason
-        del rules[int(reason.partition("[")[2].partition("]")[0])]
-    return {name: value for name, value in policy.items() if name != "rules"}
 
 
 def decided(policy: Policy, connection: cases.Connection) -> tuple[str, dict[str, object]]:
@@ -52,7 +30,7 @@ def test_random_policies_decide_as_their_words_say(
     policy: cases.Policy, one: cases.Connection, two: cases.Connection, three: cases.Connection
 ) -> None:
     # That a rule is refused as unreachable must not change a decision either.
-    mine = read(reachable(policy))
+    mine = cases.read(cases.reachable(policy))
     for connection in (one, two, three):
         assert decided(mine, connection) == cases.decide(policy, connection)
 
@@ -83,7 +61,7 @@ AS_RULES: dict[str, cases.Policy] = {
 def test_the_two_named_configurations_are_policies_too(connection: cases.Connection) -> None:
     for named, rules in ((STANDALONE, AS_RULES["standalone"]), (ISTIO, AS_RULES["istio"])):
         cluster = route(connection.source.encode(), named, connection.port)
-        assert decided(read(rules), connection) == ("", {"cluster": cluster})
+        assert decided(cases.read(rules), connection) == ("", {"cluster": cluster})
 
 
 @pytest.mark.parametrize(
@@ -98,7 +76,7 @@ def test_the_two_named_configurations_are_policies_too(connection: cases.Connect
 )
 @pytest.mark.parametrize("percentage", [1, 10, 33.33, 50, 90])
 def test_a_percentage_of_the_sources_is_that_many(addresses: list[str], percentage: float) -> None:
-    policy = read({"rules": [{"match": {"source_percentage": percentage}, "action": {"reject": True}}]})
+    policy = cases.read({"rules": [{"match": {"source_percentage": percentage}, "action": {"reject": True}}]})
     rejected = sum(policy.decide(ipaddress.ip_address(address).packed).action.reject for address in addresses)
     expected = len(addresses) * percentage / 100
     # Five standard deviations of that many coins.
@@ -122,7 +100,7 @@ def test_a_source_keeps_its_side_when_the_percentage_grows() -> None:
 
 def test_only_what_rules_look_at_is_needed() -> None:
     def needs(policy: cases.Policy) -> tuple[bool, bool, bool]:
-        found = read(policy)
+        found = cases.read(policy)
         return found.needs_source, found.needs_port, found.needs_server_name
 
     rest = {"action": {"reject": True}}
@@ -135,14 +113,14 @@ def test_only_what_rules_look_at_is_needed() -> None:
 
 
 def test_a_long_server_name_matches_nothing_and_costs_nothing() -> None:
-    policy = read({"rules": [{"match": {"server_names": ["*.example"]}, "action": {"reject": True}}]})
+    policy = cases.read({"rules": [{"match": {"server_names": ["*.example"]}, "action": {"reject": True}}]})
     assert policy.decide(server_name="a." * 100 + "example").action.reject
     assert not policy.decide(server_name="." * 100_000 + ".example").action.reject
 
 
 def test_ten_thousand_blocks_are_looked_up_not_walked() -> None:
     blocks = [f"10.{i >> 6}.{(i & 63) << 2}.0/22" for i in range(10_000)]
-    policy = read({"rules": [{"match": {"source_cidrs": blocks}, "action": {"reject": True}}]})
+    policy = cases.read({"rules": [{"match": {"source_cidrs": blocks}, "action": {"reject": True}}]})
     [rule] = policy.rules
     assert rule.blocks is not None
     assert [drop for drop, _ in rule.blocks[4]] == [10]
