@@ -17,6 +17,7 @@ from toolchain.wasm import (
     GLOBAL_KIND,
     MEMORY,
     MEMORY_KIND,
+    NAMES,
     PAGE,
     TABLE,
     TABLE_KIND,
@@ -141,7 +142,7 @@ def flatten(component_bytes: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
         Import("main", own[i.name], i.kind, i.descriptor) if i.module == "env" and i.name in own else i
         for i in linked.imports()
     )
-    linked.drop_custom_sections()
+    linked.drop_custom_sections(keep=NAMES)
     adapter = {e.name for e in linked.exports() if "#" in e.name}
     merge: list[object] = []
     for index in sorted(modules, key=lambda i: layout.names[i]):
@@ -152,24 +153,23 @@ def flatten(component_bytes: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
             targets = ((layout.target(index, i, adapter), i) for i in module.imports())
             module.put_imports([Import(*target, i.kind, i.descriptor) for target, i in targets])
             module.put_exports([Export(f"{name}.{e.name}", e.kind, e.index) for e in module.exports()])
-            module.drop_custom_sections()
+            module.drop_custom_sections(keep=NAMES)
         path = tools.work / f"{len(merge):03}.wasm"
         path.write_bytes(module.encode())
         merge += [path, name]
     path = tools.work / "linked.wasm"
     path.write_bytes(linked.encode())
-    tools.binaryen("wasm-merge", *merge, path, BOUNDARY, "-o", tools.work / "merged.wasm")
+    tools.binaryen("wasm-merge", "-g", *merge, path, BOUNDARY, "-o", tools.work / "merged.wasm")
     merged = Module(read(tools.work / "merged.wasm"))
     kept = {e.name for e in linked.exports()} - adapter
     exports = [Export("memory", e.kind, e.index) if e.name == "main.memory" else e for e in merged.exports()]
     merged.put_exports(e for e in exports if e.name in kept or e.name == "memory")
-    merged.drop_custom_sections()
+    merged.drop_custom_sections(keep=NAMES)
     return merged.encode()
 
 
-def _with_exported_globals(data: bytes) -> bytes:
+def _export_globals(module: Module) -> None:
     """Exports the mutable globals: they are state, and a snapshot has to read them."""
-    module = Module(data)
     imported = sum(i.kind == GLOBAL_KIND for i in module.imports())
     exported = [
         Export(f"{boundary.BUILD_GLOBAL}{index}", GLOBAL_KIND, imported + index)
@@ -177,11 +177,10 @@ def _with_exported_globals(data: bytes) -> bytes:
         if value.mutable
     ]
     module.put_exports(module.exports() + exported)
-    return module.encode()
 
 
-def build(component: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
-    """Returns the runtime that a booted component becomes, optimised."""
+def build(component: bytes, abi: boundary.Abi, tools: Tools) -> tuple[bytes, dict[int, str]]:
+    """Returns the runtime that a booted component becomes, optimised, and the names of its functions, by index."""
     try:
         flat = flatten(component, abi, tools)
     except (FormatError, KeyError) as error:
@@ -191,5 +190,9 @@ def build(component: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
         ) from error
     unoptimized, optimized = tools.work / "flat.wasm", tools.work / "optimized.wasm"
     unoptimized.write_bytes(flat)
-    tools.binaryen("wasm-opt", "-O2", unoptimized, "-o", optimized)
-    return _with_exported_globals(read(optimized))
+    tools.binaryen("wasm-opt", "-O2", "-g", unoptimized, "-o", optimized)
+    runtime = Module(read(optimized))
+    names = runtime.function_names()
+    runtime.drop_custom_sections()
+    _export_globals(runtime)
+    return runtime.encode(), names

@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--node-modules", type=Path, required=True, help="npm's node_modules, with binaryen")
     parser.add_argument("--runtime", type=Path, required=True, help="write the runtime here")
     parser.add_argument("--stdlib", type=Path, required=True, help="write the standard library here, as a zip file")
+    parser.add_argument("--names", type=Path, required=True, help="write the names of the runtime's functions here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work_name:
         work = Path(work_name)
@@ -43,7 +44,9 @@ def main() -> None:
         if any(statuses):
             raise ToolchainError("componentize-py did not finish; why is above")
         tools = Tools(options.zig.absolute(), options.node.absolute(), options.node_modules.absolute(), work)
-        options.runtime.write_bytes(flatten.build(read(component), boundary.read_abi(options.abi), tools))
+        runtime, names = flatten.build(read(component), boundary.read_abi(options.abi), tools)
+        options.runtime.write_bytes(runtime)
+        options.names.write_text("".join(f"{index} {name}\n" for index, name in names.items()))
 
 
 if __name__ == "__main__":

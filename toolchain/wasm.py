@@ -9,6 +9,9 @@ CORE_MODULE = b"\0asm\1\0\0\0"
 
 # section ids
 TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT = range(1, 13)
+_SECTION_ORDER = [*range(TYPE, CODE), DATA_COUNT, CODE, DATA]
+
+NAMES = "name"  # the custom section that names functions
 
 # kinds of an import or export
 FUNC_KIND, TABLE_KIND, MEMORY_KIND, GLOBAL_KIND = range(4)
@@ -166,12 +169,30 @@ class Module:
         return next((body for i, body in self.sections if i == section), b"\0")
 
     def put(self, section: int, body: bytes) -> None:
-        """Replaces a section that exists."""
-        self.sections = [(i, body if i == section else old) for i, old in self.sections]
+        """Replaces a section, or inserts it where the format has its place."""
+        if any(i == section for i, _ in self.sections):
+            self.sections = [(i, body if i == section else old) for i, old in self.sections]
+            return
+        later = _SECTION_ORDER[_SECTION_ORDER.index(section) + 1 :]
+        place = next((n for n, (i, _) in enumerate(self.sections) if i in later), len(self.sections))
+        self.sections.insert(place, (section, body))
 
-    def drop_custom_sections(self) -> None:
-        """Drops names, producers and the like."""
-        self.sections = [(i, body) for i, body in self.sections if i]
+    def drop_custom_sections(self, keep: str | None = None) -> None:
+        """Drops names, producers and the like, but for the one that is to be kept."""
+        self.sections = [(i, body) for i, body in self.sections if i or Reader(body).name() == keep]
+
+    def function_names(self) -> dict[int, str]:
+        """Returns the names that the custom section `name` gives to functions, by index."""
+        for section, body in self.sections:
+            reader = Reader(body)
+            if section or reader.name() != NAMES:
+                continue
+            while reader.more():
+                subsection, size = reader.u8(), reader.u32()
+                if subsection == 1:
+                    return {reader.u32(): reader.name() for _ in reader.repeat()}
+                reader.take(size)
+        return {}
 
     def encode(self) -> bytes:
         """Returns the module's bytes."""
@@ -227,6 +248,11 @@ class Module:
     def put_globals(self, values: Iterable[Global]) -> None:
         """Replaces the defined globals."""
         self.put(GLOBAL, vector(bytes([g.type, g.mutable]) + g.initial for g in values))
+
+    def bodies(self) -> list[bytes]:
+        """Returns the bodies of the defined functions."""
+        reader = Reader(self.get(CODE))
+        return [reader.take(reader.u32()) for _ in reader.repeat()]
 
     def function_types(self) -> Iterator[FunctionType]:
         """Yields the types of all functions, imported ones first."""
