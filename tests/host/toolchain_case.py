@@ -9,6 +9,8 @@ from toolchain.snapshot import Sources, snapshot
 
 RUNTIME = Path("toolchain/runtime.wasm")
 COMPILED = Path("toolchain/runtime.cwasm")
+INTERPRETER = Path("toolchain/interpreter.wasm")
+TRANSLATION = Path("toolchain/runtime.cold")
 STDLIB = Path("toolchain/stdlib.zip")
 ABI = read_abi(Path("proxy_wasm/abi.toml"))
 

@@ -1,0 +1,149 @@
+"""A tiered module does what the module does: calls in all four directions, and the whole filter with every function cold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from proxy_wasm.testing.wasm import WasmModule
+from tests.host.toolchain_case import ABI, INTERPRETER, TRANSLATION, build
+from toolchain.tier import tier
+from toolchain.tier.assemble import assemble
+from toolchain.tier.build import train
+from toolchain.tier.report import report
+from toolchain.tier.translate import read_translation, translate
+from toolchain.tools import ToolchainError
+from toolchain.verify import verify
+from toolchain.wasm import Module
+
+# Functions by index: 0 the host's, 1 fib, 2 add, 3 through, 4 again.
+CALLS = """
+(module
+  (import "host" "call" (func $host (param i32) (result i32)))
+  (type $two (func (param i32 i64) (result i64)))
+  (memory (export "memory") 1)
+  (table 4 funcref)
+  (elem (i32.const 1) $add $fib)
+  (func $fib (export "fib") (param i32 i64) (result i64)
+    (if (result i64) (i32.lt_u (local.get 0) (i32.const 2))
+      (then (i64.add (local.get 1) (i64.extend_i32_u (local.get 0))))
+      (else (i64.add
+        (call $fib (i32.sub (local.get 0) (i32.const 1)) (local.get 1))
+        (call_indirect (type $two) (i32.sub (local.get 0) (i32.const 2)) (local.get 1) (i32.const 2))))))
+  (func $add (export "add") (param i32 i64) (result i64)
+    (i64.add (i64.extend_i32_s (local.get 0)) (local.get 1)))
+  (func (export "through") (param i32 i32) (result i64)
+    (call_indirect (type $two) (local.get 1) (i64.const 5) (local.get 0)))
+  (func (export "again") (param i32) (result i32)
+    (i32.add (call $host (i32.sub (local.get 0) (i32.const 1))) (local.get 0))))
+"""
+
+
+def wat(text: str) -> bytes:
+    return bytes(wasmtime.wat2wasm(text))
+
+
+def instance(module: bytes) -> Callable[..., int]:
+    """Instantiates a module and returns what calls its exports."""
+    store = wasmtime.Store()
+    linker = wasmtime.Linker(store.engine)
+
+    def call(name: str, *arguments: int) -> int:
+        function = exports[name]
+        assert isinstance(function, wasmtime.Func)
+        return int(function(store, *arguments))
+
+    def again(depth: int) -> int:
+        return call("again", depth) if depth > 0 else 0
+
+    linker.define_func("host", "call", wasmtime.FuncType([wasmtime.ValType.i32()], [wasmtime.ValType.i32()]), again)
+    exports = linker.instantiate(store, wasmtime.Module(store.engine, module)).exports(store)
+    return call
+
+
+@pytest.mark.parametrize("keep", [(), (1,), (2,), (3,), (4,), (1, 2), (3, 4), (1, 2, 3, 4)], ids=str)
+def test_calls_in_all_directions(keep: tuple[int, ...]) -> None:
+    call = instance(tier(wat(CALLS), keep, INTERPRETER.read_bytes()))
+    assert call("fib", 15, 0) == 610
+    assert call("add", -3, 10) == 7
+    assert call("through", 1, 2) == 7
+    assert call("through", 2, 10) == 55 + 89 * 5
+    assert call("again", 20) == 210
+    for index in (0, 3, 4, -1):
+        with pytest.raises(wasmtime.Trap):
+            call("through", index, 1)
+
+
+FILTER = """
+import json, random
+import proxy_wasm
+
+class Root(proxy_wasm.RootContext):
+    def on_configure(self, configuration):
+        proxy_wasm.info(json.dumps({"sum": sum(json.loads(configuration))}))
+        return True
+
+    def on_tick(self):
+        try:
+            self.recur(0)
+        except RecursionError:
+            proxy_wasm.info("deep enough")
+
+    def recur(self, n):
+        return [self.recur(n + 1) for _ in (0,)]
+
+proxy_wasm.register(Root)
+"""
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return build(tmp_path_factory.mktemp("filter"), {"plugin.py": FILTER})
+
+
+def test_a_filter_works_with_every_function_cold(snapshot: bytes) -> None:
+    cold = assemble(snapshot, (), INTERPRETER.read_bytes(), read_translation(TRANSLATION.read_bytes()))
+    verify(cold.module, ABI)
+    vm = WasmModule(cold.module)
+    assert vm.start(configuration=b"[1, 2, 39]")
+    assert vm.host.lines() == ['{"sum": 42}']
+    vm.tick()
+    assert vm.host.lines()[-1] == "deep enough"
+    called = cold.called(vm.memory)
+    assert 100 < len(called) < 2000
+    assert not called & set(cold.kept)
+
+
+def test_the_translation_is_the_runtimes(snapshot: bytes) -> None:
+    stored = read_translation(TRANSLATION.read_bytes())
+    assert stored.encode() == translate(Module(snapshot)).encode()
+    assert not stored.unknown
+    with pytest.raises(ToolchainError, match="another module"):
+        assemble(wat("(module)"), (), INTERPRETER.read_bytes(), stored)
+
+
+def test_a_function_with_an_unknown_instruction_stays_compiled_and_the_report_says_why() -> None:
+    module = wat("""
+      (module
+        (memory (export "memory") 1)
+        (func (export "known") (result i32) (i32.const 1))
+        (func (export "unknown") (result i32) (i32x4.extract_lane 0 (v128.const i32x4 7 0 0 0))))
+    """)
+    translation = translate(Module(module))
+    assert translation.unknown == {1: "opcode 0xfd"}
+    call = instance(tier(module, (), INTERPRETER.read_bytes(), translation))
+    assert [call(name) for name in ("known", "unknown")] == [1, 7]
+    lines = report(module, set(), translation, "0 first\n").splitlines()
+    assert "compiled because the interpreter does not know it: opcode 0xfd: 1 functions, 23 bytes" in lines
+    assert "       4 first" in lines
+
+
+def test_a_training_that_fails_is_told_with_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad_training.py").write_text("def train(module):\n    raise KeyError('nothing')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cold = assemble(wat("(module (memory 1))"), (), INTERPRETER.read_bytes())
+    with pytest.raises(ToolchainError, match=r"(?s)the training bad_training failed.*bad_training.py.*KeyError"):
+        train("bad_training", cold)

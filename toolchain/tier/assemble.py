@@ -1,0 +1,361 @@
+"""Assembles a tiered module: cold bodies become data, stubs call the interpreter instead, and the rest stays as it is.
+
+Behind the module's memory come the interpreter's tables, the room for cold code, and the value stack. Cold code is a passive data
+segment of which the interpreter takes what it calls: the rest takes no memory in any VM. A second table holds the interpreter's
+ways out: for each type of function one that calls through the module's own table, one that calls a kept function of that type, and
+then the kept functions.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from toolchain.tier import instructions as wasm
+from toolchain.tier.declarations import Declarations
+from toolchain.tier.instructions import UnknownInstruction, read_body, read_instructions
+from toolchain.tier.translate import HEAD, KEPT, Translation, digest, translate
+from toolchain.tools import ToolchainError
+from toolchain.wasm import (
+    CODE,
+    DATA,
+    DATA_COUNT,
+    ELEMENT,
+    F32,
+    F64,
+    FUNC_KIND,
+    FUNCTION,
+    I32,
+    I64,
+    MEMORY,
+    MEMORY_KIND,
+    PAGE,
+    TABLE,
+    TABLE_KIND,
+    TYPE,
+    FunctionType,
+    Global,
+    Module,
+    Reader,
+    leb,
+    read_limits,
+    sleb,
+    vector,
+)
+
+STACK_BYTES = 8 << 20
+"""The room for the frames of cold functions; as long as it is not used, it takes no memory."""
+
+_OVERRUN = b"cold tier: the value stack is full"
+_CRITICAL = 5
+_NONE = 0xFFFF_FFFF
+_SLOT = 8
+_STATE = struct.Struct("<IIIIII")
+_LOAD = {I32: b"\x28\2", I64: b"\x29\3", F32: b"\x2a\2", F64: b"\x2b\3"}
+_STORE = {I32: b"\x36\2", I64: b"\x37\3", F32: b"\x38\2", F64: b"\x39\3"}
+_UNREACHABLE = b"\0\0\x0b"
+
+
+def _get(local: int) -> bytes:
+    return b"\x20" + leb(local)
+
+
+def _const(number: int) -> bytes:
+    return b"\x41" + sleb(number)
+
+
+def _call(function: int) -> bytes:
+    return b"\x10" + leb(function)
+
+
+def _body(*instructions: bytes, own: bytes = b"") -> bytes:
+    return vector(b"\1" + bytes([kind]) for kind in own) + b"".join(instructions) + b"\x0b"
+
+
+class _Places:
+    """Where in memory the tier's own things lie, in bytes."""
+
+    def __init__(self, begin: int, functions: int, elements: int, bodies: int, parameters: int) -> None:
+        self.state = begin
+        self.overrun = self.state + _STATE.size
+        self.elements = self.overrun + len(_OVERRUN) + -len(_OVERRUN) % 4
+        self.offsets = self.elements + 4 * elements
+        self.bodies = self.offsets + 4 * (functions + 1)
+        self.stack = self.bodies + bodies + -(self.bodies + bodies) % 16
+        end = self.stack + STACK_BYTES
+        # A call's arguments and link may lie beyond the limit, the frame that they grow into may not.
+        self.limit = end - 4 * _SLOT * (parameters + 2)
+        self.pages = -(-end // PAGE)
+
+
+class _Assembly:
+    """A module on its way to a tiered one."""
+
+    def __init__(self, module: Module, kept: set[int], translation: Translation, interpreter: bytes) -> None:
+        self.module = module
+        self.declarations = Declarations(module)
+        self.kept = sorted(kept)
+        self.count = len(self.declarations.functions)
+        self.types = module.types()
+        self.added: list[tuple[int, bytes]] = []
+        self.elements = self._read_elements() if not translation.unknown else []
+        self.offsets, bodies = self._lay_out(translation)
+        widest = max((len(kind.parameters) for kind in self.declarations.kinds), default=0)
+        self.places = _Places(self._memory_end(), self.count, len(self.elements), len(bodies), widest)
+        self.stack_global = len(self.declarations.globals)
+        self.table = self._tables()
+        self.passive = Reader(module.get(DATA)).u32() + 1
+        run = self._link(Module(interpreter))
+        ways_out = self._ways_out()
+        self._put_stubs(self._ways_in(run))
+        self._put_functions()
+        self._put_memory()
+        module.put_globals([*module.globals(), Global(I32, True, _const(self.places.stack) + b"\x0b")])
+        self._append(TABLE, 1, b"\x70\0" + leb(len(ways_out)))
+        self._append(ELEMENT, 1, b"\2" + leb(self.table) + b"\x41\0\x0b\0" + vector(leb(f) for f in ways_out))
+        state = _STATE.pack(
+            self.places.offsets,
+            self.places.bodies,
+            self.places.limit,
+            self.places.elements,
+            len(self.elements),
+            len(self.declarations.kinds),
+        )
+        tables = state + _OVERRUN + bytes(-len(_OVERRUN) % 4)
+        tables += struct.pack(f"<{len(self.elements)}I", *self.elements) + struct.pack(
+            f"<{len(self.offsets)}I", *self.offsets
+        )
+        active = b"\0" + _const(self.places.state) + b"\x0b" + leb(len(tables)) + tables
+        self._append(DATA, 2, active + b"\1" + leb(len(bodies)) + bodies)
+        module.put(DATA_COUNT, leb(self.passive + 1))
+
+    # ---- what the interpreter reads
+
+    def _lay_out(self, translation: Translation) -> tuple[list[int], bytes]:
+        """Returns where each function's body begins, and the bodies; a kept function's is only a head."""
+        entry = {function: 2 * len(self.declarations.kinds) + i for i, function in enumerate(self.kept)}
+        offsets, bodies, end = [], [], 0
+        for function, kind in enumerate(self.declarations.functions):
+            offsets.append(end)
+            if function in entry:
+                parameters = len(self.declarations.kinds[kind].parameters)
+                bodies.append(HEAD.pack(KEPT, kind, parameters, entry[function], 0))
+            else:
+                bodies.append(translation.bodies[function])
+            end += len(bodies[-1])
+        return [*offsets, end], b"".join(bodies)
+
+    def _read_elements(self) -> list[int]:
+        """Returns the function of each element of the module's table, or nothing if it cannot be known for sure."""
+        kinds = [i.kind for i in self.module.imports()] + [e.kind for e in self.module.exports()]
+        if TABLE_KIND in kinds:
+            return []
+        reader = Reader(self.module.get(ELEMENT))
+        elements: list[int] = []
+        for _ in reader.repeat():
+            if reader.u32() != 0 or (offset := reader.expression())[0] != 0x41:
+                return []
+            start = Reader(offset, 1).u32()
+            functions = [reader.u32() for _ in reader.repeat()]
+            elements += [_NONE] * (start + len(functions) - len(elements))
+            elements[start : start + len(functions)] = functions
+        return elements
+
+    # ---- sections
+
+    def _append(self, section: int, count: int, items: bytes) -> None:
+        reader = Reader(self.module.get(section))
+        self.module.put(section, leb(reader.u32() + count) + reader.data[reader.position :] + items)
+
+    def _tables(self) -> int:
+        imported = sum(i.kind == TABLE_KIND for i in self.module.imports())
+        return imported + Reader(self.module.get(TABLE)).u32()
+
+    def _memory_end(self) -> int:
+        if any(i.kind == MEMORY_KIND for i in self.module.imports()):
+            raise ToolchainError("the module imports its memory, behind which the cold tier finds no place of its own")
+        reader = Reader(self.module.get(MEMORY))
+        return read_limits(reader) * PAGE if reader.u32() else 0
+
+    def _put_memory(self) -> None:
+        reader = Reader(self.module.get(MEMORY))
+        flags = reader.u8() if reader.u32() else 0
+        before = reader.u32() if reader.more() else 0
+        limits = bytes([flags]) + leb(self.places.pages)
+        if flags & 1:
+            limits += leb(reader.u32() + self.places.pages - before)
+        self.module.put(MEMORY, b"\1" + limits)
+
+    def _type(self, parameters: bytes, results: bytes = b"") -> int:
+        kind = FunctionType(parameters, results)
+        if kind not in self.types:
+            self.types.append(kind)
+        return self.types.index(kind)
+
+    def _add(self, parameters: bytes, results: bytes, body: bytes) -> int:
+        """Adds a function and returns its index."""
+        self.added.append((self._type(parameters, results), body))
+        return self.count + len(self.added) - 1
+
+    def _put_functions(self) -> None:
+        encoded = (
+            b"\x60" + leb(len(t.parameters)) + t.parameters + leb(len(t.results)) + t.results for t in self.types
+        )
+        self.module.put(TYPE, vector(encoded))
+        self._append(FUNCTION, len(self.added), b"".join(leb(kind) for kind, _ in self.added))
+        self._append(CODE, len(self.added), b"".join(leb(len(body)) + body for _, body in self.added))
+
+    # ---- functions
+
+    def _put_stubs(self, ways_in: list[int]) -> None:
+        """Replaces the bodies of cold functions by calls of the interpreter."""
+        kept = set(self.kept)
+        bodies = self.module.bodies()
+        for i, function in enumerate(range(self.declarations.imported, self.count)):
+            if function not in kept:
+                kind = self.declarations.functions[function]
+                parameters = range(len(self.declarations.kinds[kind].parameters))
+                bodies[i] = _body(*map(_get, parameters), _const(function), _call(ways_in[kind]))
+        self.module.put(CODE, vector(leb(len(body)) + body for body in bodies))
+
+    def _callable(self, number: int) -> FunctionType | None:
+        try:
+            return self.declarations.callable(number)
+        except UnknownInstruction:
+            return None
+
+    def _ways_in(self, run: int) -> list[int]:
+        """Adds what calls the interpreter, a function for each type, with the cold function's index as last parameter."""
+        ways = []
+        for number in range(len(self.declarations.kinds)):
+            kind = self._callable(number)
+            if kind is None:
+                ways.append(-1)  # no function of this type is cold
+                continue
+            count = len(kind.parameters)
+            frame = count + 1
+            code = b"\x23" + leb(self.stack_global) + _const(_SLOT) + b"\x6a\x21" + leb(frame)
+            for i, number_type in enumerate(kind.parameters):
+                code += _get(frame) + _get(i) + _STORE[number_type] + leb(_SLOT * i)
+            code += _const(self.places.state) + _get(count) + _get(frame) + _call(run)
+            code += _get(frame) + _const(-_SLOT) + b"\x6a\x24" + leb(self.stack_global)
+            code += b"".join(_get(frame) + _LOAD[result] + b"\0" for result in kind.results)
+            ways.append(self._add(kind.parameters + bytes([I32]), kind.results, _body(code, own=bytes([I32]))))
+        return ways
+
+    def _ways_out(self) -> list[int]:
+        """Adds what the interpreter calls compiled code with, and returns what its table holds."""
+        ways = []
+        for own in (True, False):
+            for number in range(len(self.declarations.kinds)):
+                kind = self._callable(number)
+                if kind is None or (own and not self.table):
+                    ways.append(self._add(bytes([I32, I32]), b"", _UNREACHABLE))
+                    continue
+                index, frame = 0, 1
+                code = _get(frame) * len(kind.results)
+                for i, number_type in enumerate(kind.parameters):
+                    code += _get(frame) + _LOAD[number_type] + leb(_SLOT * i)
+                # The arguments are read: what is called may have their place.
+                code += _get(frame) + b"\x24" + leb(self.stack_global)
+                code += _get(index) + b"\x11" + leb(self._type(kind.parameters, kind.results))
+                code += leb(0 if own else self.table)
+                code += b"".join(_STORE[result] + b"\0" for result in kind.results)
+                ways.append(self._add(bytes([I32, I32]), b"", _body(code)))
+        return ways + self.kept
+
+    def _helpers(self) -> dict[str, int]:
+        """Adds what the interpreter imports as `tier`."""
+        two, three = bytes([I32] * 2), bytes([I32] * 3)
+        arguments = _get(0) + _get(1) + _get(2)
+        return {
+            "load": self._add(three, b"", _body(arguments + b"\xfc\x08" + leb(self.passive) + b"\0")),
+            "overrun": self._add(b"", b"", _body(self._log_overrun() + b"\0")),
+            "memory_copy": self._add(three, b"", _body(arguments + b"\xfc\x0a\0\0")),
+            "memory_fill": self._add(three, b"", _body(arguments + b"\xfc\x0b\0")),
+            "get_global": self._add(two, b"", self._globals(write=False)),
+            "set_global": self._add(two, b"", self._globals(write=True)),
+        }
+
+    def _log_overrun(self) -> bytes:
+        log = FunctionType(bytes([I32] * 3), bytes([I32]))
+        functions = (i for i in self.module.imports() if i.kind == FUNC_KIND)
+        for function, imported in enumerate(functions):
+            if imported.name == "proxy_log" and self.types[Reader(imported.descriptor).u32()] == log:
+                where = _const(self.places.overrun) + _const(len(_OVERRUN))
+                return _const(_CRITICAL) + where + _call(function) + b"\x1a"
+        return b""
+
+    def _globals(self, write: bool) -> bytes:
+        slot, index = 0, 1
+        code = b""
+        for i, (kind, mutable) in enumerate(self.declarations.globals):
+            if kind in _LOAD and (mutable or not write):
+                code += _get(index) + _const(i) + b"\x46\x04\x40" + _get(slot)
+                code += _LOAD[kind] + b"\0\x24" + leb(i) if write else b"\x23" + leb(i) + _STORE[kind] + b"\0"
+                code += b"\x0f\x0b"
+        return _body(code + b"\0")
+
+    def _link(self, interpreter: Module) -> int:
+        """Adds the interpreter's functions and returns the index of the one that runs a cold function."""
+        helpers = self._helpers()
+        functions = [helpers[i.name] for i in interpreter.imports() if i.kind == FUNC_KIND]
+        imported, bodies = len(functions), interpreter.bodies()
+        functions += range(self.count + len(self.added), self.count + len(self.added) + len(bodies))
+        types = interpreter.types()
+        for kind, body in zip(list(interpreter.function_types())[imported:], bodies, strict=True):
+            linked = self._relocate(body, functions, types)
+            self._add(kind.parameters, kind.results, linked)
+        return next(functions[e.index] for e in interpreter.exports() if e.name == "run")
+
+    def _relocate(self, body: bytes, functions: list[int], types: list[FunctionType]) -> bytes:
+        reader = read_body(body).code
+        out, start = bytearray(body[: reader.position]), reader.position
+        for opcode, operands in read_instructions(reader):
+            if opcode == wasm.CALL:
+                out += _call(functions[operands[0]])
+            elif opcode == wasm.CALL_INDIRECT:
+                kind = types[operands[0]]
+                out += b"\x11" + leb(self._type(kind.parameters, kind.results)) + leb(self.table)
+            elif opcode in (wasm.GLOBAL_GET, wasm.GLOBAL_SET):
+                raise ToolchainError("the interpreter must do without a stack in memory, and so without globals")
+            else:
+                out += body[start : reader.position]
+            start = reader.position
+        return bytes(out)
+
+
+@dataclass(frozen=True)
+class Tiered:
+    """A tiered module, and what is needed to tell from a VM's memory which of its cold functions were called."""
+
+    module: bytes
+    kept: list[int]
+    bodies: int
+    offsets: list[int]
+
+    def called(self, memory: bytes) -> set[int]:
+        """Returns the cold functions that were called in a VM with this memory: the interpreter has fetched their bodies."""
+        compiled = set(self.kept)
+        functions = enumerate(self.offsets[:-1])
+        return {function for function, at in functions if memory[self.bodies + at] and function not in compiled}
+
+
+def assemble(
+    module: bytes, keep: Collection[int], interpreter: bytes, translation: Translation | None = None
+) -> Tiered:
+    """Makes all functions of a module cold but those of these indices and those that the interpreter does not know.
+
+    `interpreter` is interpreter.c, compiled and linked; a `translation` of the module spares the time of making it.
+    Raises `ToolchainError` for a module that imports its memory, and for a translation that is another module's.
+    """
+    parsed = Module(module)
+    parsed.drop_custom_sections()
+    if translation is None:
+        translation = translate(parsed)
+    elif translation.digest != digest(parsed):
+        raise ToolchainError("the translation was made from another module than the one to be tiered")
+    kept = {*keep, *translation.unknown, *range(Declarations(parsed).imported)}
+    assembly = _Assembly(parsed, kept, translation, interpreter)
+    return Tiered(parsed.encode(), assembly.kept, assembly.places.bodies, assembly.offsets)

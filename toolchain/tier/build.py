@@ -1,0 +1,55 @@
+"""Makes a filter's module of its snapshot: trains it with every function cold, and keeps compiled what ran.
+
+A training is a Python module with a function `train`. It is given a core module, runs it as a proxy would, and returns the memory of
+each VM that it used, as it is at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import traceback
+from pathlib import Path
+
+from toolchain import boundary, verify
+from toolchain.tier.assemble import Tiered, assemble
+from toolchain.tier.report import report
+from toolchain.tier.translate import read_translation
+from toolchain.tools import ToolchainError, read, run_main
+
+
+def train(training: str, cold: Tiered) -> set[int]:
+    """Returns the functions that ran in a training, or raises `ToolchainError` with the training's traceback."""
+    try:
+        memories = importlib.import_module(training).train(cold.module)
+        return set().union(*map(cold.called, memories))
+    except Exception as error:
+        text = "".join(traceback.format_exception(error)).rstrip()
+        raise ToolchainError(f"the training {training} failed:\n{text}") from None
+
+
+def main() -> None:
+    """Reads the command line and writes the filter's module and the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--snapshot", type=Path, required=True, help="the filter's module with all functions compiled")
+    parser.add_argument("--translation", type=Path, required=True, help="the runtime's cold code")
+    parser.add_argument("--interpreter", type=Path, required=True, help="the interpreter's core module")
+    parser.add_argument("--names", type=Path, required=True, help="the names of the runtime's functions")
+    parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
+    parser.add_argument("--training", required=True, help="the module that trains, such as filter.training")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True, help="write here what is compiled, what is cold, and why")
+    options = parser.parse_args()
+    snapshot, interpreter = read(options.snapshot), read(options.interpreter)
+    translation = read_translation(read(options.translation))
+    ran = train(options.training, assemble(snapshot, (), interpreter, translation))
+    if not ran:
+        raise ToolchainError(f"the training {options.training} ran nothing of the module that it was given")
+    tiered = assemble(snapshot, ran, interpreter, translation)
+    verify.verify(tiered.module, boundary.read_abi(options.abi))
+    options.out.write_bytes(tiered.module)
+    options.report.write_text(report(snapshot, ran, translation, read(options.names).decode()))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,165 @@
+// Runs cold code (translate.py) on the module's own memory, tables and globals.
+//
+// A cold function's frame lies on the value stack, behind its caller's frame and a link back to it. A call from cold code to cold code
+// is a jump: only a call that goes through compiled code takes room on the engine's own stack. Whatever traps in WebAssembly traps
+// here, and nothing here has state of its own: it can be entered again from anything that it calls.
+typedef signed char i8;
+typedef unsigned char u8;
+typedef short i16;
+typedef unsigned short u16;
+typedef int i32;
+typedef unsigned u32;
+typedef long long i64;
+typedef unsigned long long u64;
+typedef float f32;
+typedef double f64;
+
+enum { NARROW = 1, WIDE, KEPT };
+
+// A function as translate.py writes it: `u16 index` instead of the last two numbers where it is kept compiled.
+typedef struct __attribute__((packed)) {
+  u8 mode;
+  u16 type;
+  u16 parameters;
+  u16 locals;
+  u16 frame;
+  u8 code[];
+} Body;
+
+// What assemble.py lays down for the interpreter.
+typedef struct {
+  const u32 *offsets;  // of each function's body, and of the end
+  u8 *bodies;          // all zero at first: a body is put there when it is first called
+  const u64 *limit;    // of the value stack
+  const u32 *elements; // the function that each element of the module's table holds, or NONE
+  u32 element_count;
+  u32 types;
+} State;
+
+enum { NONE = ~0u };
+
+// The link behind which a frame lies; no `code` where compiled code called.
+typedef struct {
+  u32 code, frame;
+} Link;
+
+typedef union {
+  u32 u32;
+  i32 i32;
+  f32 f32;
+  u64 u64;
+  i64 i64;
+  f64 f64;
+  Link link;
+} Slot;
+
+// Made by assemble.py: what C has no word for. A function pointer is an index of the interpreter's own table, which begins with a
+// Call for each type that calls through the module's table, and a Call for each type that calls a kept function.
+#define TIER(name) __attribute__((import_module("tier"), import_name(#name))) name
+typedef void Call(u32 index, Slot *frame);
+void TIER(load)(u8 *to, u32 from, u32 size);
+void TIER(overrun)(void) __attribute__((noreturn));
+void TIER(get_global)(Slot *result, u32 index);
+void TIER(set_global)(const Slot *value, u32 index);
+void TIER(memory_copy)(u32 to, u32 from, u32 size);
+void TIER(memory_fill)(u32 to, u32 value, u32 size);
+
+#define TRAP() __builtin_trap()
+
+static const Body *find(const State *state, u32 function) {
+  u32 offset = state->offsets[function];
+  u8 *body = state->bodies + offset;
+  if (!*body) load(body, offset, state->offsets[function + 1] - offset);
+  return (const Body *)body;
+}
+
+static inline u32 read_leb(const u8 **code) {
+  u32 byte = *(*code)++, result = byte & 127;
+  for (u32 shift = 7; byte > 127; shift += 7) result |= ((byte = *(*code)++) & 127) << shift;
+  return result;
+}
+
+// The effective address of a load or store; no number of 32 bits holds one beyond the last, so it is out of bounds.
+static inline void *at(u32 address, u32 offset) {
+  u32 sum = address + offset;
+  if (sum < address) TRAP();
+  return (void *)sum;
+}
+
+#define UNALIGNED(type) \
+  typedef struct __attribute__((packed)) { type value; } unaligned_##type
+UNALIGNED(i8);
+UNALIGNED(u8);
+UNALIGNED(i16);
+UNALIGNED(u16);
+UNALIGNED(i32);
+UNALIGNED(u32);
+UNALIGNED(i64);
+UNALIGNED(u64);
+
+static inline u32 divide_i32(i32 a, i32 b) {
+  if (!b || (b == -1 && a == -0x7fffffff - 1)) TRAP();
+  return a / b;
+}
+static inline u32 divide_u32(u32 a, u32 b) {
+  if (!b) TRAP();
+  return a / b;
+}
+static inline u32 remainder_i32(i32 a, i32 b) {
+  if (!b) TRAP();
+  return b == -1 ? 0 : a % b;
+}
+static inline u32 remainder_u32(u32 a, u32 b) {
+  if (!b) TRAP();
+  return a % b;
+}
+static inline u64 divide_i64(i64 a, i64 b) {
+  if (!b || (b == -1 && a == -0x7fffffffffffffff - 1)) TRAP();
+  return a / b;
+}
+static inline u64 divide_u64(u64 a, u64 b) {
+  if (!b) TRAP();
+  return a / b;
+}
+static inline u64 remainder_i64(i64 a, i64 b) {
+  if (!b) TRAP();
+  return b == -1 ? 0 : a % b;
+}
+static inline u64 remainder_u64(u64 a, u64 b) {
+  if (!b) TRAP();
+  return a % b;
+}
+static inline u32 rotate_u32(u32 a, u32 count) { return a << (count & 31) | a >> (-count & 31); }
+static inline u64 rotate_u64(u64 a, u64 count) { return a << (count & 63) | a >> (-count & 63); }
+
+#define RUN run_narrow
+#define RUN_OTHER run_wide
+#define OWN NARROW
+#define SLOT u8
+#define FUNCTION u16
+#define DISTANCE i16
+static void run_wide(const State *state, const Body *body, Slot *frame);
+#include "interpreter_loop.h"
+#undef RUN
+#undef RUN_OTHER
+#undef OWN
+#undef SLOT
+#undef FUNCTION
+#undef DISTANCE
+#define RUN run_wide
+#define RUN_OTHER run_narrow
+#define OWN WIDE
+#define SLOT u16
+#define FUNCTION u32
+#define DISTANCE i32
+#include "interpreter_loop.h"
+
+// Compiled code calls a cold function: its parameters are in the frame, and so will be its result.
+__attribute__((export_name("run"))) void run(const State *state, u32 function, Slot *frame) {
+  const Body *body = find(state, function);
+  frame[-1].u64 = 0;
+  if (body->mode == NARROW)
+    run_narrow(state, body, frame);
+  else
+    run_wide(state, body, frame);
+}
