@@ -106,7 +106,9 @@
           runtime = python-action "runtime" [ (site "build") ] ''
             action toolchain.runtime --boot ${./toolchain/boot} --abi ${./proxy_wasm/abi.toml} \
               --zig ${site "zig"} --node ${site "node"} --node-modules ${node-modules}/node_modules \
-              --runtime $out/runtime.wasm --stdlib $out/stdlib.zip
+              --runtime $out/runtime.wasm --stdlib $out/stdlib.zip --names $out/runtime.names
+            action toolchain.tier.prepare --runtime $out/runtime.wasm --zig ${site "zig"} \
+              --interpreter $out/interpreter.wasm --translation $out/runtime.cold
           '';
 
           encoders = python-action "encoders" [ (site "protoc") ] ''
@@ -118,9 +120,13 @@
             mkdir filter proto proxy_wasm
             ln -s ${./filter}/*.py filter
             ln -s ${./proto}/_wire.py ${encoders}/proto/*.py proto
-            ln -s ${./proxy_wasm}/*.py proxy_wasm
+            ln -s ${./proxy_wasm}/*.py ${./proxy_wasm}/abi.toml ${./proxy_wasm}/testing proxy_wasm
             action toolchain.snapshot --runtime ${runtime}/runtime.wasm --stdlib ${runtime}/stdlib.zip \
-              --abi ${./proxy_wasm/abi.toml} --root . --module filter.plugin --out $out/filter.wasm
+              --abi ${./proxy_wasm/abi.toml} --root . --module filter.plugin --out snapshot.wasm
+            action toolchain.tier.build --snapshot snapshot.wasm --translation ${runtime}/runtime.cold \
+              --interpreter ${runtime}/interpreter.wasm --names ${runtime}/runtime.names \
+              --abi ${./proxy_wasm/abi.toml} --training filter.training \
+              --out $out/filter.wasm --report $out/filter.report.txt
           '';
 
           # What Bazel's //tests/reproducible:digests checks too: both build the same bytes.

@@ -9,6 +9,7 @@ load(
     _python_action = "python_action",
     _python_attributes = "python_attributes",
     _python_binary = "python_binary",
+    _python_module = "python_module",
 )
 load("//bazel:sources.bzl", _sources = "sources")
 
@@ -16,4 +17,5 @@ pytest_test = _pytest_test
 python_action = _python_action
 python_attributes = _python_attributes
 python_binary = _python_binary
+python_module = _python_module
 sources = _sources

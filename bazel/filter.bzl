@@ -1,11 +1,10 @@
 """proxy_wasm_filter: a filter's Python, frozen into one Proxy-Wasm core module."""
 
-load("//bazel:defs.bzl", "python_action", "python_attributes")
+load("//bazel:defs.bzl", "python_action", "python_attributes", "python_module")
 load("//bazel:runtime.bzl", "RuntimeInfo")
 
-def _proxy_wasm_filter_impl(ctx):
-    runtime = ctx.attr.runtime[RuntimeInfo]
-    out = ctx.outputs.out
+def _snapshot(ctx, runtime, out):
+    """Freezes the filter into the runtime."""
     arguments = ctx.actions.args()
     arguments.add("--runtime", runtime.runtime)
     arguments.add("--compiled", runtime.compiled)
@@ -28,9 +27,51 @@ def _proxy_wasm_filter_impl(ctx):
         mnemonic = "Snapshot",
         progress_message = "Freezing %s into %s" % (ctx.attr.module, out.short_path),
     )
-    return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out]))]
+
+def _tier(ctx, runtime, snapshot, out, report):
+    """Keeps compiled what the filter's training runs, and makes the rest cold."""
+    arguments = ctx.actions.args()
+    arguments.add("--snapshot", snapshot)
+    arguments.add("--translation", runtime.translation)
+    arguments.add("--interpreter", runtime.interpreter)
+    arguments.add("--names", runtime.names)
+    arguments.add("--abi", runtime.abi)
+    arguments.add("--training", python_module(ctx.file.training))
+    arguments.add("--out", out)
+    arguments.add("--report", report)
+    python_action(
+        ctx,
+        module = "toolchain.tier.build",
+        arguments = [arguments],
+        inputs = depset(
+            ctx.files.srcs + ctx.files.deps + ctx.files._testing +
+            [ctx.file.training, snapshot, runtime.translation, runtime.interpreter, runtime.names, runtime.abi],
+            transitive = [runtime.tier_programs],
+        ),
+        outputs = [out, report],
+        mnemonic = "Tier",
+        progress_message = "Training %s" % out.short_path,
+    )
+
+def _proxy_wasm_filter_impl(ctx):
+    runtime = ctx.attr.runtime[RuntimeInfo]
+    out = ctx.outputs.out
+    if ctx.attr.cold_tier:
+        snapshot = ctx.actions.declare_file(ctx.label.name + ".snapshot.wasm")
+        report = ctx.actions.declare_file(ctx.label.name + ".report.txt")
+        _snapshot(ctx, runtime, snapshot)
+        _tier(ctx, runtime, snapshot, out, report)
+        groups = OutputGroupInfo(report = depset([report]), snapshot = depset([snapshot]))
+    else:
+        _snapshot(ctx, runtime, out)
+        groups = OutputGroupInfo(snapshot = depset([out]))
+    return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out])), groups]
 
 _ATTRIBUTES = {
+    "cold_tier": attr.bool(
+        default = True,
+        doc = "Whether functions that the training does not run are interpreted: the proxy then need not compile them.",
+    ),
     "deps": attr.label_list(allow_files = [".py"], doc = "Other sources of this repository that the filter imports."),
     "module": attr.string(mandatory = True, doc = "The module to import, such as `filter.plugin`."),
     "out": attr.output(mandatory = True, doc = "The core module."),
@@ -40,6 +81,12 @@ _ATTRIBUTES = {
     ),
     "runtime": attr.label(default = "//toolchain:runtime", providers = [RuntimeInfo]),
     "srcs": attr.label_list(mandatory = True, allow_files = [".py"]),
+    "training": attr.label(
+        default = "//proxy_wasm:testing/training.py",
+        allow_single_file = [".py"],
+        doc = "What the filter does all day: a Python file with a function `train`, such as the default's.",
+    ),
+    "_testing": attr.label(default = "//proxy_wasm:testing"),
 }
 _ATTRIBUTES.update(python_attributes(wheels = ["build"]))
 

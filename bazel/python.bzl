@@ -23,8 +23,15 @@ fi
 exec {command} "$@"
 """
 
-def _module(file):
-    """The name under which a source file is imported."""
+def python_module(file):
+    """Names a source file as imports do.
+
+    Args:
+      file: a Python file of this repository.
+
+    Returns:
+      the module's dotted name.
+    """
     path = file.short_path
     if path.startswith("../") or not path.endswith(".py"):
         fail("%s is not a Python file of this repository" % path)
@@ -51,7 +58,7 @@ def _launcher(ctx, module, arguments, files):
 _LAUNCH = attr.label(default = "//bazel:launch.py", allow_single_file = True)
 
 def _python_binary_impl(ctx):
-    return [_launcher(ctx, _module(ctx.file.main), [], [ctx.file.main])]
+    return [_launcher(ctx, python_module(ctx.file.main), [], [ctx.file.main])]
 
 _python_binary = rule(
     implementation = _python_binary_impl,
@@ -81,7 +88,7 @@ def python_binary(name, main, wheels = [], **kwargs):
 
 def _pytest_test_impl(ctx):
     tests = [file.short_path for file in ctx.files.srcs if file.extension == "py" and file.basename != "conftest.py"]
-    info = _launcher(ctx, _module(ctx.file._runner), tests, [ctx.file._runner, ctx.file._config])
+    info = _launcher(ctx, python_module(ctx.file._runner), tests, [ctx.file._runner, ctx.file._config])
     return [info, testing.TestEnvironment(ctx.attr.env)]
 
 _pytest_test = rule(

@@ -8,6 +8,7 @@ HostStatus. How the values travel (Python arguments, or a module's memory) is th
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -75,6 +76,7 @@ class Host:
         self.logs: list[tuple[int, str]] = []
         self.echo = False
         self.now = 1_700_000_000_000_000_000
+        self.random: Callable[[int], bytes] = os.urandom
         self.properties: dict[bytes, bytes] = {}
         self.contexts: dict[int, Context] = {}
         self.context_id = 0

@@ -79,6 +79,11 @@ class WasmModule(Vm):
         """The size of the module's memory, in pages of 64 KiB."""
         return self._memory.size(self._store)
 
+    @property
+    def memory(self) -> bytes:
+        """The module's memory, as it is now."""
+        return bytes(self._memory.read(self._store))
+
     def _function(self, name: str) -> Callable[..., Any]:
         function, store = self._exports[name], self._store
         if not isinstance(function, wasmtime.Func):
@@ -182,7 +187,7 @@ class WasmModule(Vm):
     # ---- WASI, as far as Envoy has it
 
     def _wasi_random_get(self, address: int, size: int) -> int:
-        self.write(address, os.urandom(size))
+        self.write(address, self.host.random(size))
         return 0
 
     def _wasi_clock_time_get(self, clock: int, precision: int, address: int) -> int:

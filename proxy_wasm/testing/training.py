@@ -1,0 +1,52 @@
+"""Trains a filter for the cold tier: of the built module, what runs here is compiled and all else is interpreted.
+
+`train` is for filters without a training of their own: it makes every callback that the filter has, with no configuration. A training
+of your own is a module with such a function; it begins with `start` and does what your proxy will do all day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from proxy_wasm.testing.host import Host
+from proxy_wasm.testing.lifecycle import Connection
+from proxy_wasm.testing.wasm import WasmModule
+
+SOURCES = ("127.22.0.10:58108", "172.22.0.11:443", "[::1]:57246", "[2001:db8::a]:58108", "[::ffff:203.0.113.9]:5555")
+"""Source addresses of every kind: IPv4, IPv6, and IPv4 in IPv6."""
+
+
+def start(module: bytes, host: Host | None = None) -> WasmModule:
+    """Returns a VM whose every run is the same: a module's bytes must not depend on chance."""
+    vm = WasmModule(module, host)
+    vm.host.random = bytes  # zeros
+    return vm
+
+
+def open_many(vm: WasmModule, sources: Iterable[str | None], count: int = 200) -> None:
+    """Opens many connections at once and closes them all: tables and memory grow and shrink as they will in a proxy."""
+    turns = list(sources)
+    connections = [vm.connection(source=turns[i % len(turns)]) for i in range(count)]
+    for connection in connections:
+        connection.new_connection()
+    for connection in connections:
+        connection.close()
+
+
+def _use(connection: Connection) -> None:
+    connection.new_connection()
+    connection.downstream_data(b"GET / HTTP/1.1\r\n\r\n")
+    connection.upstream_data(b"HTTP/1.1 200 OK\r\n\r\n", end_of_stream=True)
+    connection.upstream_close()
+    connection.close()
+
+
+def train(module: bytes) -> list[bytes]:
+    """Returns the memory of a VM that has started and has had connections."""
+    vm = start(module)
+    vm.start()
+    for source in SOURCES:
+        _use(vm.connection(source=source))
+    open_many(vm, SOURCES)
+    vm.tick()
+    return [vm.memory]
