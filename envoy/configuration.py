@@ -87,14 +87,15 @@ def add_unix_socket(configuration: Configuration, path: Path) -> None:
     add_listener(configuration, UNIX_SOCKET)["address"] = {"pipe": {"path": str(path)}}
 
 
-def add_cluster(configuration: Configuration, name: str, ports: list[int]) -> None:
-    """Adds a cluster with these ports of 127.0.0.1 as its endpoints."""
-    endpoints = [{"endpoint": {"address": _address("127.0.0.1", port)}} for port in ports]
-    configuration["static_resources"]["clusters"].append(
-        {
-            "name": name,
-            "connect_timeout": "5s",
-            "type": "STATIC",
-            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
-        }
-    )
+def add_endpoint(cluster: dict[str, Any], port: int) -> None:
+    """Adds a port of 127.0.0.1 to a cluster's endpoints."""
+    endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    endpoints.append({"endpoint": {"address": _address("127.0.0.1", port)}})
+
+
+def add_cluster(configuration: Configuration, name: str, port: int) -> None:
+    """Adds a cluster with this port of 127.0.0.1 as its endpoint."""
+    assignment: dict[str, Any] = {"cluster_name": name, "endpoints": [{"lb_endpoints": []}]}
+    cluster = {"name": name, "connect_timeout": "5s", "type": "STATIC", "load_assignment": assignment}
+    add_endpoint(cluster, port)
+    configuration["static_resources"]["clusters"].append(cluster)
