@@ -14,11 +14,11 @@ class CountedConnection(Connection):
 
     def __init__(self, context_id: int, root: Counted) -> None:
         super().__init__(context_id, root)
-        proxy_wasm.increment_metric(root.created)
+        proxy_wasm.increment_metric(root.created, 1)
 
     def on_delete(self) -> None:
         """Counts the end."""
-        proxy_wasm.increment_metric(self.root.deleted)
+        proxy_wasm.increment_metric(self.root.deleted, 1)
 
 
 class Counted(Plugin):
