@@ -76,7 +76,8 @@ def main() -> None:
     parser.add_argument("--component", type=Path, help="write the booted component here")
     parser.add_argument("--stdlib", type=Path, help="write the interpreter's standard library here, as a zip file")
     options = parser.parse_args()
-    if "LD_PRELOAD" not in os.environ:
+    # Not LD_PRELOAD, which the caller may use for something else.
+    if _MODULE_PATH not in os.environ:
         # Left behind on purpose: the new process needs the library until its end.
         work = Path(tempfile.mkdtemp(prefix="determinism-"))
         nowhere = Path(os.devnull)

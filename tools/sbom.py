@@ -38,11 +38,13 @@ def wheel_licenses(sites: Iterable[str]) -> dict[str, str]:
     """Returns what the metadata of each unpacked wheel says of its licence, by the package's name."""
     licenses = dict(_LICENSES)
     for found in metadata.distributions(path=list(sites)):
-        classifiers = [c for c in found.metadata.get_all("Classifier") or [] if c.startswith("License ::")]
-        said = [found.metadata["License-Expression"], *(c.rpartition(" :: ")[2] for c in classifiers)]
+        said = list(found.metadata.get_all("License-Expression") or [])
+        said += [
+            c.rpartition(" :: ")[2] for c in found.metadata.get_all("Classifier") or [] if c.startswith("License ::")
+        ]
         # An old field, into which some put the whole text.
-        said += [text for text in [found.metadata["License"]] if text and "\n" not in text]
-        for text in filter(None, said):
+        said += [text for text in found.metadata.get_all("License") or [] if "\n" not in text]
+        for text in said:
             licenses.setdefault(normalized(found.metadata["Name"]), text)
     return licenses
 
