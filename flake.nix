@@ -113,20 +113,19 @@
 
           encoders = python-action "encoders" [ (site "protoc") ] ''
             ln -s ${./proto} proto
-            action proto.protoc $out proto/*.proto
+            action proto.protoc $out proto/set_envoy_filter_state.proto
           '';
 
           filter-wasm = python-action "filter-wasm" [ (site "build") ] ''
-            mkdir filter proto proxy_wasm
-            ln -s ${./filter}/*.py filter
-            ln -s ${./proto}/_wire.py ${encoders}/proto/*.py proto
-            ln -s ${./proxy_wasm}/*.py ${./proxy_wasm}/abi.toml ${./proxy_wasm}/testing proxy_wasm
+            ln -s ${./filter} filter
+            ln -s ${./proxy_wasm} proxy_wasm
+            mkdir proto
+            ln -s ${./proto}/* ${encoders}/proto/* proto
             action toolchain.snapshot --runtime ${runtime}/runtime.wasm --stdlib ${runtime}/stdlib.zip \
-              --abi ${./proxy_wasm/abi.toml} --root . --module filter.plugin --out snapshot.wasm
-            action toolchain.tier.build --snapshot snapshot.wasm --translation ${runtime}/runtime.cold \
-              --interpreter ${runtime}/interpreter.wasm --names ${runtime}/runtime.names \
-              --abi ${./proxy_wasm/abi.toml} --training filter.training \
-              --out $out/filter.wasm --report $out/filter.report.txt
+              --abi proxy_wasm/abi.toml --root . --module filter.plugin --out snapshot.wasm
+            action toolchain.tier.build --snapshot snapshot.wasm --interpreter ${runtime}/interpreter.wasm \
+              --translation ${runtime}/runtime.cold --names ${runtime}/runtime.names --abi proxy_wasm/abi.toml \
+              --training filter.training --out $out/filter.wasm --report $out/report.txt
           '';
 
           # What Bazel's //tests/reproducible:digests checks too: both build the same bytes.

@@ -83,7 +83,7 @@ def _proxy_wasm_runtime_impl(ctx):
     )
     return [info, DefaultInfo(
         files = depset([runtime]),
-        runfiles = ctx.runfiles(files = [runtime, compiled, stdlib, interpreter, translation]),
+        runfiles = ctx.runfiles(files = [runtime, compiled, stdlib, names, interpreter, translation]),
     )]
 
 _ATTRIBUTES = {

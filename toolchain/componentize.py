@@ -83,7 +83,8 @@ def main() -> None:
         nowhere = Path(os.devnull)
         _restart_with(build_library(Tools(options.zig.absolute(), nowhere, nowhere, work)))
     library = Path(os.environ["LD_PRELOAD"])
-    shutil.rmtree(library.parent)
+    # Where an open file keeps its directory, as on NFS or FUSE, an empty one stays behind.
+    shutil.rmtree(library.parent, ignore_errors=True)
     with tempfile.TemporaryDirectory() as work_name:
         work = Path(work_name)
         sources = options.sources.absolute()

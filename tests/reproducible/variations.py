@@ -119,7 +119,7 @@ def _shuffled(stack: contextlib.ExitStack, directory: Path, mountpoint: Path) ->
     if done.returncode:
         raise CannotVary(f"disorderfs: {done.stderr.strip()}")
     # Lazily: a process that hangs must not leave a mount behind.
-    stack.callback(subprocess.run, ["fusermount", "-u", "-z", mountpoint], check=False)
+    stack.callback(lambda: subprocess.run(["fusermount", "-u", "-z", mountpoint], check=False))
     return mountpoint
 
 
@@ -176,16 +176,17 @@ class Rebuild:
         prefix = [word for variation in self.variations for word in variation.prefix]
         setup = " && ".join(v.setup for v in (UNVARIED, *self.variations) if v.setup)
         shell = [*prefix, "sh", "-c", f'{setup} && exec "$@"', "sh"]
-        for command in (["true"], *self.steps):
+        probe: list[object] = ["true"]
+        for command in (probe, *self.steps):
             done = subprocess.run(
-                [*shell, *map(str, command)],
+                [*shell, *(str(word) for word in command)],
                 cwd=self.tree,
                 env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-            if done.returncode and command == ["true"]:
+            if done.returncode and command is probe:
                 raise CannotVary(done.stdout.strip())
             if done.returncode:
                 sys.exit(f"{done.stdout}error: a step failed under this variation: {' '.join(map(str, command))}")
@@ -194,7 +195,7 @@ class Rebuild:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.wasm", "*.cwasm", "*.zip", "__pycache__"))
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.*wasm", "*.cold", "*.zip", "__pycache__"))
     else:
         shutil.copyfile(source, target)
 
@@ -220,9 +221,7 @@ def rebuild_parts(work: Path, variations: tuple[Variation, ...], boot: bool = Tr
             options = ["--zig", sites.zig, "--sources", "toolchain/boot"]
             build.step(sites.build, "toolchain.componentize", *options, "--component", out / "boot.wasm")
         build.step(sites.protoc, "proto.protoc", out, "proto/set_envoy_filter_state.proto")
-        runtime = ["--runtime", bazel / "toolchain/runtime.wasm", "--stdlib", bazel / "toolchain/stdlib.zip"]
-        runtime += ["--compiled", bazel / "toolchain/runtime.cwasm"]
-        _freeze(build, *runtime)
+        _freeze(build, bazel / "toolchain", "--compiled", bazel / "toolchain/runtime.cwasm")
         build.run()
     names = ["boot.wasm"] if boot else []
     return {name: out / name for name in [*names, "proto/set_envoy_filter_state_pb.py", "filter.wasm"]}
@@ -233,20 +232,29 @@ def rebuild_all(work: Path, variations: tuple[Variation, ...]) -> dict[str, Path
     with contextlib.ExitStack() as stack:
         build = Rebuild(work, variations, stack)
         sites, out = build.sites, build.out
-        runtime = ["--runtime", out / "runtime.wasm", "--stdlib", out / "stdlib.zip"]
         options = ["--boot", "toolchain/boot", "--abi", "proxy_wasm/abi.toml", "--zig", sites.zig]
-        options += ["--node", sites.node, "--node-modules", sites.node_modules]
-        build.step(sites.build, "toolchain.runtime", *options, *runtime)
+        options += ["--node", sites.node, "--node-modules", sites.node_modules, "--names", out / "runtime.names"]
+        options += ["--runtime", out / "runtime.wasm", "--stdlib", out / "stdlib.zip"]
+        build.step(sites.build, "toolchain.runtime", *options)
+        options = ["--runtime", out / "runtime.wasm", "--zig", sites.zig]
+        options += ["--interpreter", out / "interpreter.wasm", "--translation", out / "runtime.cold"]
+        build.step(sites.build, "toolchain.tier.prepare", *options)
         build.step(sites.protoc, "proto.protoc", out, "proto/set_envoy_filter_state.proto")
-        _freeze(build, *runtime)
+        _freeze(build, out)
         build.run()
     return {"toolchain/runtime.wasm": out / "runtime.wasm", "filter/filter.wasm": out / "filter.wasm"}
 
 
-def _freeze(build: Rebuild, *runtime: object) -> None:
-    options = ["--abi", "proxy_wasm/abi.toml", "--root", ".", "--root", build.out]
-    options += ["--module", "filter.plugin", "--out", build.out / "filter.wasm"]
-    build.step(build.sites.build, "toolchain.snapshot", *runtime, *options)
+def _freeze(build: Rebuild, runtime: Path, *compiled: object) -> None:
+    abi = ["--abi", "proxy_wasm/abi.toml"]
+    snapshot = build.out / "snapshot.wasm"
+    options = ["--runtime", runtime / "runtime.wasm", "--stdlib", runtime / "stdlib.zip", *compiled]
+    options += ["--root", ".", "--root", build.out, "--module", "filter.plugin", "--out", snapshot]
+    build.step(build.sites.build, "toolchain.snapshot", *abi, *options)
+    options = ["--snapshot", snapshot, "--names", runtime / "runtime.names", "--training", "filter.training"]
+    options += ["--interpreter", runtime / "interpreter.wasm", "--translation", runtime / "runtime.cold"]
+    options += ["--out", build.out / "filter.wasm", "--report", build.out / "report.txt"]
+    build.step(build.sites.build, "toolchain.tier.build", *abi, *options)
 
 
 def _install(variations: tuple[Variation, ...]) -> None:
