@@ -93,9 +93,10 @@ def add_endpoint(cluster: dict[str, Any], port: int) -> None:
     endpoints.append({"endpoint": {"address": _address("127.0.0.1", port)}})
 
 
-def add_cluster(configuration: Configuration, name: str, port: int) -> None:
-    """Adds a cluster with this port of 127.0.0.1 as its endpoint."""
+def add_cluster(configuration: Configuration, name: str, ports: list[int]) -> None:
+    """Adds a cluster with these ports of 127.0.0.1 as its endpoints."""
     assignment: dict[str, Any] = {"cluster_name": name, "endpoints": [{"lb_endpoints": []}]}
     cluster = {"name": name, "connect_timeout": "5s", "type": "STATIC", "load_assignment": assignment}
-    add_endpoint(cluster, port)
+    for port in ports:
+        add_endpoint(cluster, port)
     configuration["static_resources"]["clusters"].append(cluster)

@@ -87,8 +87,8 @@ def envoy(ports: dict[str, int], backend: socket.socket, access_log: Path) -> It
     configuration.plugin(made, "istio")["configuration"]["value"] = "istio"
     log = tcp_proxy(made, "istio")["access_log"][0]["typed_config"]
     log["log_format"]["text_format_source"]["inline_string"] = "istio %RESPONSE_FLAGS%\n"
-    configuration.add_cluster(made, ISTIO.clusters[0], dead_port())
-    configuration.add_cluster(made, "backend", backend.getsockname()[1])
+    configuration.add_cluster(made, ISTIO.clusters[0], [dead_port()])
+    configuration.add_cluster(made, "backend", [backend.getsockname()[1]])
     tcp_proxy(made, "vm_closed")["cluster"] = "backend"
     # One worker: every connection of the faulty filter is in the same VM.
     with process.run(made, access_log.parent) as running:

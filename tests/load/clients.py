@@ -68,6 +68,29 @@ def in_a_row(address: Address, first: int, count: int, counts: Counts) -> None:
         counts[DONE] += 1
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """A connection that came: from when to when (monotonic), from where, and which router answered; none if it was lost."""
+
+    began: float
+    ended: float
+    source: str
+    router: str
+
+
+def arrive(address: Address, rate: int, first: int, stop: Event, answer: Connection) -> None:
+    """Connects `rate` times a second until told to stop, then sends the list of arrivals."""
+    arrivals: list[Arrival] = []
+    while not stop.is_set():
+        where, began = source(first + len(arrivals)), time.monotonic()
+        name = b""
+        with contextlib.suppress(OSError), connect(address, where) as connection:
+            name = connection.recv(64)
+        arrivals.append(Arrival(began, time.monotonic(), where, name.decode().strip()))
+        time.sleep(max(0.0, began + 1 / rate - time.monotonic()))
+    answer.send(arrivals)
+
+
 def hold(address: Address, first: int, count: int, counts: Counts, orders: Connection) -> None:
     """Opens `count` connections and keeps them until an order comes; then tells how many of them echo, and closes them."""
     held = []
