@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -67,30 +68,41 @@ FULL = Effort(30000, 10000, 30, 2000, 20, 0.5, 200, 3, (1, 2, 4), True)
 
 
 class Progress:
-    """One line for each stage on standard error, with the time that it took; on a terminal it shows how far it is."""
+    """One line for each stage on standard error, with the time that it took; on a terminal it moves while the stage runs."""
 
     def __init__(self, stages: int) -> None:
-        self._stages, self._number, self._text = stages, 0, ""
-        self._started = time.monotonic()
-        self._shown = 0.0
+        self._stages, self._number = stages, 0
+        self._moving = sys.stderr.isatty()
 
     @contextlib.contextmanager
     def stage(self, text: str) -> Iterator[Callable[[float], None]]:
         """Announces a stage; what it gives takes the share of it that is done."""
         self._number += 1
-        self._text = f"[{self._number:2}/{self._stages}] {text}"
-        self._started = time.monotonic()
-        if not sys.stderr.isatty():
-            print(f"{self._text} ...", file=sys.stderr, flush=True)
-        self._show(0)
-        yield self._show
-        end = "\r\033[K" if sys.stderr.isatty() else ""
-        print(f"{end}{self._text}: {time.monotonic() - self._started:.0f} s", file=sys.stderr, flush=True)
+        text = f"[{self._number:2}/{self._stages}] {text}"
+        started, share, over = time.monotonic(), [0.0], threading.Event()
 
-    def _show(self, share: float) -> None:
-        if sys.stderr.isatty():
-            bar = "█" * round(share * 20)
-            print(f"\r\033[K{self._text} {bar:░<20} {share:4.0%}", end="", file=sys.stderr, flush=True)
+        def show() -> None:
+            while not over.wait(0.2):
+                bar = "█" * round(share[0] * 20) if share[0] else ""
+                seconds = time.monotonic() - started
+                print(f"\r\033[K{text} {bar:░<20} {seconds:.0f} s", end="", file=sys.stderr, flush=True)
+
+        def done(part: float) -> None:
+            share[0] = part
+
+        display = threading.Thread(target=show, daemon=True)
+        if self._moving:
+            display.start()
+        else:
+            print(f"{text} ...", file=sys.stderr, flush=True)
+        try:
+            yield done
+        finally:
+            over.set()
+            if self._moving:
+                display.join()
+                print("\r\033[K", end="", file=sys.stderr)
+        print(f"{text}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 def _statistics(names: Sequence[str], table: Values, seed: int = 1) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,10 +78,9 @@ def two_clients(proxy: Proxy, variant: Variant, repeats: int, count: int, seed: 
     port = [proxy.ports[variant.name]]
     half = count // 2
     ratios = []
-    with ThreadPoolExecutor(2) as pool:
-        for repeat in range(repeats):
-            alone = load.client("flood", port, 2 * half, CONCURRENCY, seed + repeat)
-            both = [pool.submit(load.client, "flood", port, half, CONCURRENCY // 2, seed + i) for i in range(2)]
-            ratios.append(alone.elapsed_ns / max(made.result().elapsed_ns for made in both))
+    for repeat in range(repeats):
+        alone = load.client("flood", port, 2 * half, CONCURRENCY, seed + repeat)
+        both = load.clients("flood", port, half, CONCURRENCY // 2, [seed + repeat, seed + repeat + 1])
+        ratios.append(alone.elapsed_ns / max(made.elapsed_ns for made in both))
     drawn = bootstrap(np.array(ratios)[:, None], lambda column: np.median(column, keepdims=True))
     return interval(float(np.median(ratios)), drawn)

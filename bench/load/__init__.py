@@ -73,14 +73,34 @@ def wrong(variant: Variant, records: npt.NDArray[Any]) -> tuple[int, int]:
 
 def client(mode: str, ports: Sequence[int], count: int, argument: float, seed: int) -> Load:
     """Runs the client (`client.c` has the modes) and returns what it saw; raises LoadError if it does not run."""
-    with tempfile.NamedTemporaryFile(prefix="bench-load-") as out:
-        words: list[object] = [_HERE / "client", mode, seed, count, argument, out.name, *ports]
-        command = [str(word) for word in words]
-        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=die_with_parent)
-        if done.returncode:
-            raise LoadError(done.stderr.strip() or f"the client ended with status {done.returncode}")
-        elapsed, cpu = map(int, done.stdout.split())
-        return Load(np.fromfile(out.name, RECORD), elapsed, cpu)
+    return clients(mode, ports, count, argument, [seed])[0]
+
+
+def clients(mode: str, ports: Sequence[int], count: int, argument: float, seeds: Sequence[int]) -> list[Load]:
+    """Runs as many clients at once as there are seeds."""
+    with contextlib.ExitStack() as stack:
+        running = []
+        for seed in seeds:
+            out = stack.enter_context(tempfile.NamedTemporaryFile(prefix="bench-load-"))
+            words: list[object] = [_HERE / "client", mode, seed, count, argument, out.name, *ports]
+            process = subprocess.Popen(
+                [str(word) for word in words],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                preexec_fn=die_with_parent,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            running.append((process, out.name))
+        found = []
+        for process, name in running:
+            told, error = process.communicate()
+            if process.returncode:
+                raise LoadError(error.strip() or f"the client ended with status {process.returncode}")
+            elapsed, cpu = map(int, told.split())
+            found.append(Load(np.fromfile(name, RECORD), elapsed, cpu))
+        return found
 
 
 @dataclass
