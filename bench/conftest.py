@@ -13,7 +13,7 @@ from bench import load, proxy
 from bench.variants import VARIANTS, another
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "60"))
-CHOSEN = [*VARIANTS, *(another(given, Path()) for given in os.environ.get("BENCH_MODULES", "").split())]
+CHOSEN = [*VARIANTS, *(another(given, Path()) for given in os.environ.get("BENCH_MODULES", "").splitlines())]
 
 
 @dataclass

@@ -43,8 +43,10 @@ class Interval:
 
 
 def statistics(values: Values) -> Values:
-    """Returns STATISTICS of the values, in order; NaN marks a connection without a reply and is left out."""
+    """Returns STATISTICS of the values, in order; NaN marks a connection without a reply and is left out, if there is any other."""
     kept = values[~np.isnan(values)]
+    if not kept.size:
+        return np.full(len(STATISTICS), np.nan)
     return np.append(np.quantile(kept, list(QUANTILES.values())), kept.mean())
 
 

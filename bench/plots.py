@@ -101,13 +101,13 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 def ratios(report: Report) -> str:
-    """Each proxied variant's median and p99 over the baseline's, with intervals."""
+    """Each proxied variant's median and p90 over the baseline's, with intervals."""
     found, names = report["latency"]["ratios"], list(report["variants"])
     shown = [name for name in names if name in found and name not in ("direct", BASELINE.name)]
 
     def draw(axes: Axes) -> None:
         for row, name in enumerate(reversed(shown)):
-            for offset, statistic, marker in ((0.15, "p50", "o"), (-0.15, "p99", "D")):
+            for offset, statistic, marker in ((0.15, "p50", "o"), (-0.15, "p90", "D")):
                 bounds = found[name][statistic]
                 axes.errorbar(
                     bounds[0],
@@ -133,7 +133,7 @@ def ratios(report: Report) -> str:
         )
         axes.set_ylim(-0.5, len(shown) - 0.3)
         axes.plot([], [], "o", color="#555555", label="p50")
-        axes.plot([], [], "D", color="#555555", markerfacecolor="white", label="p99")
+        axes.plot([], [], "D", color="#555555", markerfacecolor="white", label="p90")
         axes.legend(frameon=False, loc="best")
         axes.grid(axis="y", visible=False)
 

@@ -42,6 +42,7 @@ from envoy.process import EnvoyError
 
 DIRECTORY = "bench-report"
 Report = dict[str, Any]
+COUNTS = ("connections", "misroutes", "unanswered")
 
 # The latencies that the distribution's plots are drawn from.
 GRID = [*np.linspace(0, 0.98, 99), *(1 - np.geomspace(0.02, 0.0002, 41))]
@@ -122,8 +123,7 @@ def _to_other(names: Sequence[str], table: Values, other: str, subject: str) -> 
 def _latency(measured: latency.Rounds) -> Report:
     names = [variant.name for variant in measured.variants]
     made = _statistics(names, measured.table)
-    if FLOOR.name in names and PYTHON.name in names:
-        made["python_to_floor"] = _to_other(names, measured.table, FLOOR.name, PYTHON.name)
+    made["python_to_floor"] = _to_other(names, measured.table, FLOOR.name, PYTHON.name)
     table = measured.table / 1000
     made |= {
         "rounds": len(table),
@@ -146,7 +146,7 @@ def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -
     environment = os.environ | {
         "BENCH_ROUNDS": str(effort.rounds),
         "BENCH_ROUNDS_OUT": str(rounds),
-        "BENCH_MODULES": " ".join(f"{variant.name}={variant.module}" for variant in more),
+        "BENCH_MODULES": "\n".join(f"{variant.name}={variant.module}" for variant in more),
     }
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     # A misroute fails pytest too, but is to be reported with all the rest.
@@ -215,8 +215,8 @@ def _guest(engine: str, chosen: Sequence[Variant], rounds: int, progress: Callab
 
 def _starts(
     chosen: Sequence[Variant], routers: load.Routers, effort: Effort, progress: Callable[[float], None]
-) -> Report:
-    """The median of some starts, for each number of workers."""
+) -> tuple[Report, Report]:
+    """The median of some starts, for each number of workers; and how many of their connections went wrong."""
     made: Report = {variant.name: {} for variant in chosen}
     runs: dict[tuple[str, int], list[startup.Start]] = {}
     order = [(repeat, workers, v) for repeat in range(effort.starts) for workers in effort.workers for v in chosen]
@@ -224,17 +224,16 @@ def _starts(
         runs.setdefault((variant.name, workers), []).append(startup.start(variant, routers, workers))
         progress((index + 1) / len(order))
     for (name, workers), starts in runs.items():
-        fields = [field.name for field in dataclasses.fields(startup.Start) if field.name != "workers"]
         made[name][str(workers)] = {
             field: [float(function([getattr(start, field) for start in starts])) for function in (np.median, min, max)]
-            for field in fields
+            for field in ("seconds", "cpu_seconds", "resident", "anonymous", "peak")
         }
     few, many = (str(workers) for workers in (effort.workers[0], effort.workers[-1]))
     for by_workers in made.values():
         more = int(many) - int(few)
         grown = by_workers[many]["anonymous"][0] - by_workers[few]["anonymous"][0]
         by_workers["per_worker"] = grown / more
-    return made
+    return made, {count: sum(getattr(one, count) for starts in runs.values() for one in starts) for count in COUNTS}
 
 
 def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspace: Path | None) -> Report:
@@ -284,10 +283,14 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
             with progress.stage(f"guest time in {engine}") as told:
                 report["guest"][engine] = _guest(engine, modules, effort.guest_rounds, told)
         with progress.stage("start-up and memory") as told:
-            report["startup"] = _starts(proxied, routers, effort, told)
-    connections = [report["latency"], report["latency_log"], *report["open_loop"]["rates"], _sum(found, effort)]
-    for what in ("connections", "misroutes", "unanswered"):
-        report[what] = sum(part[what] for part in connections)
+            report["startup"], started = _starts(proxied, routers, effort, told)
+        for variant in modules:
+            assert variant.module
+            if sizes.measure(proxy.binary(variant.module, work)).sha256 != report["modules"][variant.name]["sha256"]:
+                raise load.LoadError(f"{variant.name} was built anew while it was measured; run the report again")
+    parts = [report["latency"], report["latency_log"], *report["open_loop"]["rates"], _sum(found, effort), started]
+    for count in COUNTS:
+        report[count] = sum(part[count] for part in parts)
     report["others"] = others.share()
     if effort.build and workspace:
         with progress.stage("build, cold and warm") as told:

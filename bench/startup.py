@@ -34,6 +34,9 @@ class Start:
     anonymous: int
     """What belongs to the process alone: no file is behind it."""
     peak: int
+    connections: int
+    misroutes: int
+    unanswered: int
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -58,12 +61,15 @@ def start(variant: Variant, routers: load.Routers, workers: int) -> Start:
         with process.run(configuration, work, workers, "warn") as envoy:
             seconds, cpu = time.monotonic() - began, _cpu_seconds(envoy.process.pid)
             # Pages count from when they are touched: by connections, on every worker.
-            load.client("flood", [envoy.listeners[variant.name][1]], _CONNECTIONS * workers, 16, 1)
+            connections = _CONNECTIONS * workers
+            made = load.client("flood", [envoy.listeners[variant.name][1]], connections, 16, 1)
             of_process = Path(f"/proc/{envoy.process.pid}")
             rollup, status = (of_process / "smaps_rollup").read_text(), (of_process / "status").read_text()
-    return Start(
-        workers, seconds, cpu, _kilobytes(rollup, "Rss"), _kilobytes(rollup, "Anonymous"), _kilobytes(status, "VmHWM")
+    resident, anonymous, peak = (
+        _kilobytes(text, name) for text, name in ((rollup, "Rss"), (rollup, "Anonymous"), (status, "VmHWM"))
     )
+    wrong, none = load.wrong(variant, made.records)
+    return Start(workers, seconds, cpu, resident, anonymous, peak, connections, wrong, none)
 
 
 def fewest(by_workers: Mapping[str, object]) -> str:

@@ -73,7 +73,8 @@ def bursts(
 def two_clients(proxy: Proxy, variant: Variant, repeats: int, count: int, seed: int = 1) -> Interval:
     """Returns the rate that two clients at once get, over the rate that one gets, with as many connections under way.
 
-    Near 1, a client more makes no difference: it was not the client that set the pace.
+    Near 1, a client more makes no difference: it was not the client that set the pace. Raises LoadError for a
+    misroute or a missing reply.
     """
     port = [proxy.ports[variant.name]]
     half = count // 2
@@ -81,6 +82,8 @@ def two_clients(proxy: Proxy, variant: Variant, repeats: int, count: int, seed: 
     for repeat in range(repeats):
         alone = load.client("flood", port, 2 * half, CONCURRENCY, seed + repeat)
         both = load.clients("flood", port, half, CONCURRENCY // 2, [seed + repeat, seed + repeat + 1])
+        if any(sum(load.wrong(variant, made.records)) for made in (alone, *both)):
+            raise load.LoadError(f"{variant.name}: a connection was misrouted, or had no answer")
         ratios.append(alone.elapsed_ns / max(made.elapsed_ns for made in both))
     drawn = bootstrap(np.array(ratios)[:, None], lambda column: np.median(column, keepdims=True))
     return interval(float(np.median(ratios)), drawn)

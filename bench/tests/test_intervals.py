@@ -17,6 +17,10 @@ def test_a_connection_without_a_reply_is_left_out() -> None:
     assert statistics(np.array([1.0, np.nan, 3.0]))[-1] == 2.0
 
 
+def test_of_no_reply_at_all_nothing_is_known() -> None:
+    assert np.isnan(statistics(np.array([np.nan, np.nan]))).all()
+
+
 def test_blocks_are_consecutive_and_as_many_as_asked() -> None:
     drawn = block_indices(1000, np.random.default_rng(3))
     assert len(drawn) == 1000

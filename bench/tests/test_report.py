@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bench import compare, render, report, verdict
+from bench import compare, latency, load, open_loop, proxy, render, report, throughput, verdict
 from bench.guest.engines import ENGINES
 from bench.plots import PLOTS
-from bench.variants import VARIANTS
+from bench.variants import BASELINE, EMPTY, VARIANTS, another
 
 TINY = report.Effort(
     rounds=40,
@@ -56,6 +56,20 @@ def test_every_variant_is_in_every_part(made: report.Report) -> None:
     assert all(list(found) == MODULES for found in made["guest"].values())
     assert list(made["startup"]) == PROXIED
     assert list(made["modules"]) == MODULES
+
+
+def test_a_module_that_misroutes_is_found_out(tmp_path: Path) -> None:
+    # It does nothing, so that odd sources go where they must not.
+    wrong = another(f"wrong={EMPTY.module}", Path())
+    with load.routers() as routers, proxy.run([BASELINE, wrong], routers.ports, tmp_path) as running:
+        closed = latency.interleaved(running, [BASELINE, wrong], 60)
+        baseline, found = throughput.bursts(running, [BASELINE, wrong], routers, 1, 200)
+        fixed = open_loop.at_rate(running, [wrong], 1.0, 1000, 1, 0.2)
+    assert closed.misroutes["baseline"] == baseline.misroutes == 0
+    assert 0 < closed.misroutes["wrong"] < 80
+    assert 0 < found.misroutes < 400
+    assert 0 < fixed.misroutes < 200
+    assert sum(closed.unanswered.values()) == found.unanswered == fixed.unanswered == 0
 
 
 def test_a_second_client_was_tried(made: report.Report) -> None:
