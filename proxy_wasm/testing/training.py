@@ -1,12 +1,13 @@
-"""Trains a filter for the cold tier: of the built module, what runs here is compiled and all else is interpreted.
+"""Trains a filter for the cold tier: of the built module, what its connections run is compiled and all else is interpreted.
 
-`train` is for filters without a training of their own: it makes every callback that the filter has, with no configuration. A training
-of your own is a module with such a function; it begins with `start` and does what your proxy will do all day.
+`train` is for filters without a training of their own: it makes every callback that a connection brings, with no configuration. A
+training of your own is a module with such a function: after `start`, `configured` and what your proxy does all day, it yields the
+VM's memory, from which the build reads what ran.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.lifecycle import Connection
@@ -21,6 +22,11 @@ def start(module: bytes, host: Host | None = None) -> WasmModule:
     vm = WasmModule(module, host)
     vm.host.random = bytes  # zeros
     return vm
+
+
+def configured(vm: WasmModule) -> None:
+    """Says that what ran so far need not be fast: it happens once, and interpreted it takes milliseconds."""
+    vm.run_export("cold_tier_forget")
 
 
 def open_many(vm: WasmModule, sources: Iterable[str | None], count: int = 200) -> None:
@@ -41,12 +47,13 @@ def _use(connection: Connection) -> None:
     connection.close()
 
 
-def train(module: bytes) -> list[bytes]:
-    """Returns the memory of a VM that has started and has had connections."""
+def train(module: bytes) -> Iterator[bytes]:
+    """Yields the memory of a VM that has had connections."""
     vm = start(module)
     vm.start()
+    configured(vm)
     for source in SOURCES:
         _use(vm.connection(source=source))
     open_many(vm, SOURCES)
     vm.tick()
-    return [vm.memory]
+    yield vm.memory

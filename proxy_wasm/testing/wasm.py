@@ -84,6 +84,10 @@ class WasmModule(Vm):
         """The module's memory, as it is now."""
         return bytes(self._memory.read(self._store))
 
+    def run_export(self, name: str) -> None:
+        """Calls an exported function that is none of the ABI's and takes nothing."""
+        self._function(name)()
+
     def _function(self, name: str) -> Callable[..., Any]:
         function, store = self._exports[name], self._store
         if not isinstance(function, wasmtime.Func):

@@ -11,7 +11,7 @@ import wasmtime
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import ABI, INTERPRETER, TRANSLATION, build
 from toolchain.tier import tier
-from toolchain.tier.assemble import assemble
+from toolchain.tier.assemble import FORGET, assemble
 from toolchain.tier.build import train
 from toolchain.tier.report import report
 from toolchain.tier.translate import read_translation, translate
@@ -115,6 +115,19 @@ def test_a_filter_works_with_every_function_cold(snapshot: bytes) -> None:
     called = cold.called(vm.memory)
     assert 100 < len(called) < 2000
     assert not called & set(cold.kept)
+
+
+def test_a_training_forgets_what_happens_once(snapshot: bytes) -> None:
+    translation = read_translation(TRANSLATION.read_bytes())
+    cold = assemble(snapshot, (), INTERPRETER.read_bytes(), translation, training=True)
+    vm = WasmModule(cold.module)
+    assert vm.start(configuration=b"[1]")
+    once = cold.called(vm.memory)
+    vm.run_export(FORGET)
+    assert cold.called(vm.memory) == set()
+    assert vm.configure(b"[2, 3]")
+    assert 0 < len(cold.called(vm.memory)) < len(once)
+    assert vm.host.lines()[-1] == '{"sum": 5}'
 
 
 def test_the_translation_is_the_runtimes(snapshot: bytes) -> None:

@@ -34,6 +34,7 @@ from toolchain.wasm import (
     TABLE,
     TABLE_KIND,
     TYPE,
+    Export,
     FunctionType,
     Global,
     Module,
@@ -46,6 +47,9 @@ from toolchain.wasm import (
 
 STACK_BYTES = 8 << 20
 """The room for the frames of cold functions; as long as it is not used, it takes no memory."""
+
+FORGET = "cold_tier_forget"
+"""What a module for a training exports: a function after which nothing counts as called."""
 
 _OVERRUN = b"cold tier: the value stack is full"
 _CRITICAL = 5
@@ -92,7 +96,9 @@ class _Places:
 class _Assembly:
     """A module on its way to a tiered one."""
 
-    def __init__(self, module: Module, kept: set[int], translation: Translation, interpreter: bytes) -> None:
+    def __init__(
+        self, module: Module, kept: set[int], translation: Translation, interpreter: bytes, training: bool
+    ) -> None:
         self.module = module
         self.declarations = Declarations(module)
         self.kept = sorted(kept)
@@ -108,6 +114,10 @@ class _Assembly:
         self.passive = Reader(module.get(DATA)).u32() + 1
         run = self._link(Module(interpreter))
         ways_out = self._ways_out()
+        if training:
+            everything = _const(self.places.bodies) + _const(0) + _const(len(bodies))
+            forget = self._add(b"", b"", _body(everything + b"\xfc\x0b\0"))
+            module.put_exports([*module.exports(), Export(FORGET, FUNC_KIND, forget)])
         self._put_stubs(self._ways_in(run))
         self._put_functions()
         self._put_memory()
@@ -343,11 +353,16 @@ class Tiered:
 
 
 def assemble(
-    module: bytes, keep: Collection[int], interpreter: bytes, translation: Translation | None = None
+    module: bytes,
+    keep: Collection[int],
+    interpreter: bytes,
+    translation: Translation | None = None,
+    training: bool = False,
 ) -> Tiered:
     """Makes all functions of a module cold but those of these indices and those that the interpreter does not know.
 
     `interpreter` is interpreter.c, compiled and linked; a `translation` of the module spares the time of making it.
+    For `training` the module exports `FORGET`.
     Raises `ToolchainError` for a module that imports its memory, and for a translation that is another module's.
     """
     parsed = Module(module)
@@ -357,5 +372,5 @@ def assemble(
     elif translation.digest != digest(parsed):
         raise ToolchainError("the translation was made from another module than the one to be tiered")
     kept = {*keep, *translation.unknown, *range(Declarations(parsed).imported)}
-    assembly = _Assembly(parsed, kept, translation, interpreter)
+    assembly = _Assembly(parsed, kept, translation, interpreter, training)
     return Tiered(parsed.encode(), assembly.kept, assembly.places.bodies, assembly.offsets)

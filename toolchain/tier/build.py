@@ -1,7 +1,8 @@
 """Makes a filter's module of its snapshot: trains it with every function cold, and keeps compiled what ran.
 
-A training is a Python module with a function `train`. It is given a core module, runs it as a proxy would, and returns the memory of
-each VM that it used, as it is at the end.
+A training is a Python module with a function `train`. It is given a core module, runs it as a proxy would, and yields its memory: what
+was called until then is to be compiled. What need not be fast, such as a configuration, it lets the module forget before
+(`assemble.FORGET`).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     snapshot, interpreter = read(options.snapshot), read(options.interpreter)
     translation = read_translation(read(options.translation))
-    ran = train(options.training, assemble(snapshot, (), interpreter, translation))
+    ran = train(options.training, assemble(snapshot, (), interpreter, translation, training=True))
     if not ran:
         raise ToolchainError(f"the training {options.training} ran nothing of the module that it was given")
     tiered = assemble(snapshot, ran, interpreter, translation)
