@@ -16,7 +16,7 @@ from filter.reachability import block_interval, first_overlap, first_unreachable
 ADDRESSES = [*(bytes([0, 0, 0, i]) for i in range(8)), bytes([9, 9, 9, 9]), bytes(16), bytes(15) + b"\1", b"\xff" * 16]
 POSITIONS_TRIED = [0, 1, 2999, 3000, 9999]
 PORTS = [1, 2, 3]
-NAMES = ["", "a", "x.a", "y.x.a", "b"]
+NAMES = ["", "a", "x.a", "y.x.a", "z.a", "b"]
 
 BLOCKS = [(bytes([0, 0, 0, i & -(1 << bits)]), 32 - bits) for bits in range(4) for i in range(0, 8, 1 << bits)] + [
     (bytes(4), 0),
@@ -80,6 +80,7 @@ def tried(matches: list[Match]) -> int | None:
 @example([Match(cidrs=[(bytes(4), 0)]), Match(cidrs=[(bytes(16), 0)]), Match(ports=[1])])
 @example([Match(names=["*.a"]), Match(names=["x.a"])])
 @example([Match(percentage=POSITIONS), Match(ports=[1])])
+@example([Match(names=["x.a", "*.x.a"]), Match(), Match(names=["*.a"])])
 def test_it_is_what_trying_says(matches: list[Match]) -> None:
     found = first_unreachable(matches)
     place = tried(matches)
