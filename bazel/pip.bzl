@@ -10,10 +10,14 @@ _BUILD = """\
 exports_files(["site"])
 """
 
-def _run(rctx, what, command):
+def _run(rctx, what, command, forgive = None):
+    """Runs a command, or fails; returns False if it failed and said what is to be forgiven."""
     result = rctx.execute(command, timeout = 1800)
-    if result.return_code:
-        fail("@%s: %s failed (%d)\n%s%s" % (rctx.name, what, result.return_code, result.stdout, result.stderr))
+    if not result.return_code:
+        return True
+    if forgive and forgive in result.stderr:
+        return False
+    fail("@%s: %s failed (%d)\n%s%s" % (rctx.name, what, result.return_code, result.stdout, result.stderr))
 
 def _pip_wheels_impl(rctx):
     python = find_python(rctx)
@@ -23,7 +27,7 @@ def _pip_wheels_impl(rctx):
     rctx.file("unpack_wheels.py", rctx.read(rctx.attr._unpack), executable = False)
     if rctx.execute([python.path, "-m", "pip", "--version"]).return_code:
         fail("%s has no pip; install it (Debian: apt-get install python3-pip)" % python.path)
-    _run(rctx, "the download of %s" % rctx.attr.lock, [
+    downloaded = _run(rctx, "the download of %s" % rctx.attr.lock, [
         python.path,
         "-m",
         "pip",
@@ -36,9 +40,12 @@ def _pip_wheels_impl(rctx):
         "--only-binary=:all:",
         "--requirement=wheels.lock",
         "--dest=wheels",
-    ])
-    _run(rctx, "unpacking", [python.path, "-I", "-B", "unpack_wheels.py", "wheels", "site", rctx.attr.omit])
-    rctx.delete("wheels")
+    ], forgive = "No matching distribution found" if rctx.attr.optional else None)
+    if downloaded:
+        _run(rctx, "unpacking", [python.path, "-I", "-B", "unpack_wheels.py", "wheels", "site", rctx.attr.omit])
+        rctx.delete("wheels")
+    else:
+        rctx.file("site/none", "There are no wheels for this machine or Python.\n", executable = False)
     rctx.file("BUILD.bazel", _BUILD, executable = False)
 
 pip_wheels = repository_rule(
@@ -46,6 +53,7 @@ pip_wheels = repository_rule(
     attrs = {
         "lock": attr.label(mandatory = True, allow_single_file = True),
         "omit": attr.string(doc = "A regular expression: files whose whole path matches are not unpacked."),
+        "optional": attr.bool(doc = "Where there are no wheels for this machine or Python, the group is empty."),
         "_unpack": attr.label(default = "//bazel:unpack_wheels.py"),
     },
     environ = ["PATH", "PROXY_WASM_PYTHON"],

@@ -9,6 +9,7 @@ WHEEL_GROUPS = [
     "bench",
     "build",
     "envoy",
+    "fuzz",
     "locust",
     "node",
     "protoc",
@@ -25,6 +26,11 @@ _ZIG_OMIT = "ziglang/(%s)/.*" % "|".join([
     "lib/libc/include/(?!any-linux|generic-glibc|(aarch64|x86|x86_64)-linux-(any|gnu)).*",
 ])
 
+# Sanitizers for extensions written in C: 90 MB.
+_FUZZ_OMIT = "[^/]*[.]so|.*[.]a"
+
+_OMIT = {"fuzz": _FUZZ_OMIT, "zig": _ZIG_OMIT}
+
 def repositories():
     """Declares @host_tools, a @wheels_<group> for each lock in //third_party/pip, and @npm."""
     host_tools(name = "host_tools")
@@ -32,7 +38,9 @@ def repositories():
         pip_wheels(
             name = "wheels_" + group,
             lock = "//third_party/pip:%s.lock" % group,
-            omit = _ZIG_OMIT if group == "zig" else "",
+            omit = _OMIT.get(group, ""),
+            # atheris has no wheels for aarch64, and lags behind Python.
+            optional = group == "fuzz",
         )
     npm_packages(
         name = "npm",

@@ -26,7 +26,7 @@ from tools.locks import NPM, PIP, Package, digest, pip_groups, read_npm_lock, re
 
 _ALGORITHMS = {"sha256": HashAlgorithm.SHA_256, "sha512": HashAlgorithm.SHA_512}
 # Their metadata is silent: this is what the LICENSE file beside it says.
-_LICENSES = {"componentize-py": "Apache-2.0 WITH LLVM-exception"}
+_LICENSES = {"atheris": "Apache-2.0", "componentize-py": "Apache-2.0 WITH LLVM-exception"}
 
 
 def normalized(name: str) -> str:

@@ -25,6 +25,8 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 NIX_PYTHON = "3.11"
 # What flake.nix downloads.
 NIX_GROUPS = ("build", "node", "protoc", "test", "zig")
+# Not for every machine and Python there are wheels of these; there the group is empty.
+PARTIAL_GROUPS = ("fuzz",)
 # Debian 12's, the oldest that is supported.
 _GLIBC = 36
 
@@ -74,7 +76,14 @@ def newest(work: Path, group: str, names: list[str], constraints: dict[str, str]
         for python in PYTHONS:
             say(f"{group}: the wheels for Python {python} on {machine}")
             pinned = [f"{name}=={version}" for name, version in versions.items()]
-            for entry in _resolve(work, machine, python, "--no-deps", *pinned):
+            try:
+                resolved = _resolve(work, machine, python, "--no-deps", *pinned)
+            except SystemExit:
+                if group not in PARTIAL_GROUPS:
+                    raise
+                say(f"{group}: there are none")
+                continue
+            for entry in resolved:
                 hashes[_name(entry)].add("sha256:" + entry["download_info"]["archive_info"]["hashes"]["sha256"])
     return [Package(name, version, tuple(hashes[name])) for name, version in versions.items()]
 

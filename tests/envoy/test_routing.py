@@ -5,13 +5,17 @@ from __future__ import annotations
 import ipaddress
 import random
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from envoy.client import ask, has_ipv6, join, proxy_header
 from envoy.configuration import BASELINE, MAIN, PROXY_PROTOCOL
-from tests.envoy.conftest import ROUTERS, Stack, wait_for
+from filter.routing import STANDALONE, route
+from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
+from proxy_wasm.testing.wasm import WasmModule
+from tests.envoy.conftest import MODULE, ROUTERS, Stack, wait_for
 
 
 def expected(address: str) -> str:
@@ -36,17 +40,39 @@ def test_a_proxy_header_gives_the_source(stack: Stack, source: str) -> None:
     assert ask(stack.envoy.listeners[PROXY_PROTOCOL], header=proxy_header(source))[0] == expected(source)
 
 
-def test_sources_never_seen_here(stack: Stack) -> None:
+def test_a_random_source_goes_the_same_way_in_python_in_the_module_and_in_envoy(
+    stack: Stack, record_property: Callable[[str, object], None]
+) -> None:
     chance = random.Random(20)
     v4: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = [
-        ipaddress.IPv4Address(chance.getrandbits(32)) for _ in range(150)
+        ipaddress.IPv4Address(chance.getrandbits(32)) for _ in range(200)
     ]
-    v6 = [ipaddress.IPv6Address(chance.getrandbits(128)) for _ in range(150)]
+    v6 = [ipaddress.IPv6Address(chance.getrandbits(128)) for _ in range(200)]
+    mapped = [ipaddress.IPv6Address(f"::ffff:{address}") for address in v4[:50]]
     # Envoy refuses a PROXY header whose source is no unicast address.
-    sources = [str(address) for address in (*v4, *v6) if not address.is_multicast]
-    assert len(sources) > 200
-    reached = [ask(stack.envoy.listeners[PROXY_PROTOCOL], header=proxy_header(source))[0] for source in sources]
-    assert reached == [expected(source) for source in sources]
+    sources = [str(address) for address in (*v4, *v6, *mapped) if not address.is_multicast]
+    assert len(sources) > 300
+    module = WasmModule(MODULE)
+    module.host.foreign_functions[b"set_envoy_filter_state"] = lambda argument: b""
+    assert module.start(configuration=b"standalone")
+    routed = {plugin_message(cluster): cluster for cluster in ROUTERS}
+    for source in sources:
+        written = join(source, 40000)
+        connection = module.connection(source=written)
+        connection.new_connection()
+        connection.close()
+        _, _, message = module.host.foreign_calls[-1]
+        reached = ask(stack.envoy.listeners[PROXY_PROTOCOL], header=proxy_header(source))[0]
+        assert {reached, routed[message], route(written.encode(), STANDALONE)} == {expected(source)}, source
+    record_property("addresses", len(sources))
+    record_property("ways", 3)
+    record_property("misrouted", 0)
+
+
+def plugin_message(cluster: str) -> bytes:
+    """Returns what the filter hands to Envoy for a cluster."""
+    arguments = SetEnvoyFilterStateArguments(path="envoy.tcp_proxy.cluster", value=cluster, span=LifeSpan.FilterChain)
+    return arguments.SerializeToString()
 
 
 def accepted_by_worker(stack: Stack) -> list[int]:

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filter.address import AddressError, last_byte
-
-PORT = re.compile(r":[0-9]{1,5}", re.ASCII)
+from tests.fuzz.address import expected as expected_address
 
 
 def expected(source: str) -> int | None:
     """Returns the last byte by way of ipaddress; None where there is no address."""
-    host, port = source, ""
-    try:
-        if source.startswith("["):
-            host, bracket, port = source[1:].partition("]")
-            if not bracket:
-                return None
-            address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.IPv6Address(host)
-        elif source.count(":") == 1:
-            host, colon, port = source.partition(":")
-            port = colon + port
-            address = ipaddress.IPv4Address(host)
-        else:
-            address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    if port and not (PORT.fullmatch(port) and int(port[1:]) <= 65535):
-        return None
-    return address.packed[-1]
+    address = expected_address(source)
+    return None if address is None else address[-1]
 
 
 def actual(source: bytes) -> int | None:

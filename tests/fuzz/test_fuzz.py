@@ -1,0 +1,59 @@
+"""A short run of each fuzzer from the committed corpus, the same every time; the long ones are `./bazelw run //tests/fuzz`."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.__main__ import CORPUS, TARGETS
+from tests.fuzz.address import expected
+
+RUNS = {"address": 50_000, "configuration": 20_000, "host_calls": 2_000}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_corpus_passes(target: str, record_property: Callable[[str, object], None]) -> None:
+    check = importlib.import_module(f"tests.fuzz.{target}").check
+    inputs = sorted((CORPUS / target).iterdir())
+    assert inputs
+    for path in inputs:
+        check(path.read_bytes())
+    record_property("inputs", len(inputs))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_short_run(target: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    pytest.importorskip("atheris", reason="it has wheels for x86_64, and Python 3.11 to 3.13, only")
+    command = [sys.executable, "-S", "-m", "tests.fuzz", target, f"-runs={RUNS[target]}", "-seed=1"]
+    done = subprocess.run([*command, f"-artifact_prefix={tmp_path}/"], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr[-5000:]
+    finished = re.search(rf"Done {RUNS[target]} runs", done.stderr)
+    coverage = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)", done.stderr)
+    assert finished and coverage, done.stderr[-5000:]
+    record_property("inputs tried", f"{RUNS[target]:,}")
+    record_property("coverage", f"{coverage[-1][0]} edges")
+    record_property("failed", 0)
+
+
+def test_a_fuzzer_finds_what_is_wrong(tmp_path: Path) -> None:
+    """A target that cannot fail would prove nothing: a parser with a flaw is found out."""
+    pytest.importorskip("atheris", reason="it has wheels for x86_64, and Python 3.11 to 3.13, only")
+    flawed = (
+        "import sys, tests.fuzz.address as target\n"
+        "target.last_byte = lambda data, read=target.last_byte: read(data) & 0x7F\n"
+        "import tests.fuzz.__main__ as fuzz\n"
+        f"sys.argv = ['fuzz', 'address', '-runs=100000', '-seed=1', '-artifact_prefix={tmp_path}/']\n"
+        "fuzz.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", flawed], stderr=subprocess.PIPE, text=True)
+    assert done.returncode != 0
+    (crash,) = tmp_path.iterdir()
+    address = expected(crash.read_bytes().decode("latin-1"))
+    assert address is not None
+    assert address[-1] > 0x7F
