@@ -5,12 +5,13 @@ Options are such as `-max_total_time=600` or `-runs=100000 -seed=1`. What makes 
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-TARGETS = ("address", "configuration", "host_calls")
+TARGETS = ("address", "configuration", "header_map", "host_calls")
 CORPUS = Path("tests/fuzz/corpus")
 
 
@@ -24,14 +25,13 @@ def main() -> None:
         sys.exit("atheris is not there: it has wheels for x86_64, and Python 3.11 to 3.13, only")
     name, options = sys.argv[1], sys.argv[2:]
     with atheris.instrument_imports(include=["filter", "proto", "proxy_wasm"]):
-        from tests.fuzz import address, configuration, host_calls
-    check = {"address": address, "configuration": configuration, "host_calls": host_calls}[name].check
+        target = importlib.import_module(f"tests.fuzz.{name}")
     workspace = os.environ.get("PROXY_WASM_WORKSPACE", ".")
     # The first directory is where new inputs go, the second is only read.
     found = tempfile.mkdtemp(prefix="fuzz-")
     arguments = [f"-artifact_prefix={workspace}/{name}-", f"-dict={CORPUS}/{name}.dict", *options]
     arguments += [found, str(CORPUS / name)]
-    atheris.Setup([sys.argv[0], *arguments], check)
+    atheris.Setup([sys.argv[0], *arguments], target.check)
     atheris.Fuzz()
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.fuzz.__main__ import CORPUS, TARGETS
 from tests.fuzz.address import expected
 
-RUNS = {"address": 50_000, "configuration": 20_000, "host_calls": 2_000}
+RUNS = {"address": 50_000, "configuration": 20_000, "header_map": 50_000, "host_calls": 2_000}
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass, field
@@ -58,11 +59,15 @@ def in_a_row(address: Address, first: int, count: int, counts: Counts) -> None:
     """Connects `count` times, one after the other, reads the router's name and goes."""
     for number in range(first, first + count):
         where = source(number)
-        greeting = b""
-        with contextlib.suppress(OSError), connect(address, where) as connection:
-            greeting = connection.recv(64)
+        greeting, why = b"", "closed without a word"
+        try:
+            with connect(address, where) as connection:
+                greeting = connection.recv(64)
+        except OSError as error:
+            why = repr(error)
         if not greeting:
             counts[LOST] += 1
+            print(f"lost: connection {number} from {where}, {why}", file=sys.stderr, flush=True)
         elif greeting != _GREETINGS[router(where)]:
             counts[MISROUTED] += 1
         counts[DONE] += 1

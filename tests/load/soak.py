@@ -186,6 +186,8 @@ def _envoy(work: Path) -> Iterator[process.Envoy]:
         tcp_proxy["idle_timeout"] = f"{IDLE_SECONDS}s"
         for cluster in made["static_resources"]["clusters"]:
             configuration.add_endpoint(cluster, more_ports[cluster["name"]])
+            # A SYN that the kernel drops is sent again, after one, three, seven seconds.
+            cluster["connect_timeout"] = "60s"
             # Envoy's default is 1,024 connections to a cluster.
             cluster["circuit_breakers"] = {
                 "thresholds": [{"max_connections": 1_000_000, "max_pending_requests": 1_000_000}]
