@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.guest import engines
+from bench.load import tracking
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -19,6 +20,7 @@ def facts() -> dict[str, str | int | float]:
     """Returns what describes the machine."""
     cpus = Path("/proc/cpuinfo").read_text()
     model = re.search(r"^(?:model name|Model|CPU part)\s*: (.*)", cpus, re.MULTILINE)
+    tracked = tracking.entries()
     memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
     return {
         "processor": model[1] if model else platform.machine(),
@@ -28,6 +30,7 @@ def facts() -> dict[str, str | int | float]:
         "kernel": platform.release(),
         "virtual": "hypervisor" in cpus,
         "load_before": os.getloadavg()[0],
+        "connection_tracking": "off" if tracked is None else f"on, {tracked[0]} of {tracked[1]} entries",
     }
 
 

@@ -68,6 +68,13 @@ FLOOR = Variant(
     beyond="empty",
     adds="host calls and routing",
 )
+UNTIERED = Variant(
+    "untiered",
+    "the Python filter without its cold tier",
+    module=FILTER.with_name("wasm.snapshot.wasm"),
+    beyond="floor",
+    adds="Python, all compiled",
+)
 PYTHON = Variant("python", "the Python filter", module=FILTER, beyond="floor", adds="Python")
 
 VARIANTS = (
@@ -76,6 +83,7 @@ VARIANTS = (
     NATIVE,
     EMPTY,
     FLOOR,
+    UNTIERED,
     PYTHON,
 )
 

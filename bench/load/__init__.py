@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.load import tracking
 from bench.proxy import ROUTERS, thread_cpu
 from bench.variants import Variant
 from envoy.process import die_with_parent
@@ -78,6 +79,10 @@ def client(mode: str, ports: Sequence[int], count: int, argument: float, seed: i
 
 def clients(mode: str, ports: Sequence[int], count: int, argument: float, seeds: Sequence[int]) -> list[Load]:
     """Runs as many clients at once as there are seeds."""
+    try:
+        tracking.wait_for_room(count * len(seeds) * (len(ports) if mode == "rounds" else 1))
+    except tracking.TrackingError as error:
+        raise LoadError(str(error)) from None
     with contextlib.ExitStack() as stack:
         running = []
         for seed in seeds:
@@ -95,9 +100,9 @@ def clients(mode: str, ports: Sequence[int], count: int, argument: float, seeds:
             running.append((process, out.name))
         found = []
         for process, name in running:
-            told, error = process.communicate()
+            told, complaint = process.communicate()
             if process.returncode:
-                raise LoadError(error.strip() or f"the client ended with status {process.returncode}")
+                raise LoadError(complaint.strip() or f"the client ended with status {process.returncode}")
             elapsed, cpu = map(int, told.split())
             found.append(Load(np.fromfile(name, RECORD), elapsed, cpu))
         return found
