@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from bench.startup import MEGABYTE, fewest
-from bench.variants import BASELINE, VARIANTS, Variant, chain
+from bench.variants import BASELINE, Variant, chain
 
 Report = Mapping[str, Any]
 
@@ -250,4 +250,3 @@ PLOTS = {
     "startup": (startup, "Until Envoy is ready, with one worker"),
     "memory": (memory, "Resident memory"),
 }
-assert len(VARIANTS) <= len(_PALETTE)
