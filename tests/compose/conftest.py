@@ -21,8 +21,9 @@ NETWORK = "envoy-tcp-routing"
 ROUTERS = ["egress-router1", "egress-router2"]
 CLIENTS = ["172.22.0.30", "172.22.0.31"]
 MODULE = "bazel-bin/filter/filter.wasm"
-SECONDS = 600.0
-"""How long anything here may take. It takes seconds on a machine with nothing else to do."""
+COMMAND_SECONDS = 600.0
+WAIT_SECONDS = 150.0
+"""How long anything here may take to happen. It takes seconds on a machine with nothing else to do."""
 
 # Ports of the host may be taken by whoever tries the stack at the same time.
 _OVERRIDE = """\
@@ -41,18 +42,17 @@ def run(
         cwd=directory,
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         errors="replace",
-        timeout=SECONDS,
+        timeout=COMMAND_SECONDS,
     )
     if check and done.returncode:
         pytest.fail(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done
 
 
-def wait_for(found: Callable[[], bool], seconds: float = SECONDS) -> bool:
+def wait_for(found: Callable[[], bool], seconds: float = WAIT_SECONDS) -> bool:
     """Waits until something is so, and tells whether it came to be."""
     deadline = time.monotonic() + seconds
     while not found():
@@ -98,8 +98,9 @@ class Stack:
         return run("docker", "inspect", "--format", template, self.container(service)).stdout.strip()
 
     def log(self) -> list[str]:
-        """Returns the lines of Envoy's log and of the access log, which it has in it."""
-        return self.compose("logs", "--no-log-prefix", "--no-color", "envoy").stdout.splitlines()
+        """Returns the lines of the access log, then those of Envoy's log."""
+        logs = run("docker", "logs", self.container("envoy"))
+        return (logs.stdout + logs.stderr).splitlines()
 
     def curl(self, parity: int, seconds: int = 60, port: int = 10000, path: str = "/ip") -> list[str]:
         """Returns the command by which the even or the odd client asks Envoy."""
@@ -134,7 +135,7 @@ def _copy(work: Path) -> Path:
     links = [path for path in Path(os.path.realpath("envoy/envoy.yaml")).parent.iterdir() if path.is_symlink()]
     assert links
     for link in links:
-        (tree / "envoy" / link.name).symlink_to(os.readlink(link))
+        (tree / "envoy" / link.name).symlink_to(link.readlink())
     return tree
 
 

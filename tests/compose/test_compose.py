@@ -114,7 +114,9 @@ def test_the_profile_bench_fails_for_a_misroute(stack: Stack) -> None:
 def test_the_profile_bench_has_a_page_and_as_many_workers_as_asked_for(stack: Stack) -> None:
     stack.compose("up", "--detach", "--scale", "locust-worker=3", "locust", "locust-worker")
     try:
-        ask = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8089/', timeout=60).read().decode())"
+        ask = (
+            "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8089/', timeout=60).read().decode())"
+        )
         assert "<title>Locust" in stack.compose("exec", "-T", "locust", "python3", "-c", ask).stdout
         assert wait_for(lambda: "3 workers connected" in stack.compose("logs", "locust").stdout)
     finally:
