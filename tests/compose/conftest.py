@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,8 @@ import pytest
 PROJECT = "envoy-tcp-routing-test"
 NETWORK = "envoy-tcp-routing"
 ROUTERS = ["egress-router1", "egress-router2"]
-CLIENTS = ["172.22.0.30", "172.22.0.31"]
+CLIENTS = {f"{PROJECT}-client-even": "172.22.0.30", f"{PROJECT}-client-odd": "172.22.0.31"}
+CLIENT_NAMES = list(CLIENTS)
 MODULE = "bazel-bin/filter/filter.wasm"
 COMMAND_SECONDS = 600.0
 WAIT_SECONDS = 150.0
@@ -67,8 +68,6 @@ class Stack:
     """A copy of what `docker compose` needs of the repository, and the stack made from it."""
 
     directory: Path
-    clients: list[str] = field(default_factory=list)
-    """Containers of an even and of an odd address."""
 
     def compose(
         self, *arguments: str, environment: Mapping[str, str] | None = None, check: bool = True, override: str = ""
@@ -105,7 +104,7 @@ class Stack:
     def curl(self, parity: int, seconds: int = 60, port: int = 10000, path: str = "/ip") -> list[str]:
         """Returns the command by which the even or the odd client asks Envoy."""
         asks = ["curl", "--silent", "--show-error", "--max-time", str(seconds), f"http://envoy:{port}{path}"]
-        return ["docker", "exec", self.clients[parity], *asks]
+        return ["docker", "exec", CLIENT_NAMES[parity], *asks]
 
     def answered(self, parity: int) -> bool:
         """Tells whether a client of this parity reaches its router."""
@@ -146,6 +145,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         pytest.skip(reason)
     stack = Stack(_copy(tmp_path_factory.mktemp("compose")))
     # What a test left behind that was killed.
+    run("docker", "rm", "--force", *CLIENTS, check=False)
     stack.compose("down", "--volumes", "--remove-orphans")
     if run("docker", "network", "inspect", NETWORK, check=False).returncode == 0:
         pytest.fail(f"the network {NETWORK} is there already: stop the stack first (docker compose down)")
@@ -162,10 +162,9 @@ def stack(built: Stack) -> Iterator[Stack]:
     shutil.copy(os.environ.get("FILTER_WASM", "filter/filter.wasm"), module)
     built.up()
     try:
-        for address in CLIENTS:
-            command = ["docker", "run", "--detach", "--rm", "--init", "--network", NETWORK, "--ip", address]
-            built.clients.append(run(*command, "curlimages/curl", "sleep", "1800").stdout.strip())
+        for name, address in CLIENTS.items():
+            command = ["docker", "run", "--detach", "--rm", "--init", "--name", name, "--network", NETWORK]
+            run(*command, "--ip", address, "curlimages/curl", "sleep", "1800")
         yield built
     finally:
-        for client in built.clients:
-            run("docker", "rm", "--force", client, check=False)
+        run("docker", "rm", "--force", *CLIENTS, check=False)

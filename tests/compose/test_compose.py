@@ -38,7 +38,7 @@ def test_the_walk_through(stack: Stack, parity: int) -> None:
     access = rf"\[[\dT:.-]+Z\] src={re.escape(source)}:{port} via=172\.22\.\S+:10000 dst=172\.22\.\S+:8080 \({router}\)"
     assert wait_for(lambda: any(re.fullmatch(access, line) for line in stack.log()))
     # README shows this very output, but for times, ports and dynamic addresses.
-    for line in (rf"Routed source {re.escape(source)}:\d+ to {router}\n", access + "\n"):
+    for line in (rf"Routed source {re.escape(source)}:\d+ to {router}\n", access.replace(port, r"\d+") + "\n"):
         assert re.search(line, README)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.compose.conftest import MODULE, ROUTERS, Stack, run, wait_for
+from tests.compose.conftest import CLIENT_NAMES, MODULE, ROUTERS, Stack, run, wait_for
 
 EVEN, ODD = 0, 1
 
@@ -18,7 +18,7 @@ def start(command: list[str]) -> subprocess.Popen[str]:
 
 def test_a_router_stops(stack: Stack) -> None:
     loop = "for i in $(seq 80); do curl --silent --show-error --max-time 60 http://envoy:10000/ip; sleep 0.1; done"
-    other = start(["docker", "exec", stack.clients[EVEN], "sh", "-c", loop])
+    other = start(["docker", "exec", CLIENT_NAMES[EVEN], "sh", "-c", loop])
     stack.compose("stop", ROUTERS[ODD])
     # Envoy closes them: at first when connecting fails, then at once, when the name is gone.
     for _ in range(5):
