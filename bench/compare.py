@@ -26,6 +26,9 @@ FORMAT = 1
 HAIR = 0.01
 """A relative difference smaller than this is no news, however sure."""
 
+CLOCK = 0.05
+"""Seconds of a start that are no news: the kernel counts hundredths, and Envoy is asked every fiftieth whether it is ready."""
+
 
 class ReportError(Exception):
     """A file that is no report which can be compared; the text says why."""
@@ -100,7 +103,7 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
         for workers in filter(str.isdigit, _common(before[name], after[name])):
             for field, unit in (("seconds", "s"), ("cpu_seconds", "s"), ("resident", "bytes"), ("anonymous", "bytes")):
                 what, spreads = f"{name}: {field}, workers: {workers}", (before[name][workers], after[name][workers])
-                yield Difference(what, unit, _spread(spreads[0][field]), _spread(spreads[1][field]))
+                yield Difference(what, unit, _spread(spreads[0][field], unit), _spread(spreads[1][field], unit))
     before, after = old["modules"], new["modules"]
     for name in _common(before, after):
         for field in ("total", "deflated", "pages"):
@@ -121,10 +124,11 @@ def _sum(times: Mapping[str, Sequence[float]]) -> list[float]:
     return [sum(bounds[at] for bounds in times.values()) for at in range(3)]
 
 
-def _spread(found: Sequence[float]) -> list[float]:
-    """The spread of a few starts; of a single one nothing is known, so a tenth either way is allowed."""
+def _spread(found: Sequence[float], unit: str) -> list[float]:
+    """The spread of a few starts, widened to a tenth either way, as of a single one nothing is known, and to what a clock can tell."""
     median, low, high = found
-    return [median, min(low, median * 0.9), max(high, median * 1.1)]
+    about = max(median * 0.1, CLOCK if unit == "s" else 0)
+    return [median, min(low, median - about), max(high, median + about)]
 
 
 def _print(title: str, found: Sequence[Difference]) -> None:

@@ -69,7 +69,7 @@ def cdf(report: Report) -> str:
             ylim=(0, 100),
         )
         _plain_ticks(axes)
-        axes.legend(frameon=False, loc="lower right")
+        _legend_above(axes)
 
     return _svg(draw, 4.2)
 
@@ -89,9 +89,13 @@ def tail(report: Report) -> str:
         axes.set(xscale="log", yscale="log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         _plain_ticks(axes)
-        axes.legend(frameon=False)
+        _legend_above(axes)
 
     return _svg(draw, 4.2)
+
+
+def _legend_above(axes: Axes) -> None:
+    axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.45, 1.0), columnspacing=1.2)
 
 
 def _plain_ticks(axes: Axes) -> None:
@@ -197,7 +201,7 @@ def open_loop(report: Report) -> str:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if str(value)[0] in "25" else "")
         axes.grid(axis="x", visible=False)
-        axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        _legend_above(axes)
 
     return _svg(draw, 4.6)
 
