@@ -77,6 +77,63 @@ def test_calls_in_all_directions(keep: tuple[int, ...]) -> None:
             call("through", index, 1)
 
 
+# Blocks of every kind, with parts that a training with even numbers does not reach.
+PARTS = """
+(module
+  (memory 1)
+  (func (export "collatz") (param i32 i64) (result i64)
+    (local f64 i64)
+    (local.set 2 (f64.const 0.5))
+    (block $done
+      (loop $next
+        (br_if $done (i32.eq (local.get 0) (i32.const 1)))
+        (if (i32.and (local.get 0) (i32.const 1))
+          (then
+            (local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 3)) (i32.const 1)))
+            (local.set 2 (f64.add (local.get 2) (f64.const 1)))
+            (block $large
+              (block $huge
+                (block $small
+                  (br_table $small $large $huge (i32.shr_u (local.get 0) (i32.const 5))))
+                (local.set 3 (i64.add (local.get 3) (i64.const 1)))
+                (br $next))
+              (local.set 3 (i64.add (local.get 3) (i64.const 10000)))
+              (br $next))
+            (local.set 3 (i64.add (local.get 3) (i64.const 100)))
+            (if (i32.gt_u (local.get 0) (i32.const 1000000)) (then (unreachable)) (else (nop) (nop) (nop))))
+          (else
+            (local.set 0 (i32.shr_u (local.get 0) (i32.const 1)))
+            (local.set 1 (i64.add (local.get 1) (i64.const 1)))))
+        (br $next)))
+    (if (f64.gt (local.get 2) (f64.const 1))
+      (then (return (i64.add (i64.mul (local.get 3) (i64.const 1000)) (i64.trunc_f64_u (local.get 2))))))
+    (i64.add (local.get 1) (i64.trunc_f64_u (local.get 2)))))
+"""
+
+
+def test_a_kept_functions_parts_that_no_training_reached_are_cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolchain.tier.translate.LARGE", 0)
+    monkeypatch.setattr("toolchain.tier.parts._LEAST", 8)
+    module, interpreter = wat(PARTS.replace("(memory 1)", '(memory (export "memory") 1)')), INTERPRETER.read_bytes()
+    translation = translate(Module(module))
+    numbers = [*range(1, 60), 27_000, 2**20]
+    expected = [instance(module)("collatz", number, 7) for number in numbers]
+    cold = assemble(module, (), interpreter, translation)
+    for trained in ((), (2,), (4, 5), numbers):
+        store = wasmtime.Store()
+        exports = wasmtime.Instance(store, wasmtime.Module(store.engine, cold.module), []).exports(store)
+        memory, function = exports["memory"], exports["collatz"]
+        assert isinstance(memory, wasmtime.Memory) and isinstance(function, wasmtime.Func)
+        for number in trained:
+            function(store, number, 7)
+        reached = cold.reached(bytes(memory.read(store)))
+        assert bool(trained) == bool(reached[0])
+        parted = assemble(module, (0,), interpreter, translation, reached=reached).module
+        assert [instance(parted)("collatz", number, 7) for number in numbers] == expected
+        with pytest.raises(wasmtime.Trap):
+            instance(parted)("collatz", 1_000_001, 7)
+
+
 FILTER = """
 import json, random
 import proxy_wasm

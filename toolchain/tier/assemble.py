@@ -9,13 +9,14 @@ then the kept functions.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from toolchain.tier import instructions as wasm
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.instructions import UnknownInstruction, read_body, read_instructions
-from toolchain.tier.translate import HEAD, KEPT, Translation, digest, translate
+from toolchain.tier.parts import split, unreached
+from toolchain.tier.translate import HEAD, KEPT, MARKED, Part, Translation, digest, translate
 from toolchain.tools import ToolchainError
 from toolchain.wasm import (
     CODE,
@@ -77,10 +78,14 @@ def _body(*instructions: bytes, own: bytes = b"") -> bytes:
     return vector(b"\1" + bytes([kind]) for kind in own) + b"".join(instructions) + b"\x0b"
 
 
+Reached = Mapping[int, Collection[int]]
+"""Marks (`translate.Part`) by function."""
+
+
 class _Places:
     """Where in memory the tier's own things lie, in bytes."""
 
-    def __init__(self, begin: int, functions: int, elements: int, bodies: int, parameters: int) -> None:
+    def __init__(self, begin: int, functions: int, elements: int, bodies: int, widest: int) -> None:
         self.state = begin
         self.overrun = self.state + _STATE.size
         self.elements = self.overrun + len(_OVERRUN) + -len(_OVERRUN) % 4
@@ -88,8 +93,8 @@ class _Places:
         self.bodies = self.offsets + 4 * (functions + 1)
         self.stack = self.bodies + bodies + -(self.bodies + bodies) % 16
         end = self.stack + STACK_BYTES
-        # A call's arguments and link may lie beyond the limit, the frame that they grow into may not.
-        self.limit = end - 4 * _SLOT * (parameters + 2)
+        # A call's arguments and link, or the locals of a part, may lie beyond the limit; the frame that they grow into may not.
+        self.limit = end - 4 * _SLOT * (widest + 2)
         self.pages = -(-end // PAGE)
 
 
@@ -97,7 +102,13 @@ class _Assembly:
     """A module on its way to a tiered one."""
 
     def __init__(
-        self, module: Module, kept: set[int], translation: Translation, interpreter: bytes, training: bool
+        self,
+        module: Module,
+        kept: set[int],
+        translation: Translation,
+        interpreter: bytes,
+        training: bool,
+        reached: Reached,
     ) -> None:
         self.module = module
         self.declarations = Declarations(module)
@@ -105,20 +116,23 @@ class _Assembly:
         self.count = len(self.declarations.functions)
         self.types = module.types()
         self.added: list[tuple[int, bytes]] = []
+        self.cold_parts = {f: unreached(translation.parts[f], reached[f]) for f in self.kept if f in reached}
         self.elements = self._read_elements() if not translation.unknown else []
         self.offsets, bodies = self._lay_out(translation)
         widest = max((len(kind.parameters) for kind in self.declarations.kinds), default=0)
-        self.places = _Places(self._memory_end(), self.count, len(self.elements), len(bodies), widest)
+        for function in self.cold_parts:
+            widest = max(widest, HEAD.unpack_from(translation.bodies[function])[3])
+        self.places = _Places(self._memory_end(), len(self.offsets) - 1, len(self.elements), len(bodies), widest)
         self.stack_global = len(self.declarations.globals)
         self.table = self._tables()
         self.passive = Reader(module.get(DATA)).u32() + 1
-        run = self._link(Module(interpreter))
+        linked = self._link(Module(interpreter))
         ways_out = self._ways_out()
         if training:
             everything = _const(self.places.bodies) + _const(0) + _const(len(bodies))
             forget = self._add(b"", b"", _body(everything + b"\xfc\x0b\0"))
             module.put_exports([*module.exports(), Export(FORGET, FUNC_KIND, forget)])
-        self._put_stubs(self._ways_in(run))
+        self._put_bodies(self._ways_in(linked["run"]), linked["resume"])
         self._put_functions()
         self._put_memory()
         module.put_globals([*module.globals(), Global(I32, True, _const(self.places.stack) + b"\x0b")])
@@ -153,6 +167,11 @@ class _Assembly:
                 bodies.append(HEAD.pack(KEPT, kind, parameters, entry[function], 0))
             else:
                 bodies.append(translation.bodies[function])
+            end += len(bodies[-1])
+        # A kept function with cold parts has its cold body too, as one more function that nobody calls.
+        for function in self.cold_parts:
+            offsets.append(end)
+            bodies.append(translation.bodies[function])
             end += len(bodies[-1])
         return [*offsets, end], b"".join(bodies)
 
@@ -218,16 +237,34 @@ class _Assembly:
 
     # ---- functions
 
-    def _put_stubs(self, ways_in: list[int]) -> None:
-        """Replaces the bodies of cold functions by calls of the interpreter."""
+    def _put_bodies(self, ways_in: list[int], resume: int) -> None:
+        """Replaces the bodies of cold functions, and the cold parts of others, by calls of the interpreter."""
         kept = set(self.kept)
         bodies = self.module.bodies()
         for i, function in enumerate(range(self.declarations.imported, self.count)):
+            number = self.declarations.functions[function]
             if function not in kept:
-                kind = self.declarations.functions[function]
-                parameters = range(len(self.declarations.kinds[kind].parameters))
-                bodies[i] = _body(*map(_get, parameters), _const(function), _call(ways_in[kind]))
+                parameters = range(len(self.declarations.kinds[number].parameters))
+                bodies[i] = _body(*map(_get, parameters), _const(function), _call(ways_in[number]))
+        for i, (function, parts) in enumerate(self.cold_parts.items(), self.count):
+            kind = self.declarations.kinds[self.declarations.functions[function]]
+            body = bodies[function - self.declarations.imported]
+            leave = self._leave(kind, read_body(body).locals, i, resume)
+            bodies[function - self.declarations.imported] = split(
+                body, len(kind.parameters), kind.results, parts, leave
+            )
         self.module.put(CODE, vector(leb(len(body)) + body for body in bodies))
+
+    def _leave(self, kind: FunctionType, own: bytes, function: int, resume: int) -> bytes:
+        """Returns what leaves a kept function for the interpreter; see `split`."""
+        types = kind.parameters + own
+        at, frame = len(types), len(types) + 1
+        code = b"\x23" + leb(self.stack_global) + _const(_SLOT) + b"\x6a\x21" + leb(frame)
+        for i, number_type in enumerate(types):
+            code += _get(frame) + _get(i) + _STORE[number_type] + leb(_SLOT * i)
+        code += _const(self.places.state) + _const(function) + _get(at) + _get(frame) + _call(resume)
+        code += _get(frame) + _const(-_SLOT) + b"\x6a\x24" + leb(self.stack_global)
+        return code + b"".join(_get(frame) + _LOAD[result] + b"\0" for result in kind.results)
 
     def _callable(self, number: int) -> FunctionType | None:
         try:
@@ -307,8 +344,8 @@ class _Assembly:
                 code += b"\x0f\x0b"
         return _body(code + b"\0")
 
-    def _link(self, interpreter: Module) -> int:
-        """Adds the interpreter's functions and returns the index of the one that runs a cold function."""
+    def _link(self, interpreter: Module) -> dict[str, int]:
+        """Adds the interpreter's functions and returns the indices of those that it exports."""
         helpers = self._helpers()
         functions = [helpers[i.name] for i in interpreter.imports() if i.kind == FUNC_KIND]
         imported, bodies = len(functions), interpreter.bodies()
@@ -317,7 +354,7 @@ class _Assembly:
         for kind, body in zip(list(interpreter.function_types())[imported:], bodies, strict=True):
             linked = self._relocate(body, functions, types)
             self._add(kind.parameters, kind.results, linked)
-        return next(functions[e.index] for e in interpreter.exports() if e.name == "run")
+        return {e.name: functions[e.index] for e in interpreter.exports() if e.kind == FUNC_KIND}
 
     def _relocate(self, body: bytes, functions: list[int], types: list[FunctionType]) -> bytes:
         reader = read_body(body).code
@@ -344,12 +381,21 @@ class Tiered:
     kept: list[int]
     bodies: int
     offsets: list[int]
+    parts: dict[int, list[Part]]
 
     def called(self, memory: bytes) -> set[int]:
         """Returns the cold functions that were called in a VM with this memory: the interpreter has fetched their bodies."""
         compiled = set(self.kept)
         functions = enumerate(self.offsets[:-1])
         return {function for function, at in functions if memory[self.bodies + at] and function not in compiled}
+
+    def reached(self, memory: bytes) -> Reached:
+        """Returns the marks that were reached in a VM with this memory, by function."""
+        begin = {function: self.bodies + self.offsets[function] for function in self.parts}
+        return {
+            function: {part.mark for part in parts if memory[begin[function] + part.mark] == MARKED}
+            for function, parts in self.parts.items()
+        }
 
 
 def assemble(
@@ -358,11 +404,12 @@ def assemble(
     interpreter: bytes,
     translation: Translation | None = None,
     training: bool = False,
+    reached: Reached | None = None,
 ) -> Tiered:
     """Makes all functions of a module cold but those of these indices and those that the interpreter does not know.
 
     `interpreter` is interpreter.c, compiled and linked; a `translation` of the module spares the time of making it.
-    For `training` the module exports `FORGET`.
+    For `training` the module exports `FORGET`. Of a kept function in `reached` all parts are cold but those with these marks.
     Raises `ToolchainError` for a module that imports its memory, and for a translation that is another module's.
     """
     parsed = Module(module)
@@ -372,5 +419,5 @@ def assemble(
     elif translation.digest != digest(parsed):
         raise ToolchainError("the translation was made from another module than the one to be tiered")
     kept = {*keep, *translation.unknown, *range(Declarations(parsed).imported)}
-    assembly = _Assembly(parsed, kept, translation, interpreter, training)
-    return Tiered(parsed.encode(), assembly.kept, assembly.places.bodies, assembly.offsets)
+    assembly = _Assembly(parsed, kept, translation, interpreter, training, reached or {})
+    return Tiered(parsed.encode(), assembly.kept, assembly.places.bodies, assembly.offsets, translation.parts)

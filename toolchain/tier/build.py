@@ -19,14 +19,19 @@ from toolchain.tier.translate import read_translation
 from toolchain.tools import ToolchainError, read, run_main
 
 
-def train(training: str, cold: Tiered) -> set[int]:
-    """Returns the functions that ran in a training, or raises `ToolchainError` with the training's traceback."""
+def train(training: str, cold: Tiered) -> tuple[set[int], dict[int, set[int]]]:
+    """Returns what ran in a training, functions and the marks of parts; raises `ToolchainError` with the training's traceback."""
+    ran: set[int] = set()
+    reached: dict[int, set[int]] = {}
     try:
-        memories = importlib.import_module(training).train(cold.module)
-        return set().union(*map(cold.called, memories))
+        for memory in importlib.import_module(training).train(cold.module):
+            ran |= cold.called(memory)
+            for function, marks in cold.reached(memory).items():
+                reached[function] = reached.get(function, set()) | set(marks)
     except Exception as error:
         text = "".join(traceback.format_exception(error)).rstrip()
         raise ToolchainError(f"the training {training} failed:\n{text}") from None
+    return ran, reached
 
 
 def main() -> None:
@@ -43,10 +48,10 @@ def main() -> None:
     options = parser.parse_args()
     snapshot, interpreter = read(options.snapshot), read(options.interpreter)
     translation = read_translation(read(options.translation))
-    ran = train(options.training, assemble(snapshot, (), interpreter, translation, training=True))
+    ran, reached = train(options.training, assemble(snapshot, (), interpreter, translation, training=True))
     if not ran:
         raise ToolchainError(f"the training {options.training} ran nothing of the module that it was given")
-    tiered = assemble(snapshot, ran, interpreter, translation)
+    tiered = assemble(snapshot, ran, interpreter, translation, reached=reached)
     verify.verify(tiered.module, boundary.read_abi(options.abi))
     options.out.write_bytes(tiered.module)
     options.report.write_text(report(snapshot, ran, translation, read(options.names).decode()))

@@ -138,7 +138,7 @@ static inline u64 rotate_u64(u64 a, u64 count) { return a << (count & 63) | a >>
 #define SLOT u8
 #define FUNCTION u16
 #define DISTANCE i16
-static void run_wide(const State *state, const Body *body, Slot *frame);
+static void run_wide(const State *state, const Body *body, Slot *frame, const u8 *code);
 #include "interpreter_loop.h"
 #undef RUN
 #undef RUN_OTHER
@@ -154,12 +154,21 @@ static void run_wide(const State *state, const Body *body, Slot *frame);
 #define DISTANCE i32
 #include "interpreter_loop.h"
 
-// Compiled code calls a cold function: its parameters are in the frame, and so will be its result.
-__attribute__((export_name("run"))) void run(const State *state, u32 function, Slot *frame) {
-  const Body *body = find(state, function);
+static void run_body(const State *state, const Body *body, Slot *frame, const u8 *code) {
   frame[-1].u64 = 0;
   if (body->mode == NARROW)
-    run_narrow(state, body, frame);
+    run_narrow(state, body, frame, code);
   else
-    run_wide(state, body, frame);
+    run_wide(state, body, frame, code);
+}
+
+// Compiled code calls a cold function: its parameters are in the frame, and so will be its result.
+__attribute__((export_name("run"))) void run(const State *state, u32 function, Slot *frame) {
+  run_body(state, find(state, function), frame, 0);
+}
+
+// A kept function comes to a part of it that is cold: its locals are in the frame, and its result will be.
+__attribute__((export_name("resume"))) void resume(const State *state, u32 function, u32 at, Slot *frame) {
+  const Body *body = find(state, function);
+  run_body(state, body, frame, (const u8 *)body + at);
 }

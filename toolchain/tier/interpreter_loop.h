@@ -43,14 +43,16 @@
     break; \
   }
 
-static void RUN(const State *state, const Body *body, Slot *frame) {
-  const u8 *code;
+// Runs a function from its start, or, with all its locals in the frame, from `code`.
+static void RUN(const State *state, const Body *body, Slot *frame, const u8 *code) {
   Slot *top;
 enter:
   top = frame + body->frame;
   if ((const u64 *)top > state->limit) overrun();
-  for (Slot *local = frame + body->parameters, *end = frame + body->locals; local < end; local++) local->u64 = 0;
-  code = body->code;
+  if (!code) {
+    for (Slot *local = frame + body->parameters, *end = frame + body->locals; local < end; local++) local->u64 = 0;
+    code = body->code;
+  }
   for (;;) switch (*code++) {
     case 0x00: // UNREACHABLE
       TRAP();
@@ -101,13 +103,14 @@ enter:
       if (body->mode == OWN) {
         called[-1].link = (Link){(u32)code, (u32)frame};
         frame = called;
+        code = 0;
         goto enter;
       }
       if (body->mode == KEPT) {
         ((Call *)(state->types + body->type))(body->locals, called);
       } else {
         called[-1].u64 = 0;
-        RUN_OTHER(state, body, called);
+        RUN_OTHER(state, body, called, 0);
       }
       NEXT.u64 = called->u64;
       break;
@@ -120,6 +123,7 @@ enter:
       if (function != NONE && (body = find(state, function))->mode == OWN && body->type == type) {
         called[-1].link = (Link){(u32)code, (u32)frame};
         frame = called;
+        code = 0;
         goto enter;
       }
       ((Call *)type)(index, called);
@@ -171,6 +175,11 @@ enter:
       memory_fill(to, value, NEXT.u32);
       break;
     }
+    case 0x14: // MARK: it becomes MARKED
+      ((u8 *)code)[-1] = 0x15;
+      break;
+    case 0x15: // MARKED
+      break;
     UNARY(0x18, i32, f32, __builtin_wasm_trunc_saturate_s_i32_f32(a))
     UNARY(0x19, u32, f32, __builtin_wasm_trunc_saturate_u_i32_f32(a))
     UNARY(0x1a, i32, f64, __builtin_wasm_trunc_saturate_s_i32_f64(a))

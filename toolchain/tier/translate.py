@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from toolchain.tier import instructions as wasm
 from toolchain.tier.declarations import Declarations, check_numbers
@@ -20,6 +21,7 @@ from toolchain.wasm import CODE, FUNCTION, IMPORT, TYPE, Module, Reader, leb, te
 # Cold code's own opcodes, the same as in interpreter.c; loads, stores and arithmetic keep those of WebAssembly.
 UNREACHABLE, COPY, JUMP, JUMP_IF, JUMP_UNLESS, JUMP_TABLE, RETURN, RETURN_VALUE, CALL, CALL_INDIRECT, SELECT = range(11)
 CONST8, CONST32, CONST64, GLOBAL_GET, GLOBAL_SET, MEMORY_SIZE, MEMORY_GROW, MEMORY_COPY, MEMORY_FILL = range(11, 20)
+MARK, MARKED = 20, 21
 _TRUNCATE_SATURATED = 0x18
 _INTEGERS = [*range(0x46, 0x50), *range(0x51, 0x5B), *range(0x6A, 0x6D), *range(0x71, 0x77)]
 _INTEGERS += [*range(0x7C, 0x7F), *range(0x83, 0x89)]
@@ -31,6 +33,19 @@ NARROW, WIDE, KEPT = 1, 2, 3
 
 _I32_WRAP_I64, _REINTERPRET = 0xA7, range(0xBC, 0xC0)
 _SAME_SLOT = {_I32_WRAP_I64, *_REINTERPRET}  # an i64's low half and a number's bits lie where the number lies
+
+
+LARGE = 8192
+"""From this many bytes on a function that is kept compiled can have cold parts."""
+
+
+class Part(NamedTuple):
+    """A part of a large function, from a mark to the end of the block around it, where no operand is on the stack."""
+
+    mark: int  # where the mark stands in the cold code, head included: the interpreter can begin there
+    begin: int  # where the part begins in the body
+    end: int
+    depth: int  # how many blocks are open around it
 
 
 class _TooLarge(Exception):
@@ -145,6 +160,7 @@ class _Label:
     jumps: list[int] = field(default_factory=list)
     otherwise: int | None = None
     dead: bool = False  # nothing ever runs this block
+    marks: list[tuple[int, int]] = field(default_factory=list)  # in the cold code and in the body
 
     @property
     def carries(self) -> bool:
@@ -170,20 +186,41 @@ class _Translation:
         self.stack: list[int] = []
         self.labels = [_Label(0, self.results)]
         self.reachable = True
+        self.large = len(data) >= LARGE
+        self.parts: list[Part] = []
 
     def run(self) -> bytes:
         """Returns the cold code with its head."""
         for opcode, operands in wasm.read_instructions(self.code):
             if opcode in (wasm.BLOCK, wasm.LOOP, wasm.IF):
                 self._begin(opcode, operands[0])
+                if opcode == wasm.IF:
+                    self._mark()
             elif opcode == wasm.ELSE:
+                self._end_parts()
                 self._else()
+                self._mark()
             elif opcode == wasm.END:
+                self._end_parts()
                 self._end()
+                self._mark()
             elif self.reachable:
                 self._instruction(opcode, operands)
         head = HEAD.pack(WIDE if self.wide else NARROW, self.type, self.parameters, self.locals, self.frame)
         return head + self.writer.out
+
+    # ---- parts
+
+    def _mark(self) -> None:
+        """Begins a part here, where the interpreter sees whether it is ever reached."""
+        if self.large and self.reachable and self.labels and not self.stack:
+            self.labels[-1].marks.append((HEAD.size + len(self.writer.out), self.code.position))
+            self.writer.emit(MARK)
+
+    def _end_parts(self) -> None:
+        end, depth = self.code.position - 1, len(self.labels) - 1
+        self.parts += [Part(mark, begin, end, depth) for mark, begin in self.labels[-1].marks]
+        self.labels[-1].marks.clear()
 
     # ---- the operand stack
 
@@ -465,29 +502,35 @@ class _Translation:
         self._call(CALL_INDIRECT, leb(number) + leb(count) + self.writer.slot(index), number)
 
 
-def _translate_body(declarations: Declarations, index: int, body: bytes) -> bytes:
+def _translate_body(declarations: Declarations, index: int, body: bytes) -> tuple[bytes, list[Part]]:
     try:
-        return _Translation(declarations, index, body, wide=False).run()
+        translation = _Translation(declarations, index, body, wide=False)
+        return translation.run(), translation.parts
     except _TooLarge:
         pass
     try:
-        return _Translation(declarations, index, body, wide=True).run()
+        translation = _Translation(declarations, index, body, wide=True)
+        return translation.run(), translation.parts
     except _TooLarge:
         raise UnknownInstruction("more locals than the interpreter has numbers for") from None
 
 
 @dataclass(frozen=True)
 class Translation:
-    """The cold code of all functions of a module, by index; and why some have none and must stay compiled."""
+    """The cold code of a module's functions by index, the parts of the large ones, and why others must stay compiled."""
 
     digest: bytes
     bodies: dict[int, bytes]
+    parts: dict[int, list[Part]]
     unknown: dict[int, str]
 
     def encode(self) -> bytes:
         """Returns the bytes of a file that holds the translation."""
         bodies = vector(leb(index) + leb(len(code)) + code for index, code in self.bodies.items())
-        return self.digest + bodies + vector(leb(index) + text(why) for index, why in self.unknown.items())
+        parts = vector(
+            leb(index) + vector(b"".join(map(leb, part)) for part in parts) for index, parts in self.parts.items()
+        )
+        return self.digest + bodies + parts + vector(leb(index) + text(why) for index, why in self.unknown.items())
 
 
 def digest(module: Module) -> bytes:
@@ -500,13 +543,15 @@ def digest(module: Module) -> bytes:
 def translate(module: Module) -> Translation:
     """Returns the translation of a module's functions."""
     declarations = Declarations(module)
-    bodies, unknown = {}, {}
+    bodies, parts, unknown = {}, {}, {}
     for index, body in enumerate(module.bodies(), declarations.imported):
         try:
-            bodies[index] = _translate_body(declarations, index, body)
+            bodies[index], found = _translate_body(declarations, index, body)
+            if found:
+                parts[index] = sorted(found, key=lambda part: part.begin)
         except UnknownInstruction as error:
             unknown[index] = str(error)
-    return Translation(digest(module), bodies, unknown)
+    return Translation(digest(module), bodies, parts, unknown)
 
 
 def read_translation(data: bytes) -> Translation:
@@ -514,4 +559,7 @@ def read_translation(data: bytes) -> Translation:
     reader = Reader(data)
     made_from = reader.take(hashlib.sha256().digest_size)
     bodies = {reader.u32(): reader.take(reader.u32()) for _ in reader.repeat()}
-    return Translation(made_from, bodies, {reader.u32(): reader.name() for _ in reader.repeat()})
+    parts = {
+        reader.u32(): [Part(*(reader.u32() for _ in Part._fields)) for _ in reader.repeat()] for _ in reader.repeat()
+    }
+    return Translation(made_from, bodies, parts, {reader.u32(): reader.name() for _ in reader.repeat()})

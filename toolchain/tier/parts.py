@@ -1,0 +1,46 @@
+"""Makes the parts of a kept function cold that the training did not reach: CPython's evaluation loop is large, and most of it is.
+
+Such a part begins where no operand is on the stack, so that the locals are all there is. The function then puts them into a frame and
+lets the interpreter go on from there to its end: it does not come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from toolchain.tier.instructions import read_body
+from toolchain.tier.translate import Part
+from toolchain.wasm import I32, Reader, leb, sleb
+
+_LEAST = 32
+"""A part of fewer bytes is not worth the jump."""
+
+
+def unreached(parts: list[Part], reached: Collection[int]) -> list[Part]:
+    """Returns the parts, none inside another, whose marks are not among those that were reached."""
+    found: list[Part] = []
+    for part in parts:
+        inside = found and part.begin < found[-1].end
+        if part.mark not in reached and not inside and part.end - part.begin >= _LEAST:
+            found.append(part)
+    return found
+
+
+def split(body: bytes, parameters: int, result: bytes, cold: list[Part], leave: bytes) -> bytes:
+    """Returns the body without its cold parts.
+
+    `leave` is code that lets the interpreter go on and ends with the result on the stack. The mark to go on from is in the first of
+    two new locals behind the body's own; the second is free.
+    """
+    own, reader = read_body(body)
+    at = parameters + len(own)
+    groups = Reader(body)
+    out = bytearray(leb(groups.u32() + 1) + body[groups.position : reader.position] + b"\2" + bytes([I32]))
+    # The inner block stands where the function did: to a branch from within, its end is the function's.
+    out += b"\x02\x40\x02" + (result or b"\x40")
+    position = reader.position
+    for part in cold:
+        out += body[position : part.begin]
+        out += b"\x41" + sleb(part.mark) + b"\x21" + leb(at) + b"\x0c" + leb(part.depth + 1)
+        position = part.end
+    return bytes(out + body[position:] + b"\x0f\x0b" + leave + b"\x0b")
