@@ -54,7 +54,7 @@ def main() -> None:
     tiered = assemble(snapshot, ran, interpreter, translation, reached=reached)
     verify.verify(tiered.module, boundary.read_abi(options.abi))
     options.out.write_bytes(tiered.module)
-    options.report.write_text(report(snapshot, ran, translation, read(options.names).decode()))
+    options.report.write_text(report(snapshot, ran, reached, translation, read(options.names).decode()))
 
 
 if __name__ == "__main__":

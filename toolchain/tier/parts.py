@@ -1,4 +1,4 @@
-"""Makes the parts of a kept function cold that the training did not reach: CPython's evaluation loop is large, and most of it is.
+"""Makes cold what the training did not reach of a function that it ran: of CPython's evaluation loop, the most.
 
 Such a part begins where no operand is on the stack, so that the locals are all there is. The function then puts them into a frame and
 lets the interpreter go on from there to its end: it does not come back.

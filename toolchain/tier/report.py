@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from toolchain.tier.assemble import Reached
 from toolchain.tier.declarations import Declarations
+from toolchain.tier.parts import unreached
 from toolchain.tier.translate import Translation
 from toolchain.wasm import Module
 
 _TRAINED = "the training ran it"
 
 
-def report(snapshot: bytes, ran: set[int], translation: Translation, names: str) -> str:
-    """Returns the report's text; `names` has a line for each named function, with its index and its name."""
+def report(snapshot: bytes, ran: set[int], reached: Reached, translation: Translation, names: str) -> str:
+    """Returns the report's text for what a training ran and reached.
+
+    `names` has a line for each function that has a name: its index and the name.
+    """
     module = Module(snapshot)
     first = Declarations(module).imported
     sizes = {index: len(body) for index, body in enumerate(module.bodies(), first)}
@@ -20,14 +25,24 @@ def report(snapshot: bytes, ran: set[int], translation: Translation, names: str)
     compiled = [index for index in sizes if index in why]
     cold = [index for index in sizes if index not in why]
 
+    saved = {
+        index: sum(part.end - part.begin for part in unreached(translation.parts[index], marks))
+        for index, marks in reached.items()
+        if index in ran
+    }
+
+    def line(index: int) -> str:
+        cold_parts = f", {saved[index]} of them in cold parts" if saved.get(index) else ""
+        return f"{sizes[index]:8} {named.get(index, f'function {index}')}{cold_parts}"
+
     def total(functions: list[int]) -> str:
         return f"{len(functions)} functions, {sum(sizes[index] for index in functions)} bytes"
 
     def lines(functions: list[int]) -> list[str]:
         ordered = sorted(functions, key=lambda index: (-sizes[index], index))
-        return [f"{sizes[index]:8} {named.get(index, f'function {index}')}" for index in ordered]
+        return [line(index) for index in ordered]
 
-    parts = [f"compiled: {total(compiled)}", f"cold: {total(cold)}", ""]
+    parts = [f"compiled: {total(compiled)}, {sum(saved.values())} of them in cold parts", f"cold: {total(cold)}", ""]
     for reason in sorted(set(why.values())):
         because = [index for index in compiled if why[index] == reason]
         parts += [f"compiled because {reason}: {total(because)}", "", *lines(because), ""]

@@ -35,8 +35,8 @@ _I32_WRAP_I64, _REINTERPRET = 0xA7, range(0xBC, 0xC0)
 _SAME_SLOT = {_I32_WRAP_I64, *_REINTERPRET}  # an i64's low half and a number's bits lie where the number lies
 
 
-LARGE = 8192
-"""From this many bytes on a function that is kept compiled can have cold parts."""
+LARGE = 1024
+"""From this many bytes on a function can have parts; a mark takes a byte and a moment."""
 
 
 class Part(NamedTuple):
@@ -206,6 +206,8 @@ class _Translation:
                 self._mark()
             elif self.reachable:
                 self._instruction(opcode, operands)
+                if opcode == wasm.BR_IF:
+                    self._mark()
         head = HEAD.pack(WIDE if self.wide else NARROW, self.type, self.parameters, self.locals, self.frame)
         return head + self.writer.out
 
