@@ -262,7 +262,7 @@ def _text(value: Any, path: str, longest: int) -> str:
 
 def _is_number(value: Any) -> bool:
     # Infinity and NaN are no JSON, but 1e999 is, and becomes an infinity.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _describe(value: Any) -> str:

@@ -101,11 +101,13 @@ class PolicyConnection(Connection):
             if rule.action.reject:
                 proxy_wasm.close_downstream()
                 proxy_wasm.increment_metric(plugin.rejected, 1)
-                plugin.log_decision(rule, b"Rejected source", source)
+                if plugin.log_routes:
+                    log_decision(rule, b"Rejected source %b" % source)
                 return Action.PAUSE
             if rule.action.cluster is None:
                 proxy_wasm.increment_metric(plugin.continued, 1)
-                plugin.log_decision(rule, b"Continued source", source)
+                if plugin.log_routes:
+                    log_decision(rule, b"Continued source %b" % source)
                 return Action.CONTINUE
             target = plugin.targets[rule.action.cluster]
             cluster, argument = target.at(port)
@@ -115,7 +117,8 @@ class PolicyConnection(Connection):
                 log_refused(cluster, error)
                 raise
             proxy_wasm.increment_metric(target.counter, 1)
-            plugin.log_decision(rule, b"Routed source", source, b"to", cluster)
+            if plugin.log_routes:
+                log_decision(rule, b"Routed source %b to %b" % (source, cluster))
         except Exception as error:
             return plugin.give_up(error)
         return Action.CONTINUE
@@ -164,11 +167,10 @@ class Plugin(proxy_wasm.RootContext):
         proxy_wasm.close_downstream()
         return Action.PAUSE
 
-    def log_decision(self, rule: Rule, *words: bytes) -> None:
-        """Logs what became of a connection, and by which rule if that has a name."""
-        if self.log_routes:
-            by = f" by {rule.name}".encode() if rule.name else b""
-            proxy_wasm.info(b"[TCP WASM] %b%b" % (b" ".join(words), by))
+
+def log_decision(rule: Rule, what: bytes) -> None:
+    """Logs what became of a connection, and by which rule if that has a name."""
+    proxy_wasm.info(b"[TCP WASM] %b%b" % (what, f" by {rule.name}".encode() if rule.name else b""))
 
 
 def log_refused(cluster: bytes, error: HostError) -> None:

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    Blocks = list[tuple[int, frozenset[int]]]
+
 POSITIONS = 10_000  # of a source address, on the scale from 0 to 100 %
 LONGEST_SERVER_NAME = 253  # DNS has no longer one, and a client may send kilobytes
 
@@ -54,6 +56,8 @@ class Rule:
 
     __slots__ = ("action", "blocks", "name", "names", "parity", "percentage", "ports", "suffixes")
 
+    blocks: dict[int, Blocks] | None
+
     def __init__(self, match: Match, action: Action, name: str = "") -> None:
         self.action = action
         self.name = name
@@ -90,14 +94,20 @@ class Policy:
 
         What the policy does not need may be left out.
         """
+        size = len(source)
+        address = int.from_bytes(source, "big")
         position = None
         for rule in self.rules:
             if rule.ports is not None and port not in rule.ports:
                 continue
-            if rule.parity is not None and source[-1] & 1 != rule.parity:
+            if rule.parity is not None and address & 1 != rule.parity:
                 continue
-            if rule.blocks is not None and not _within(source, rule.blocks):
-                continue
+            if rule.blocks is not None:
+                for drop, left in rule.blocks[size]:
+                    if address >> drop in left:
+                        break
+                else:
+                    continue
             if rule.percentage is not None:
                 if position is None:
                     position = source_position(source)
@@ -123,18 +133,13 @@ def source_position(source: bytes) -> int:
     return crc32(source) % POSITIONS
 
 
-def _by_length(cidrs: Sequence[tuple[bytes, int]]) -> dict[int, list[tuple[int, frozenset[int]]]]:
+def _by_length(cidrs: Sequence[tuple[bytes, int]]) -> dict[int, Blocks]:
     """Returns, for addresses of 4 and of 16 bytes, how many bits to drop and what may be left of them."""
-    found: dict[int, dict[int, set[int]]] = {}
+    found: dict[int, dict[int, set[int]]] = {4: {}, 16: {}}
     for address, length in cidrs:
         drop = 8 * len(address) - length
-        found.setdefault(len(address), {}).setdefault(drop, set()).add(int.from_bytes(address, "big") >> drop)
+        found[len(address)].setdefault(drop, set()).add(int.from_bytes(address, "big") >> drop)
     return {size: [(drop, frozenset(left)) for drop, left in drops.items()] for size, drops in found.items()}
-
-
-def _within(source: bytes, blocks: dict[int, list[tuple[int, frozenset[int]]]]) -> bool:
-    address = int.from_bytes(source, "big")
-    return any(address >> drop in left for drop, left in blocks.get(len(source), ()))
 
 
 def _is_named(name: str, rule: Rule) -> bool:
