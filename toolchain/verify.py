@@ -3,11 +3,12 @@
 A module that passes reaches the proxy through the host calls of the ABI and three harmless functions of WASI, runs when the
 proxy calls it and not before, and holds no native code.
 
-Command line: `verify.py MODULE.wasm ABI.toml`.
+Command line: `./bazelw run //toolchain:verify -- MODULE.wasm`.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -141,9 +142,11 @@ def _check_exports(module: Module, abi: boundary.Abi) -> None:
 
 def main() -> None:
     """Verifies the module that the command line names."""
-    module, abi = map(Path, sys.argv[1:])
-    verify(read(module), boundary.read_abi(abi))
-    print(f"{module}: a core module for Proxy-Wasm {boundary.read_abi(abi)['version']}")
+    [given] = sys.argv[1:] or sys.exit("usage: verify MODULE.wasm")
+    abi = boundary.read_abi(Path("proxy_wasm/abi.toml"))
+    # `bazel run` starts it elsewhere than its user is.
+    verify(read(Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), given)), abi)
+    print(f"{given}: a core module for Proxy-Wasm {abi['version']}, and nothing more")
 
 
 if __name__ == "__main__":
