@@ -65,7 +65,7 @@ class Effort:
 
 
 QUICK = Effort(3000, 1500, 8, 1000, 4, 0.25, 40, 1, (1, 2), False)
-FULL = Effort(30000, 10000, 30, 2000, 20, 0.5, 200, 3, (1, 2, 4), True)
+FULL = Effort(30000, 10000, 20, 1500, 12, 0.25, 200, 3, (1, 2, 4), True)
 
 
 class Progress:
