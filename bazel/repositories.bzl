@@ -9,6 +9,7 @@ WHEEL_GROUPS = [
     "bench",
     "build",
     "envoy",
+    "flit",
     "fuzz",
     "locust",
     "node",

@@ -52,5 +52,6 @@ rec {
   # Debian's loader is where the wheels' binaries look for it.
   autoPatchelfHook = "";
   python311 = debian [ "python3" ] // { withPackages = _packages: debian [ "python3" ]; };
+  bashInteractive = debian [ "bash" ];
   bazel_7 = debian [ "bazel" ];
 }
