@@ -21,7 +21,6 @@ typedef i32 Py_ssize_t;
 void *LIBC(malloc)(u32);
 void LIBC(free)(void *);
 
-int PYTHON(PyGILState_Ensure)(void);
 PyObject *PYTHON(PyImport_AddModule)(const char *);
 PyObject *PYTHON(PyCMethod_New)(void *, PyObject *, PyObject *, PyObject *);
 int PYTHON(PyObject_SetAttrString)(PyObject *, const char *, PyObject *);
@@ -60,6 +59,9 @@ typedef struct {
   const char *data;
   Py_ssize_t size;
 } Bytes;
+
+// Makes the module _proxy_wasm; CPython has been started.
+void start_boundary(void);
 
 static PyObject *type_error, *str_type, *none;
 static PyObject *status_handler, *error_handler;

@@ -1,7 +1,7 @@
 """The C boundary: `_proxy_wasm`, a CPython extension module that joins libpython to the Proxy-Wasm ABI.
 
 Its host calls and callbacks are generated from the ABI table; what they share is `boundary.h`. The extension is linked to lie in
-memory and table behind the booted interpreter, which the flattener then enlarges by what the extension asks for.
+memory and table behind the libraries, which the flattener then enlarges by what the extension asks for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _GIVE = {
 
 # What the snapshot uses begins with `build_`: it is not part of the ABI, and gone from a built filter.
 BUILD_PREFIX = "build_"
+BUILD_START = "build_start"
+BUILD_RELOCATE, BUILD_CONSTRUCT = "build_relocate ", "build_construct "  # and the library's name
 BUILD_GLOBAL = "build_global_"
 
 
@@ -121,9 +123,7 @@ static Method methods[] = {{
   {table}
 }};
 
-// One thread, for ever: the GIL is taken once and kept.
-EXPORT("build_initialize") void build_initialize(void) {{
-  PyGILState_Ensure();
+void start_boundary(void) {{
   none = Py_GetConstantBorrowed(0);
   PyObject *text = PyUnicode_FromString("");
   str_type = Py_TYPE(text);
@@ -135,11 +135,6 @@ EXPORT("build_initialize") void build_initialize(void) {{
 }}
 EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callbacks[callback] != 0; }}
 
-__attribute__((import_module("bindings"), import_name("bindings.load"))) u32 *bindings_load(const char *, u32);
-__attribute__((import_module("bindings"), import_name("bindings.cabi_post_load"))) void bindings_load_post(u32 *);
-EXPORT("build_load") u32 *build_load(const char *name, u32 size) {{ return bindings_load(name, size); }}
-EXPORT("build_load_post") void build_load_post(u32 *result) {{ bindings_load_post(result); }}
-
 EXPORT("proxy_abi_version_{abi_version}") void export_abi_version(void) {{}}
 EXPORT("_initialize") void export_initialize(void) {{}}
 EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{ return malloc(size ? size : 1); }}
@@ -148,10 +143,11 @@ EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{ ret
 
 
 class Place(NamedTuple):
-    """Where the extension begins: behind the booted interpreter's memory (bytes) and table (elements)."""
+    """Where the extension begins, behind the libraries' memory (bytes) and table (elements), and the address of a variable."""
 
     memory: int
     table: int
+    frozen_modules: int
 
 
 def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
@@ -159,7 +155,7 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
     here = Path(__file__).parent
     (work / "boundary.c").write_text(generate(abi))
     objects = []
-    for source in (work / "boundary.c", here / "wasi.c"):
+    for source in (work / "boundary.c", here / "wasi.c", here / "start.c"):
         objects.append(work / (source.stem + ".o"))
         tools.zig(
             "cc",
@@ -168,6 +164,7 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
             "-O2",
             "-nostdlib",
             "-g0",
+            f"-DPYIMPORT_FROZENMODULES={place.frozen_modules}",
             "-I",
             here,
             "-c",

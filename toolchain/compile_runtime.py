@@ -7,7 +7,7 @@ from pathlib import Path
 
 import wasmtime
 
-from toolchain.snapshot import make_engine
+from toolchain.interpreter import make_engine
 from toolchain.tools import read, run_main
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from toolchain.tools import ToolchainError, Tools, run_main
 
+_PROGRAM = "dump_stdlib"
 _MODULE_PATH = "TOOLCHAIN_MODULE_PATH"
 
 
@@ -41,8 +42,8 @@ def _restart_with(library: Path) -> None:
     os.execve(sys.executable, [sys.executable, "-I", "-S", "-B", "-c", start, *sys.argv[1:]], environment)
 
 
-def componentize(sources: Path, world: str, module: str, out: Path, work: Path) -> Path:
-    """Writes the component of a program for a world of `boot.wit` and returns the directory in which the program ran.
+def componentize(sources: Path, out: Path, work: Path) -> Path:
+    """Writes a component of the linked interpreter and returns the directory in which its program ran.
 
     componentize-py's own command line is not used: it mounts the host's site-packages.
     """
@@ -61,10 +62,10 @@ def componentize(sources: Path, world: str, module: str, out: Path, work: Path) 
         )
     try:
         componentize_py.componentize(
-            [wit], [world], [], False, None, [str(copied)], [], module, str(out), True, [], [], False, None
+            [wit], ["boot"], [], False, None, [str(copied)], [], _PROGRAM, str(out), True, [], [], False, None
         )
     except Exception as error:
-        raise ToolchainError(f"componentize-py failed on {module}: {error}") from None
+        raise ToolchainError(f"componentize-py failed on {_PROGRAM}: {error}") from None
     return copied
 
 
@@ -73,8 +74,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--zig", type=Path, required=True, help="the unpacked wheel of ziglang")
     parser.add_argument("--sources", type=Path, required=True, help="the directory of the boot programs")
-    parser.add_argument("--component", type=Path, help="write the booted component here")
-    parser.add_argument("--stdlib", type=Path, help="write the interpreter's standard library here, as a zip file")
+    parser.add_argument("--component", type=Path, required=True, help="write the component here")
+    parser.add_argument(
+        "--stdlib", type=Path, required=True, help="write the interpreter's standard library here, as a zip file"
+    )
     options = parser.parse_args()
     # Not LD_PRELOAD, which the caller may use for something else.
     if _MODULE_PATH not in os.environ:
@@ -86,13 +89,8 @@ def main() -> None:
     # Where an open file keeps its directory, as on NFS or FUSE, an empty one stays behind.
     shutil.rmtree(library.parent, ignore_errors=True)
     with tempfile.TemporaryDirectory() as work_name:
-        work = Path(work_name)
-        sources = options.sources.absolute()
-        if options.component:
-            componentize(sources, "boot", "boot", options.component.absolute(), work)
-        if options.stdlib:
-            ran = componentize(sources, "dump", "dump_stdlib", work / "dump.wasm", work)
-            shutil.copyfile(ran / "stdlib.zip", options.stdlib)
+        ran = componentize(options.sources.absolute(), options.component.absolute(), Path(work_name))
+        shutil.copyfile(ran / "stdlib.zip", options.stdlib)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,33 @@
-"""Makes the runtime: flattens the booted component into one core module and joins CPython to the Proxy-Wasm ABI there.
+"""Makes the runtime: flattens the component into one core module, joins CPython to the Proxy-Wasm ABI and starts it there.
 
 Every core instance becomes a module of its own name whose exports carry that name as a prefix, so that a merge by name can never
 confuse two functions called `malloc`. Only import and export sections are rewritten. The C boundary and the WASI adapter are one
-more module of the merge; what remains exported is the Proxy-Wasm ABI, the builder's functions and the memory.
+more module of the merge; what remains exported is the Proxy-Wasm ABI, the builder's functions and the memory. componentize-py's
+own part is left out, and its state: the memory is the libraries', before anything ran.
 """
 
 from __future__ import annotations
 
-from toolchain import boundary
+import importlib.util
+from pathlib import Path
+
+from toolchain import boundary, pristine
 from toolchain.component import Component, Provider, split
+from toolchain.interpreter import export_globals
+from toolchain.start import start
 from toolchain.tools import ToolchainError, Tools, read
 from toolchain.wasm import (
     CODE,
+    DATA,
+    ELEMENT,
     EXPORT,
+    FUNC_KIND,
     FUNCTION,
     GLOBAL_KIND,
+    IMPORT,
     MEMORY,
     MEMORY_KIND,
     NAMES,
-    PAGE,
     TABLE,
     TABLE_KIND,
     TYPE,
@@ -27,13 +36,24 @@ from toolchain.wasm import (
     Import,
     Module,
     Reader,
+    constant,
     leb,
     read_limits,
+    sleb,
     text,
     vector,
 )
 
 BOUNDARY = "boundary"
+START = "start"
+# An export by which an instance is known. HELPERS is componentize-py's own part, which only its component needs.
+HELPERS = "helpers"
+_KNOWN = {
+    "libpython": "PyLong_FromLong",
+    "libc": "__wasilibc_reset_preopens",
+    "libdl": "__wasm_set_libraries",
+    HELPERS: "PyInit_componentize_py_runtime",
+}
 _UNREACHABLE = b"\3\0\0\x0b"  # a body: its size, no locals, unreachable, end
 
 
@@ -51,11 +71,15 @@ class Layout:
         self.stubs = self._stubs(modules)
         self.names = {i: f"stub {interface}" for i, interface in self.stubs.items()}
         self.names[self.main] = "main"
-        known = {"libpython": "PyLong_FromLong", "libc": "__wasilibc_reset_preopens", "bindings": "cabi_post_load"}
-        for name, symbol in known.items():
+        for name, symbol in _KNOWN.items():
             self.names[self._one(name, [i for i in modules if i not in self.names and symbol in exports[i]])] = name
+        self.names[self._one("start", [i for i in modules if not exports[i] and i != fixup])] = START
         others = [i for i in modules if i not in self.names]
         self.names |= {i: f"part {n:02}" for n, i in enumerate(others)}
+        main = modules[self.main]
+        imported = sum(i.kind == GLOBAL_KIND for i in main.imports())
+        values = main.globals()
+        self._globals = {e.name: values[e.index - imported] for e in main.exports() if e.kind == GLOBAL_KIND}
 
     @staticmethod
     def _one(what: str, found: list[int]) -> int:
@@ -91,6 +115,15 @@ class Layout:
             raise FormatError(f"the WASI adapter lacks {wanted}")
         return self._named(provider)
 
+    def constant(self, name: str) -> int:
+        """Returns the value of a global of the main module: an address."""
+        return constant(self._globals[name].initial)
+
+    def memory_base(self, instance: int, module: Module) -> int | None:
+        """Returns where a library's data lies; None for what is no library."""
+        base = [i for i in module.imports() if i.name == "__memory_base"]
+        return self.constant(self.component.provider(instance, base[0]).name) if base else None
+
     def _named(self, provider: Provider) -> tuple[str, str]:
         assert provider.instance is not None
         name = self.names[provider.instance]
@@ -122,19 +155,56 @@ def _limits(module: Module, kind: int) -> int:
     return read_limits(Reader(descriptor, 1 if kind == TABLE_KIND else 0))
 
 
-def _place(main: Module) -> boundary.Place:
+def _filled_table(layout: Layout, index: int, module: Module) -> Module:
+    """Leaves of the start module what the libraries need of it: the table's elements for their pointers to functions."""
+    functions = [i for i in module.imports() if i.kind == FUNC_KIND]
+    used: list[Import] = []
+    segments = []
+    reader = Reader(module.get(ELEMENT))
+    for _ in reader.repeat():
+        if reader.u8() != 0:
+            raise FormatError("its start module has elements of another kind than a table's functions")
+        start = constant(reader.expression())
+        for slot in reader.repeat():
+            function = functions[reader.u32()]
+            provider = layout.component.provider(index, function)
+            if provider.instance is None or layout.names[provider.instance] == HELPERS:
+                continue
+            if function not in used:
+                used.append(function)
+            segments.append(b"\0\x41" + sleb(start + slot) + b"\x0b\1" + leb(used.index(function)))
+    tables = [i for i in module.imports() if i.kind == TABLE_KIND]
+    module.sections = [(i, body) for i, body in module.sections if i in (TYPE, IMPORT, ELEMENT)]
+    module.put_imports(used + tables)
+    module.put(ELEMENT, vector(segments))
+    return module
+
+
+def _place(layout: Layout, main: Module) -> boundary.Place:
     memory, table = Reader(main.get(MEMORY)), Reader(main.get(TABLE))
     if memory.u32() != 1 or table.u32() != 1 or table.u8() != 0x70:
         raise FormatError("its main module does not define one memory and one table of functions")
-    return boundary.Place(read_limits(memory) * PAGE, read_limits(table))
+    frozen_modules = layout.constant("libpython3.14.so:PyImport_FrozenModules")
+    return boundary.Place(layout.constant("__heap_end"), read_limits(table), frozen_modules)
 
 
-def flatten(component_bytes: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
-    """Returns the core module of a booted component, joined to the Proxy-Wasm ABI, before optimisation."""
+def _pristine(layout: Layout, modules: dict[int, Module], wheel: pristine.Wheel) -> bytes:
+    """Returns the body of a data section with the libraries' own data."""
+    segments = []
+    for index, module in modules.items():
+        base = layout.memory_base(index, module)
+        if base is not None and layout.names[index] != HELPERS:
+            segments += [(base + offset, data) for offset, data in wheel.segments(module)]
+    return vector(b"\0\x41" + sleb(address) + b"\x0b" + leb(len(data)) + data for address, data in sorted(segments))
+
+
+def flatten(component_bytes: bytes, wheel: pristine.Wheel, abi: boundary.Abi, tools: Tools) -> bytes:
+    """Returns the core module of a component, joined to the Proxy-Wasm ABI, in the state before anything ran."""
     component, modules = split(component_bytes)
     layout = Layout(component, modules)
     main = modules[layout.main]
-    linked = Module(read(boundary.build(tools, abi, _place(main), tools.work)))
+    linked = Module(read(boundary.build(tools, abi, _place(layout, main), tools.work)))
+    main.put(DATA, _pristine(layout, modules, wheel))
     main.put(TABLE, b"\1\x70\0" + leb(_limits(linked, TABLE_KIND)))
     main.put(MEMORY, b"\1\0" + leb(_limits(linked, MEMORY_KIND)))
     own = {"memory": "main.memory", "__indirect_function_table": "main.__indirect_function_table"}
@@ -147,6 +217,10 @@ def flatten(component_bytes: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
     merge: list[object] = []
     for index in sorted(modules, key=lambda i: layout.names[i]):
         name, module = layout.names[index], modules[index]
+        if name == HELPERS:
+            continue
+        if name == START:
+            module = _filled_table(layout, index, module)
         if index in layout.stubs:
             module = _sorted_stub(module, name)
         else:
@@ -162,37 +236,40 @@ def flatten(component_bytes: bytes, abi: boundary.Abi, tools: Tools) -> bytes:
     tools.binaryen("wasm-merge", "-g", *merge, path, BOUNDARY, "-o", tools.work / "merged.wasm")
     merged = Module(read(tools.work / "merged.wasm"))
     kept = {e.name for e in linked.exports()} - adapter
-    exports = [Export("memory", e.kind, e.index) if e.name == "main.memory" else e for e in merged.exports()]
-    merged.put_exports(e for e in exports if e.name in kept or e.name == "memory")
+    exports = {e.name: e for e in merged.exports()}
+    chosen = {name: exports[name] for name in sorted(kept)} | {"memory": exports["main.memory"]}
+    for name, symbol in (
+        (boundary.BUILD_RELOCATE, ".__wasm_apply_data_relocs"),
+        (boundary.BUILD_CONSTRUCT, "._initialize"),
+    ):
+        chosen |= {name + e.name.removesuffix(symbol): e for e in exports.values() if e.name.endswith(symbol)}
+    merged.put_exports(Export(name, e.kind, e.index) for name, e in chosen.items())
     merged.drop_custom_sections(keep=NAMES)
     return merged.encode()
 
 
-def _export_globals(module: Module) -> None:
-    """Exports the mutable globals: they are state, and a snapshot has to read them."""
-    imported = sum(i.kind == GLOBAL_KIND for i in module.imports())
-    exported = [
-        Export(f"{boundary.BUILD_GLOBAL}{index}", GLOBAL_KIND, imported + index)
-        for index, value in enumerate(module.globals())
-        if value.mutable
-    ]
-    module.put_exports(module.exports() + exported)
+def _binary() -> Path:
+    """Returns the binary of the componentize-py that is installed."""
+    found = importlib.util.find_spec("componentize_py.componentize_py")
+    if found is None or found.origin is None:
+        raise ToolchainError("componentize-py is not installed")
+    return Path(found.origin)
 
 
-def build(component: bytes, abi: boundary.Abi, tools: Tools) -> tuple[bytes, dict[int, str]]:
-    """Returns the runtime that a booted component becomes, optimised, and the names of its functions, by index."""
+def build(component: bytes, stdlib: Path, abi: boundary.Abi, tools: Tools) -> tuple[bytes, dict[int, str]]:
+    """Returns the runtime that a component becomes, started and optimised, and the names of its functions, by index."""
     try:
-        flat = flatten(component, abi, tools)
+        flat = flatten(component, pristine.Wheel(_binary(), tools), abi, tools)
     except (FormatError, KeyError) as error:
         raise ToolchainError(
-            f"the booted component is not laid out as the pinned componentize-py lays components out: {error}; "
+            f"the component is not laid out as the pinned componentize-py lays components out: {error}; "
             "check its version in third_party/pip/build.lock"
         ) from error
     unoptimized, optimized = tools.work / "flat.wasm", tools.work / "optimized.wasm"
-    unoptimized.write_bytes(flat)
+    unoptimized.write_bytes(start(flat, stdlib))
     tools.binaryen("wasm-opt", "-O2", "-g", unoptimized, "-o", optimized)
     runtime = Module(read(optimized))
     names = runtime.function_names()
     runtime.drop_custom_sections()
-    _export_globals(runtime)
+    export_globals(runtime)
     return runtime.encode(), names

@@ -1,7 +1,4 @@
-"""Builds the runtime, step by step: what the rules of Bazel and of Nix both run.
-
-componentize-py runs twice, side by side: it boots CPython with the loader, and it gives the interpreter's standard library away.
-"""
+"""Builds the runtime, step by step: what the rules of Bazel and of Nix both run."""
 
 from __future__ import annotations
 
@@ -15,16 +12,19 @@ from toolchain import boundary, flatten
 from toolchain.tools import ToolchainError, Tools, read, run_main
 
 
-def _componentize(options: argparse.Namespace, output: str, path: Path) -> subprocess.Popen[bytes]:
+def _componentize(options: argparse.Namespace, component: Path) -> None:
     # A process of its own: it cannot take the determinism library off again.
     command = [sys.executable, "-P", "-S", "-B", "-m", "toolchain.componentize"]
-    return subprocess.Popen([*command, "--zig", options.zig, "--sources", options.boot, output, path])
+    inputs = ["--zig", options.zig, "--sources", options.boot]
+    done = subprocess.run([*command, *inputs, "--component", component, "--stdlib", options.stdlib], check=False)
+    if done.returncode:
+        raise ToolchainError("componentize-py did not finish; why is above")
 
 
 def main() -> None:
     """Reads the command line and writes the runtime and the standard library."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--boot", type=Path, required=True, help="the directory of the programs that are booted")
+    parser.add_argument("--boot", type=Path, required=True, help="the directory of the programs that CPython runs")
     parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
     parser.add_argument("--zig", type=Path, required=True, help="the unpacked wheel of ziglang")
     parser.add_argument("--node", type=Path, required=True, help="the unpacked wheel of Node")
@@ -35,16 +35,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work_name:
         work = Path(work_name)
-        component = work / "boot.wasm"
-        running = [
-            _componentize(options, "--component", component),
-            _componentize(options, "--stdlib", options.stdlib),
-        ]
-        statuses = [process.wait() for process in running]
-        if any(statuses):
-            raise ToolchainError("componentize-py did not finish; why is above")
+        component = work / "component.wasm"
+        _componentize(options, component)
         tools = Tools(options.zig.absolute(), options.node.absolute(), options.node_modules.absolute(), work)
-        runtime, names = flatten.build(read(component), boundary.read_abi(options.abi), tools)
+        runtime, names = flatten.build(read(component), options.stdlib, boundary.read_abi(options.abi), tools)
         options.runtime.write_bytes(runtime)
         options.names.write_text("".join(f"{index} {name}\n" for index, name in names.items()))
 

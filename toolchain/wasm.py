@@ -53,6 +53,16 @@ class Reader:
             if byte < 0x80:
                 return result
 
+    def s32(self) -> int:
+        """Reads a signed LEB128 number."""
+        result = shift = 0
+        while True:
+            byte = self.u8()
+            result |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return result - (1 << shift) if byte & 0x40 else result
+
     def take(self, size: int) -> bytes:
         """Reads this many bytes."""
         if self.position + size > self.end:
@@ -263,6 +273,14 @@ class Module:
         reader = Reader(self.get(FUNCTION))
         for _ in reader.repeat():
             yield types[reader.u32()]
+
+
+def constant(expression: bytes) -> int:
+    """Returns the number that a constant expression `i32.const` is."""
+    reader = Reader(expression)
+    if reader.u8() != 0x41:
+        raise FormatError("a constant expression that is not a number")
+    return reader.s32()
 
 
 def read_limits(reader: Reader) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.host.toolchain_case import ABI, STDLIB, build
-from toolchain.snapshot import Sources
+from toolchain.sources import Sources
 from toolchain.tools import ToolchainError
 from toolchain.verify import verify
 from toolchain.wasm import Module

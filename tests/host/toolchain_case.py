@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolchain.boundary import read_abi
-from toolchain.snapshot import Sources, snapshot
+from toolchain.snapshot import snapshot
+from toolchain.sources import Sources
 
 RUNTIME = Path("toolchain/runtime.wasm")
 COMPILED = Path("toolchain/runtime.cwasm")

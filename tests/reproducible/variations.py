@@ -219,7 +219,8 @@ def rebuild_parts(work: Path, variations: tuple[Variation, ...], boot: bool = Tr
         sites, out = build.sites, build.out
         if boot:
             options = ["--zig", sites.zig, "--sources", "toolchain/boot"]
-            build.step(sites.build, "toolchain.componentize", *options, "--component", out / "boot.wasm")
+            options += ["--component", out / "boot.wasm", "--stdlib", out / "stdlib.zip"]
+            build.step(sites.build, "toolchain.componentize", *options)
         build.step(sites.protoc, "proto.protoc", out, "proto/set_envoy_filter_state.proto")
         _freeze(build, bazel / "toolchain", "--compiled", bazel / "toolchain/runtime.cwasm")
         build.run()

@@ -1,0 +1,124 @@
+"""What a filter weighs, and that nothing it may reach was cut for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy_wasm.testing.wasm import WasmModule
+from tests.host.toolchain_case import build
+from toolchain.heap import clear_free_chunks
+from toolchain.tools import ToolchainError
+
+# What was loaded in a filter that imports nothing but the SDK, when the interpreter came as componentize-py leaves it.
+IMPORTABLE = """
+__future__ __main__ _abc _ast _bisect _codecs _collections _collections_abc _contextvars _frozen_importlib
+_frozen_importlib_external _functools _imp _io _opcode _opcode_metadata _operator _py_warnings _random _sitebuiltins _sre _stat
+_thread _tokenize _types _typing _warnings _weakref _weakrefset abc annotationlib ast bisect builtins codecs collections
+collections.abc copy copyreg dataclasses dis encodings encodings.aliases encodings.utf_8 enum errno functools gc genericpath
+importlib importlib._bootstrap importlib._bootstrap_external importlib.machinery inspect io itertools keyword linecache marshal
+math opcode operator os os.path posix posixpath random re re._casefix re._compiler re._constants re._parser reprlib site stat sys
+time token tokenize types typing warnings weakref zipimport
+""".split()  # noqa: SIM905
+
+GUEST = f"""
+import proxy_wasm
+
+def say(value): proxy_wasm.info(repr(value))
+
+def imported():
+    import importlib, sys
+    for name in {IMPORTABLE}:
+        assert importlib.import_module(name) is sys.modules[name], name
+    say(sorted(name for name in sys.modules if "componentize" in name or "wit" in name))
+
+def used():
+    import ast, copy, dataclasses, inspect, random, re, typing, warnings
+    def typed[T](value: T, other: "int" = 1) -> T: return value
+    say(typed.__type_params__)
+    say(typing.get_type_hints(typed)["other"])
+    say(str(inspect.signature(typed)))
+    say(re.sub("(b+)", r"<\\1>", "abbc"))
+    say(dataclasses.make_dataclass("Point", ["x", "y"])(1, 2))
+    say(ast.literal_eval("[1, 'two']"))
+    say(copy.deepcopy({{"a": [1]}}))
+    say(0 <= random.random() < 1)
+    warnings.warn("on purpose")
+
+def library():
+    raise ModuleNotFoundError(f"still {{__import__('json')}}")
+
+def documented():
+    "Its own docstring."
+    say(documented.__doc__)
+    say((exit.__class__.__name__, __debug__))
+
+class Stream(proxy_wasm.StreamContext):
+    def on_new_connection(self):
+        globals()[proxy_wasm.get_property(b"source\\0address").decode()]()
+
+class Root(proxy_wasm.RootContext):
+    stream_context = Stream
+
+proxy_wasm.register(Root)
+"""
+
+
+@pytest.fixture(scope="module")
+def vm(tmp_path_factory: pytest.TempPathFactory) -> WasmModule:
+    vm = WasmModule(build(tmp_path_factory.mktemp("light"), {"plugin.py": GUEST}))
+    assert vm.start()
+    return vm
+
+
+def say(vm: WasmModule, function: str) -> list[str]:
+    vm.host.logs.clear()
+    connection = vm.connection(source=function)
+    connection.new_connection()
+    connection.close()
+    return vm.host.lines()
+
+
+def test_what_could_be_imported_late_still_can(vm: WasmModule) -> None:
+    assert say(vm, "imported") == ["[]"]
+
+
+def test_what_is_imported_late_works(vm: WasmModule) -> None:
+    assert say(vm, "used")[:8] == [
+        "(T,)",
+        "<class 'int'>",
+        "\"(value: T, other: 'int' = 1) -> T\"",
+        "'a<bb>c'",
+        "Point(x=1, y=2)",
+        "[1, 'two']",
+        "{'a': [1]}",
+        "True",
+    ]
+    assert vm.host.lines()[8].endswith("UserWarning: on purpose")
+
+
+def test_what_nobody_imported_is_still_missing(vm: WasmModule) -> None:
+    assert say(vm, "library")[-1].endswith("ModuleNotFoundError: No module named 'json'")
+
+
+def test_a_filters_docstrings_and_the_sites_builtins_stay(vm: WasmModule) -> None:
+    assert say(vm, "documented") == ["'Its own docstring.'", "('Quitter', True)"]
+
+
+def chunk(size: int, used: bool, content: bytes) -> bytes:
+    return bytes(4) + (size | 1 | (2 if used else 0)).to_bytes(4, "little") + content.ljust(size - 8, b"x")
+
+
+def test_free_chunks_are_zeroed_but_for_their_links() -> None:
+    page = bytes(65536)
+    heap = (
+        bytes(8) + chunk(32, True, b"used") + chunk(64, False, b"12345678") + chunk(256, False, b"links" * 4 + b"link")
+    )
+    memory = bytearray(page + heap)
+    clear_free_chunks(memory, len(page))
+    kept = chunk(32, True, b"used") + chunk(64, False, b"12345678".ljust(56, b"\0"))
+    assert memory == page + bytes(8) + kept + chunk(256, False, (b"links" * 4 + b"link").ljust(248, b"\0"))
+
+
+def test_a_heap_of_another_shape_is_told() -> None:
+    with pytest.raises(ToolchainError, match="not laid out as dlmalloc's: a chunk of 1640 bytes at 0x8"):
+        clear_free_chunks(bytearray(bytes(8) + chunk(1640, True, b"")[:64]), 0)

@@ -1,0 +1,220 @@
+"""The runtime's interpreter under wasmtime, in a world that is the same everywhere.
+
+A fixed clock, randomness from a hash chain, and nothing to read but what the builder answers. Its state can be written into a module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import wasmtime
+
+from toolchain import boundary, heap
+from toolchain.sources import Found
+from toolchain.tools import ToolchainError
+from toolchain.wasm import (
+    DATA,
+    DATA_COUNT,
+    GLOBAL_KIND,
+    I32,
+    I64,
+    MEMORY,
+    PAGE,
+    Export,
+    Global,
+    Module,
+    leb,
+    sleb,
+    vector,
+)
+
+EPOCH_NANOSECONDS = 1_700_000_000 * 10**9
+_SEED = b"proxy-wasm snapshot"
+_NOT_FOUND, _UNIMPLEMENTED = 1, 12
+_WASI_NOSYS = 52
+_MAX_SEGMENTS = 60_000  # V8 takes 100,000
+
+Answers = dict[bytes, Callable[[str], bytes]]
+"""What the interpreter's program (boot/boot.py) can ask for: foreign functions by name, which no proxy has."""
+
+
+class Interpreter:
+    """An instance of the runtime, with the builder's host functions."""
+
+    def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, answers: Answers) -> None:
+        self.answers = answers
+        self.drawn = 0
+        self.store = wasmtime.Store(engine)
+        linker = wasmtime.Linker(engine)
+        functions: dict[str, Callable[..., int]] = {
+            "proxy_log": self._log,
+            "proxy_call_foreign_function": self._call_foreign_function,
+            "random_get": self._random_get,
+            "clock_time_get": self._clock_time_get,
+            "proc_exit": self._proc_exit,
+        }
+        for imported in module.imports:
+            default = _UNIMPLEMENTED if imported.module == "env" else _WASI_NOSYS
+            function = functions.get(imported.name or "", lambda *_, status=default: status)
+            linker.define_func(imported.module, imported.name or "", imported.type, function)  # type: ignore[arg-type]
+        self.exports = linker.instantiate(self.store, module).exports(self.store)
+        memory = self.exports["memory"]
+        assert isinstance(memory, wasmtime.Memory)
+        self.memory = memory
+
+    def call(self, name: str, *arguments: int) -> Any:
+        """Calls an exported function."""
+        function = self.exports[name]
+        assert isinstance(function, wasmtime.Func)
+        return function(self.store, *arguments)
+
+    def python(self, function: str, argument: bytes) -> bytes:
+        """Calls a function of boot.py, or raises `ToolchainError` where that raises an exception, which is printed."""
+        name = self._give(function.encode() + b"\0")
+        address = self._give(argument)
+        answer = self.call("build_call", name, address, len(argument))
+        self.call("build_free", name)
+        self.call("build_free", address)
+        if not answer:
+            raise ToolchainError(f"the interpreter failed in {function}")
+        return self._read(self._word(answer), self._word(answer + 4))
+
+    def start(self) -> None:
+        """Starts CPython in the libraries' pristine memory."""
+        for step in (boundary.BUILD_RELOCATE, boundary.BUILD_CONSTRUCT):
+            for name in self.exports:
+                if name.startswith(step):
+                    self.call(name)
+        error = self.call("build_start")
+        if error:
+            text = bytes(self.memory.read(self.store, error))
+            raise ToolchainError(f"CPython does not start: {text[: text.index(0)].decode()}")
+
+    def write_state(self, module: Module) -> None:
+        """Makes this interpreter's state the initial state of the module that it runs: memory, its size, and globals."""
+        module.put_globals(
+            Global(g.type, True, _constant(g.type, self._global(i))) if g.mutable else g
+            for i, g in enumerate(module.globals())
+        )
+        module.put(MEMORY, b"\1\0" + leb(self.memory.size(self.store)))
+        memory = bytearray(self.memory.read(self.store))
+        heap.clear_free_chunks(memory, -(-self.call("build_heap") // PAGE) * PAGE)
+        # The stack lies below everything else.
+        stack = min(self._global(i) for i, g in enumerate(module.globals()) if g.mutable)
+        memory[:stack] = bytes(stack)
+        segments = _segments(memory)
+        encoded = [b"\0\x41" + sleb(address) + b"\x0b" + leb(len(data)) + data for address, data in segments]
+        module.put(DATA, vector(encoded))
+        module.put(DATA_COUNT, leb(len(segments)))
+
+    def _global(self, index: int) -> int:
+        value = self.exports[f"{boundary.BUILD_GLOBAL}{index}"]
+        assert isinstance(value, wasmtime.Global)
+        return int(value.value(self.store))
+
+    def _read(self, address: int, size: int) -> bytes:
+        return bytes(self.memory.read(self.store, address, address + size))
+
+    def _write(self, address: int, data: bytes) -> None:
+        self.memory.write(self.store, data, address)
+
+    def _give(self, data: bytes) -> int:
+        address = int(self.call("proxy_on_memory_allocate", len(data)))
+        self._write(address, data)
+        return address
+
+    def _word(self, address: int) -> int:
+        return int.from_bytes(self._read(address, 4), "little")
+
+    def _log(self, level: int, message: int, size: int) -> int:
+        print(self._read(message, size).decode(errors="replace"), file=sys.stderr)
+        return 0
+
+    def _call_foreign_function(
+        self, name: int, name_size: int, argument: int, size: int, out: int, out_size: int
+    ) -> int:
+        answer = self.answers.get(self._read(name, name_size))
+        if answer is None:
+            return _NOT_FOUND
+        found = answer(self._read(argument, size).decode())
+        self._write(out, self._give(found).to_bytes(4, "little"))
+        self._write(out_size, len(found).to_bytes(4, "little"))
+        return 0
+
+    def _random_get(self, address: int, size: int) -> int:
+        drawn = b""
+        while len(drawn) < size:
+            drawn += hashlib.sha256(_SEED + self.drawn.to_bytes(8, "little")).digest()
+            self.drawn += 1
+        self._write(address, drawn[:size])
+        return 0
+
+    def _clock_time_get(self, clock: int, precision: int, address: int) -> int:
+        self._write(address, EPOCH_NANOSECONDS.to_bytes(8, "little"))
+        return 0
+
+    def _proc_exit(self, status: int) -> int:
+        raise ToolchainError(f"the filter ended the interpreter with exit status {status} while it was imported")
+
+
+class Compiler:
+    """Compiles Python in an interpreter of its own, so that what compiling leaves in memory is in no filter."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self._interpreter = interpreter
+
+    def answer(self, module: Found | None) -> bytes:
+        """Returns a module as boot.py's finder expects it; nothing for None.
+
+        The standard library loses its docstrings, as it is made to by `python -OO`; what it asserts stays.
+        """
+        if module is None:
+            return b""
+        head = f"{module.kind}{module.origin}\0".encode()
+        if module.kind == "N":
+            return head
+        request = f"{'S' if module.standard else 'D'}{module.origin}\0".encode() + module.source
+        return head + self._interpreter.python("compile_module", request)
+
+    def packed(self, module: Found | None) -> bytes:
+        """Returns the same, compressed."""
+        return self._interpreter.python("pack", self.answer(module))
+
+
+def make_engine() -> wasmtime.Engine:
+    """Returns the engine of every build: not a number is the same bits on every processor."""
+    config = wasmtime.Config()
+    config.cranelift_nan_canonicalization = True
+    config.cranelift_opt_level = "none"
+    return wasmtime.Engine(config)
+
+
+def export_globals(module: Module) -> None:
+    """Exports the mutable globals: they are state, which `write_state` has to read."""
+    imported = sum(i.kind == GLOBAL_KIND for i in module.imports())
+    exported = [
+        Export(f"{boundary.BUILD_GLOBAL}{index}", GLOBAL_KIND, imported + index)
+        for index, value in enumerate(module.globals())
+        if value.mutable
+    ]
+    module.put_exports([e for e in module.exports() if not e.name.startswith(boundary.BUILD_GLOBAL)] + exported)
+
+
+def _constant(kind: int, value: int) -> bytes:
+    if kind not in (I32, I64):
+        raise ToolchainError(f"the runtime has a mutable global of type {kind:#x}, which a snapshot cannot hold")
+    return (b"\x41" if kind == I32 else b"\x42") + sleb(value) + b"\x0b"
+
+
+def _segments(memory: bytearray) -> list[tuple[int, bytes]]:
+    """Returns the stretches of memory that are not zero, joined over gaps so small that a segment would cost more."""
+    for gap in (10, 16, 32, 64, 128, 256, 1024, PAGE):
+        stretch = re.compile(rb"[^\0](?:\0{0,%d}[^\0]+)*" % (gap - 1), re.DOTALL)
+        segments = [(found.start(), bytes(found.group())) for found in stretch.finditer(memory)]
+        if len(segments) <= _MAX_SEGMENTS:
+            break
+    return segments
