@@ -21,6 +21,7 @@ typedef i32 Py_ssize_t;
 void *LIBC(malloc)(u32);
 void LIBC(free)(void *);
 
+void *PYTHON(PyThreadState_Get)(void);
 PyObject *PYTHON(PyImport_AddModule)(const char *);
 PyObject *PYTHON(PyCMethod_New)(void *, PyObject *, PyObject *, PyObject *);
 int PYTHON(PyObject_SetAttrString)(PyObject *, const char *, PyObject *);
@@ -42,6 +43,7 @@ PyObject *PYTHON(PyTuple_New)(Py_ssize_t);
 int PYTHON(PyTuple_SetItem)(PyObject *, Py_ssize_t, PyObject *);
 int PYTHON(PyErr_BadArgument)(void);
 void PYTHON(PyErr_SetString)(PyObject *, const char *);
+int PYTHON(Py_EnterRecursiveCall)(const char *);
 PyObject *PYTHON(PyErr_Occurred)(void);
 PyObject *PYTHON(PyErr_GetRaisedException)(void);
 void PYTHON(PyErr_Clear)(void);
@@ -61,7 +63,7 @@ typedef struct {
 } Bytes;
 
 // Makes the module _proxy_wasm; CPython has been started.
-void start_boundary(void);
+int start_boundary(void);
 
 static PyObject *type_error, *str_type, *none;
 static PyObject *status_handler, *error_handler;
@@ -136,6 +138,20 @@ static u32 run_callback(PyObject *function, const char *callback, const u32 *num
   while (made) Py_DecRef(arguments[made--]);
   u32 value = result ? as_result(result, fallback) : fallback;
   return PyErr_Occurred() ? raised(callback, numbers[0], fallback) : value;
+}
+
+// CPython's limits for recursion in C: the top of the shadow stack, which begins at address 0, where errors begin, and where it gives
+// up. They lie in the thread state, one after the other. It never has to give up: see stackguard.py.
+static int limit_recursion(void) {
+  enum { MARGIN = 8192 };
+  u32 *words = PyThreadState_Get();
+  for (u32 i = 0; i < 1024; i++)
+    if (words[i] > 2 * MARGIN && words[i + 1] == 2 * MARGIN && words[i + 2] == MARGIN) {
+      words[i + 1] = RECURSION_LIMIT;
+      words[i + 2] = 1;
+      return 1;
+    }
+  return 0;
 }
 
 static int same(const char *a, const char *b) {

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from toolchain import stackguard
 from toolchain.tools import Tools
 
 Abi = dict[str, Any]
@@ -28,6 +29,7 @@ BUILD_PREFIX = "build_"
 BUILD_START = "build_start"
 BUILD_RELOCATE, BUILD_CONSTRUCT = "build_relocate ", "build_construct "  # and the library's name
 BUILD_GLOBAL = "build_global_"
+STACK_POINTER = "build_stack_pointer"
 
 
 def read_abi(path: Path) -> Abi:
@@ -123,7 +125,7 @@ static Method methods[] = {{
   {table}
 }};
 
-void start_boundary(void) {{
+int start_boundary(void) {{
   none = Py_GetConstantBorrowed(0);
   PyObject *text = PyUnicode_FromString("");
   str_type = Py_TYPE(text);
@@ -132,7 +134,9 @@ void start_boundary(void) {{
   PyObject *module = PyImport_AddModule("_proxy_wasm");
   for (u32 i = 0; i < sizeof methods / sizeof *methods; i++)
     PyObject_SetAttrString(module, methods[i].name, PyCMethod_New(&methods[i], 0, 0, 0));
+  return limit_recursion();
 }}
+EXPORT("{stackguard.REFUSE}") int stackguard_refuse(void) {{ return Py_EnterRecursiveCall(" in C"); }}
 EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callbacks[callback] != 0; }}
 
 EXPORT("proxy_abi_version_{abi_version}") void export_abi_version(void) {{}}
@@ -165,6 +169,7 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
             "-nostdlib",
             "-g0",
             f"-DPYIMPORT_FROZENMODULES={place.frozen_modules}",
+            f"-DRECURSION_LIMIT={stackguard.LIMIT}",
             "-I",
             here,
             "-c",

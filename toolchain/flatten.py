@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from toolchain import boundary, pristine
+from toolchain import boundary, pristine, stackguard
 from toolchain.component import Component, Provider, split
 from toolchain.interpreter import export_globals
 from toolchain.start import start
@@ -235,9 +235,12 @@ def flatten(component_bytes: bytes, wheel: pristine.Wheel, abi: boundary.Abi, to
     path.write_bytes(linked.encode())
     tools.binaryen("wasm-merge", "-g", *merge, path, BOUNDARY, "-o", tools.work / "merged.wasm")
     merged = Module(read(tools.work / "merged.wasm"))
+    indices = {e.name: e.index for e in merged.exports()}
+    stackguard.check(merged, indices[stackguard.REFUSE], indices["main.__stack_pointer"])
     kept = {e.name for e in linked.exports()} - adapter
     exports = {e.name: e for e in merged.exports()}
     chosen = {name: exports[name] for name in sorted(kept)} | {"memory": exports["main.memory"]}
+    chosen[boundary.STACK_POINTER] = exports["main.__stack_pointer"]
     for name, symbol in (
         (boundary.BUILD_RELOCATE, ".__wasm_apply_data_relocs"),
         (boundary.BUILD_CONSTRUCT, "._initialize"),
@@ -270,6 +273,7 @@ def build(component: bytes, stdlib: Path, abi: boundary.Abi, tools: Tools) -> tu
     tools.binaryen("wasm-opt", "-O2", "-g", unoptimized, "-o", optimized)
     runtime = Module(read(optimized))
     names = runtime.function_names()
+    stackguard.charge(runtime, next(e.index for e in runtime.exports() if e.name == boundary.STACK_POINTER))
     runtime.drop_custom_sections()
     export_globals(runtime)
     return runtime.encode(), names

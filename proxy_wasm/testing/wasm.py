@@ -229,6 +229,8 @@ class WasmModule(Vm):
 
 def _engine() -> wasmtime.Engine:
     config = wasmtime.Config()
+    # CPython's guard against deep recursion counts with V8's stack, of 984 KiB, and with V8's frames, which are smaller.
+    config.max_wasm_stack = 2 << 20
     for feature in ("wasm_reference_types", "wasm_function_references", "wasm_gc", "wasm_exceptions"):
         # Older releases of wasmtime do not know every one of them.
         if hasattr(type(config), feature):

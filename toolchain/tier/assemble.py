@@ -12,9 +12,10 @@ import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from toolchain.tier import instructions as wasm
+from toolchain import instructions as wasm
+from toolchain.instructions import UnknownInstruction, read_body, read_instructions
+from toolchain.stackguard import take
 from toolchain.tier.declarations import Declarations
-from toolchain.tier.instructions import UnknownInstruction, read_body, read_instructions
 from toolchain.tier.parts import split, unreached
 from toolchain.tier.translate import HEAD, KEPT, MARKED, Part, Translation, digest, translate
 from toolchain.tools import ToolchainError
@@ -51,6 +52,9 @@ STACK_BYTES = 8 << 20
 
 FORGET = "cold_tier_forget"
 """What a module for a training exports: a function after which nothing counts as called."""
+
+_COLD_CALL = 768
+"""What a call may take of the engine's stack, in bytes, on its way from compiled code through the interpreter to compiled code."""
 
 _OVERRUN = b"cold tier: the value stack is full"
 _CRITICAL = 5
@@ -126,6 +130,7 @@ class _Assembly:
         self.stack_global = len(self.declarations.globals)
         self.table = self._tables()
         self.passive = Reader(module.get(DATA)).u32() + 1
+        self.stack_pointer = translation.stack_pointer
         linked = self._link(Module(interpreter))
         ways_out = self._ways_out()
         if training:
@@ -249,22 +254,28 @@ class _Assembly:
         for i, (function, parts) in enumerate(self.cold_parts.items(), self.count):
             kind = self.declarations.kinds[self.declarations.functions[function]]
             body = bodies[function - self.declarations.imported]
-            leave = self._leave(kind, read_body(body).locals, i, resume)
+            begin, leave = self._leave(kind, read_body(body).locals, i, resume)
             bodies[function - self.declarations.imported] = split(
-                body, len(kind.parameters), kind.results, parts, leave
+                body, len(kind.parameters), kind.results, parts, begin, leave
             )
         self.module.put(CODE, vector(leb(len(body)) + body for body in bodies))
 
-    def _leave(self, kind: FunctionType, own: bytes, function: int, resume: int) -> bytes:
-        """Returns what leaves a kept function for the interpreter; see `split`."""
+    def _leave(self, kind: FunctionType, own: bytes, function: int, resume: int) -> tuple[bytes, bytes]:
+        """Returns what a kept function begins with, and what leaves it for the interpreter; see `split`."""
         types = kind.parameters + own
-        at, frame = len(types), len(types) + 1
-        code = b"\x23" + leb(self.stack_global) + _const(_SLOT) + b"\x6a\x21" + leb(frame)
+        at, frame, pointer = len(types), len(types) + 1, len(types) + 2
+        begin = code = after = b""
+        if self.stack_pointer is not None:
+            # The interpreter gives back what the function itself took, but cannot know of this.
+            begin = b"\x23" + leb(self.stack_pointer) + b"\x21" + leb(pointer)
+            code = take(self.stack_pointer, _COLD_CALL)
+            after = _get(pointer) + b"\x24" + leb(self.stack_pointer)
+        code += b"\x23" + leb(self.stack_global) + _const(_SLOT) + b"\x6a\x21" + leb(frame)
         for i, number_type in enumerate(types):
             code += _get(frame) + _get(i) + _STORE[number_type] + leb(_SLOT * i)
         code += _const(self.places.state) + _const(function) + _get(at) + _get(frame) + _call(resume)
-        code += _get(frame) + _const(-_SLOT) + b"\x6a\x24" + leb(self.stack_global)
-        return code + b"".join(_get(frame) + _LOAD[result] + b"\0" for result in kind.results)
+        code += _get(frame) + _const(-_SLOT) + b"\x6a\x24" + leb(self.stack_global) + after
+        return begin, code + b"".join(_get(frame) + _LOAD[result] + b"\0" for result in kind.results)
 
     def _callable(self, number: int) -> FunctionType | None:
         try:
@@ -282,11 +293,14 @@ class _Assembly:
                 continue
             count = len(kind.parameters)
             frame = count + 1
-            code = b"\x23" + leb(self.stack_global) + _const(_SLOT) + b"\x6a\x21" + leb(frame)
+            code = b"" if self.stack_pointer is None else take(self.stack_pointer, _COLD_CALL)
+            code += b"\x23" + leb(self.stack_global) + _const(_SLOT) + b"\x6a\x21" + leb(frame)
             for i, number_type in enumerate(kind.parameters):
                 code += _get(frame) + _get(i) + _STORE[number_type] + leb(_SLOT * i)
             code += _const(self.places.state) + _get(count) + _get(frame) + _call(run)
             code += _get(frame) + _const(-_SLOT) + b"\x6a\x24" + leb(self.stack_global)
+            if self.stack_pointer is not None:
+                code += take(self.stack_pointer, -_COLD_CALL)
             code += b"".join(_get(frame) + _LOAD[result] + b"\0" for result in kind.results)
             ways.append(self._add(kind.parameters + bytes([I32]), kind.results, _body(code, own=bytes([I32]))))
         return ways

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolchain.tier.instructions import UnknownInstruction
+from toolchain.instructions import UnknownInstruction
 from toolchain.wasm import F32, F64, FUNC_KIND, FUNCTION, GLOBAL_KIND, I32, I64, FunctionType, Module, Reader
 
 _NUMBERS = {I32, I64, F32, F64}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from toolchain.tier.instructions import read_body
+from toolchain.instructions import read_body
 from toolchain.tier.translate import Part
 from toolchain.wasm import I32, Reader, leb, sleb
 
@@ -26,16 +26,16 @@ def unreached(parts: list[Part], reached: Collection[int]) -> list[Part]:
     return found
 
 
-def split(body: bytes, parameters: int, result: bytes, cold: list[Part], leave: bytes) -> bytes:
+def split(body: bytes, parameters: int, result: bytes, cold: list[Part], begin: bytes, leave: bytes) -> bytes:
     """Returns the body without its cold parts.
 
-    `leave` is code that lets the interpreter go on and ends with the result on the stack. The mark to go on from is in the first of
-    two new locals behind the body's own; the second is free.
+    `begin` is code that comes first; `leave` is code that lets the interpreter go on and ends with the result on the stack. The mark to
+    go on from is in the first of three new locals behind the body's own; the others are free.
     """
     own, reader = read_body(body)
     at = parameters + len(own)
     groups = Reader(body)
-    out = bytearray(leb(groups.u32() + 1) + body[groups.position : reader.position] + b"\2" + bytes([I32]))
+    out = bytearray(leb(groups.u32() + 1) + body[groups.position : reader.position] + b"\3" + bytes([I32]) + begin)
     # The inner block stands where the function did: to a branch from within, its end is the function's.
     out += b"\x02\x40\x02" + (result or b"\x40")
     position = reader.position

@@ -13,9 +13,10 @@ import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from toolchain.tier import instructions as wasm
+from toolchain import instructions as wasm
+from toolchain.boundary import STACK_POINTER
+from toolchain.instructions import UnknownInstruction
 from toolchain.tier.declarations import Declarations, check_numbers
-from toolchain.tier.instructions import UnknownInstruction
 from toolchain.wasm import CODE, FUNCTION, IMPORT, TYPE, Module, Reader, leb, text, vector
 
 # Cold code's own opcodes, the same as in interpreter.c; loads, stores and arithmetic keep those of WebAssembly.
@@ -525,6 +526,8 @@ class Translation:
     bodies: dict[int, bytes]
     parts: dict[int, list[Part]]
     unknown: dict[int, str]
+    stack_pointer: int | None
+    """The global that points into the shadow stack, if the module says which (stackguard.py)."""
 
     def encode(self) -> bytes:
         """Returns the bytes of a file that holds the translation."""
@@ -532,7 +535,9 @@ class Translation:
         parts = vector(
             leb(index) + vector(b"".join(map(leb, part)) for part in parts) for index, parts in self.parts.items()
         )
-        return self.digest + bodies + parts + vector(leb(index) + text(why) for index, why in self.unknown.items())
+        unknown = vector(leb(index) + text(why) for index, why in self.unknown.items())
+        pointer = vector(leb(index) for index in (self.stack_pointer,) if index is not None)
+        return self.digest + bodies + parts + unknown + pointer
 
 
 def digest(module: Module) -> bytes:
@@ -553,7 +558,8 @@ def translate(module: Module) -> Translation:
                 parts[index] = sorted(found, key=lambda part: part.begin)
         except UnknownInstruction as error:
             unknown[index] = str(error)
-    return Translation(digest(module), bodies, parts, unknown)
+    pointer = next((e.index for e in module.exports() if e.name == STACK_POINTER), None)
+    return Translation(digest(module), bodies, parts, unknown, pointer)
 
 
 def read_translation(data: bytes) -> Translation:
@@ -564,4 +570,5 @@ def read_translation(data: bytes) -> Translation:
     parts = {
         reader.u32(): [Part(*(reader.u32() for _ in Part._fields)) for _ in reader.repeat()] for _ in reader.repeat()
     }
-    return Translation(made_from, bodies, parts, {reader.u32(): reader.name() for _ in reader.repeat()})
+    unknown = {reader.u32(): reader.name() for _ in reader.repeat()}
+    return Translation(made_from, bodies, parts, unknown, next((reader.u32() for _ in reader.repeat()), None))

@@ -1,4 +1,4 @@
-"""Reads the instructions of a function body: the opcodes that the cold tier knows, and what follows each of them.
+"""Reads the instructions of a function body: the opcodes that the toolchain knows, and what follows each of them.
 
 The rest (SIMD, exceptions, threads, references, tables) raises `UnknownInstruction`.
 """
@@ -30,7 +30,7 @@ _BARE = {UNREACHABLE, NOP, ELSE, END, RETURN, DROP, SELECT, *UNARY, *BINARY, *TR
 
 
 class UnknownInstruction(Exception):
-    """The cold tier does not know an instruction, or a form of it; the text says which."""
+    """The toolchain does not know an instruction, or a form of it; the text says which."""
 
 
 class Instruction(NamedTuple):

@@ -1,0 +1,27 @@
+"""Deep recursion in C ends in RecursionError, and the VM lives on: the filter of guests/recursion.py, tiered and not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy_wasm.testing.wasm import WasmModule
+
+
+@pytest.mark.parametrize("module", ["recursion", "recursion_untiered"])
+def test_every_case_ends_as_it_has_to(module: str) -> None:
+    vm = WasmModule(Path(f"tests/host/guests/{module}.wasm"))
+    assert vm.start()
+    ended: list[str] = []
+    while True:
+        connection = vm.connection(source=f"127.9.{len(ended) // 256}.{len(ended) % 256}:4711")
+        # A trap would be an exception here.
+        connection.new_connection()
+        connection.close()
+        line = vm.host.lines()[-1]
+        if line == "no case":
+            break
+        ended.append(line)
+    assert len(ended) > 250
+    assert [line for line in ended if " ok: " not in line] == []
