@@ -26,7 +26,7 @@ def last_byte(source: bytes | None) -> int:
         first, second, third, rest = octets
         fourth, colon, port = rest.partition(b":")
         if first in _OCTETS and second in _OCTETS and third in _OCTETS and fourth in _OCTETS:
-            if not colon or _is_port(port):
+            if _is_port(port) or not colon:
                 return _OCTETS[fourth]
             raise _unreadable(source)
     return int(_ipv6_groups(source)[-1], 16) & 0xFF

@@ -69,8 +69,8 @@ class Connection(proxy_wasm.StreamContext):
         try:
             source = proxy_wasm.get_property(SOURCE_ADDRESS) or b""
             configuration = plugin.configuration
-            cluster = route(source, configuration, destination_port() if configuration.by_destination_port else 0)
-            target = plugin.targets[cluster]
+            port = destination_port() if configuration.needs_port else 0
+            target = plugin.targets[route(source, configuration, port)]
             try:
                 proxy_wasm.call_foreign_function(SET_FILTER_STATE, target.argument)
             except HostError as error:

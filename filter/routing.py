@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Configuration:
     """The clusters for even and for odd sources, and others for connections to some destination ports."""
 
-    __slots__ = ("by_destination_port", "clusters", "name")
+    __slots__ = ("by_destination_port", "clusters", "name", "needs_port")
 
     fail_closed = False
 
@@ -25,6 +25,7 @@ class Configuration:
         self.name = name
         self.clusters = clusters
         self.by_destination_port = by_destination_port or {}
+        self.needs_port = bool(by_destination_port)
 
     def all_clusters(self) -> list[str]:
         """Returns every cluster that `route` can choose."""
@@ -55,5 +56,7 @@ ISTIO = Configuration(
 
 def route(source: bytes | None, configuration: Configuration, destination_port: int = 0) -> str:
     """Returns the cluster for a connection, or raises AddressError where `source` holds no IP address."""
-    clusters = configuration.by_destination_port.get(destination_port, configuration.clusters)
-    return clusters[last_byte(source) % 2]
+    clusters = configuration.clusters
+    if destination_port:
+        clusters = configuration.by_destination_port.get(destination_port, clusters)
+    return clusters[last_byte(source) & 1]

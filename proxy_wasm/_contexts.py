@@ -57,7 +57,10 @@ class RootContext:
 
 
 class StreamContext:
-    """One connection: made before `on_new_connection`, dropped after `on_delete`."""
+    """One connection: made with its first callback, `on_new_connection`, and dropped after `on_delete`.
+
+    Where a class overrides nothing that comes after `on_new_connection`, it is dropped with that.
+    """
 
     def __init__(self, context_id: int, root: RootContext) -> None:
         self.context_id = context_id

@@ -48,6 +48,8 @@ def register(root_class: type[RootContext], root_id: str | None = None) -> None:
         always = method in _ALWAYS or (method == "on_delete" and stream_class is not None)
         if always or _overrides(root_class, RootContext, method) or _overrides(stream_class, StreamContext, method):
             _proxy_wasm.register("proxy_" + method, function)
+            if function is on_new_connection:
+                _proxy_wasm.set_connection_handler(on_connection, roots, streams)
 
 
 def _overrides(cls: type | None, base: type, method: str) -> bool:
@@ -68,6 +70,39 @@ def on_context_create(context_id: int, parent_context_id: int) -> None:
         except BaseException:
             streams[context_id] = _FailedStream(context_id, root)
             raise
+
+
+def on_connection(context_id: int, parent_context_id: int) -> int | None:
+    """Makes a stream context and tells it of its connection: one call instead of two, for most connections the only one.
+
+    The boundary holds `on_context_create` back until a stream's first callback, and this is what it calls if that is
+    `on_new_connection`; it asks `streams` and `roots` whether `on_delete` concerns anyone.
+    """
+    root = roots.get(parent_context_id)
+    if root is None or (stream_class := root.stream_context) is None:
+        return 0
+    try:
+        stream = stream_class(context_id, root)
+    except BaseException as error:
+        failed = streams[context_id] = _FailedStream(context_id, root)
+        on_error("proxy_on_context_create", context_id, error)
+        return failed.on_new_connection()
+    if stream_class not in _brief and _is_kept(stream_class):
+        streams[context_id] = stream
+    return stream.on_new_connection()
+
+
+# Classes whose streams are not kept: a look into a set is what this may cost each connection.
+_brief: set[type[StreamContext]] = set()
+
+
+def _is_kept(stream_class: type[StreamContext]) -> bool:
+    """Tells whether a class's streams can be called after `on_new_connection`: else nobody needs them any more."""
+    for name in vars(StreamContext):
+        if name.startswith("on_") and name != "on_new_connection" and _overrides(stream_class, StreamContext, name):
+            return True
+    _brief.add(stream_class)
+    return False
 
 
 class _FailedStream(StreamContext):
@@ -174,19 +209,19 @@ def _read(buffer: Buffer, size: int) -> bytes:
 # ---- the connection
 
 
-def on_new_connection(context_id: int) -> int:
+def on_new_connection(context_id: int) -> int | None:
     stream = streams.get(context_id)
-    return 0 if stream is None else stream.on_new_connection() or 0
+    return 0 if stream is None else stream.on_new_connection()
 
 
-def on_downstream_data(context_id: int, size: int, end_of_stream: int) -> int:
+def on_downstream_data(context_id: int, size: int, end_of_stream: int) -> int | None:
     stream = streams.get(context_id)
-    return 0 if stream is None else stream.on_downstream_data(size, end_of_stream != 0) or 0
+    return 0 if stream is None else stream.on_downstream_data(size, end_of_stream != 0)
 
 
-def on_upstream_data(context_id: int, size: int, end_of_stream: int) -> int:
+def on_upstream_data(context_id: int, size: int, end_of_stream: int) -> int | None:
     stream = streams.get(context_id)
-    return 0 if stream is None else stream.on_upstream_data(size, end_of_stream != 0) or 0
+    return 0 if stream is None else stream.on_upstream_data(size, end_of_stream != 0)
 
 
 def on_downstream_connection_close(context_id: int, close_type: int) -> None:
@@ -241,8 +276,11 @@ _ENDINGS = (
 )
 
 
-def on_error(callback: str, context_id: int, error: BaseException) -> int:
-    """Logs a callback's exception and returns the callback's result by the failure policy; never raises."""
+def on_error(callback: str, context_id: int, error: BaseException, parent_context_id: int = 0) -> int:
+    """Logs a callback's exception and returns the callback's result by the failure policy; never raises.
+
+    The parent is given for a stream that `on_connection` made, and that need not be kept.
+    """
     try:
         for line in _logging.traceback_lines(error):
             _logging.log_text(LogLevel.ERROR, f"{callback} (context {context_id}): {line}")
@@ -252,11 +290,13 @@ def on_error(callback: str, context_id: int, error: BaseException) -> int:
     if callback == "proxy_on_done":
         return 1
     stream = streams.get(context_id)
-    if stream is None or callback in _ENDINGS:
+    # A constructor need not have called the base class's.
+    root = roots.get(parent_context_id) if stream is None else getattr(stream, "root", None)
+    if root is None or callback in _ENDINGS:
         return 0
     action = Action.CONTINUE
     try:
-        if stream.root.failure_policy is FailurePolicy.CLOSE:
+        if root.failure_policy is FailurePolicy.CLOSE:
             action = Action.PAUSE
             close_downstream()
         elif callback == "proxy_on_http_call_response":

@@ -39,6 +39,7 @@ PyObject *PYTHON(PyLong_FromUnsignedLongLong)(u64);
 u32 PYTHON(PyLong_AsUnsignedLong)(PyObject *);
 u64 PYTHON(PyLong_AsUnsignedLongLong)(PyObject *);
 i64 PYTHON(PyLong_AsLongLong)(PyObject *);
+int PYTHON(PyDict_Contains)(PyObject *, PyObject *);
 PyObject *PYTHON(PyTuple_New)(Py_ssize_t);
 int PYTHON(PyTuple_SetItem)(PyObject *, Py_ssize_t, PyObject *);
 int PYTHON(PyErr_BadArgument)(void);
@@ -66,7 +67,7 @@ typedef struct {
 int start_boundary(void);
 
 static PyObject *type_error, *str_type, *none;
-static PyObject *status_handler, *error_handler;
+static PyObject *status_handler, *error_handler, *connection_handler, *known_roots, *known_streams;
 
 static PyObject *new_none(void) {
   Py_IncRef(none);
@@ -111,18 +112,20 @@ static PyObject *failed(const char *name, u32 status) {
 
 // The callback's result as a number; `fallback`, with the exception set, if it is none.
 static u32 as_result(PyObject *object, u32 fallback) {
-  i64 value = object == none ? 0 : PyLong_AsLongLong(object);
+  if (object == none) return 0; // immortal: there is no reference to give back
+  i64 value = PyLong_AsLongLong(object);
   Py_DecRef(object);
-  return PyErr_Occurred() ? fallback : (u32)value;
+  return !~value && PyErr_Occurred() ? fallback : (u32)value;
 }
 
 // An exception in a callback: the SDK's handler logs it and gives the result; nothing that happens here may trap.
-static u32 raised(const char *callback, u32 context_id, u32 fallback) {
+static u32 raised(const char *callback, u32 context_id, u32 parent_context_id, u32 fallback) {
   PyObject *error = PyErr_GetRaisedException(), *result = 0;
-  PyObject *arguments[4] = {0, PyUnicode_FromString(callback), PyLong_FromUnsignedLong(context_id), error};
-  if (error_handler && error && arguments[1] && arguments[2])
-    result = PyObject_Vectorcall(error_handler, arguments + 1, 3 | VECTORCALL_ARGUMENTS_OFFSET, 0);
-  for (int i = 1; i < 4; i++)
+  PyObject *arguments[5] = {0, PyUnicode_FromString(callback), PyLong_FromUnsignedLong(context_id), error};
+  arguments[4] = PyLong_FromUnsignedLong(parent_context_id);
+  if (error_handler && error && arguments[1] && arguments[2] && arguments[4])
+    result = PyObject_Vectorcall(error_handler, arguments + 1, 4 | VECTORCALL_ARGUMENTS_OFFSET, 0);
+  for (int i = 1; i < 5; i++)
     if (arguments[i]) Py_DecRef(arguments[i]);
   u32 value = result ? as_result(result, fallback) : fallback;
   PyErr_Clear();
@@ -137,7 +140,43 @@ static u32 run_callback(PyObject *function, const char *callback, const u32 *num
   if (made == count) result = PyObject_Vectorcall(function, arguments + 1, count | VECTORCALL_ARGUMENTS_OFFSET, 0);
   while (made) Py_DecRef(arguments[made--]);
   u32 value = result ? as_result(result, fallback) : fallback;
-  return PyErr_Occurred() ? raised(callback, numbers[0], fallback) : value;
+  // A failure's value is the fallback; None never failed.
+  if (value != fallback || result == none || !PyErr_Occurred()) return value;
+  return raised(callback, numbers[0], function == connection_handler ? numbers[1] : 0, fallback);
+}
+
+// Streams that the proxy has made and Python has not: most are made and told of their connection in one call into Python. Each
+// number has one place (they are consecutive, and a stream's connection follows at once); who finds it taken is made at once.
+#define HELD_BACK 1024
+static struct {
+  u32 context_id, parent_context_id;
+} held_back[HELD_BACK];
+
+static int hold_back(u32 context_id, u32 parent_context_id) {
+  u32 place = context_id % HELD_BACK;
+  if (!connection_handler || !parent_context_id || held_back[place].parent_context_id) return 0;
+  held_back[place].context_id = context_id;
+  held_back[place].parent_context_id = parent_context_id;
+  return 1;
+}
+
+// The parent of a stream that was held back, and is no longer; else 0.
+static u32 held_back_parent(u32 context_id) {
+  u32 place = context_id % HELD_BACK;
+  if (held_back[place].context_id != context_id) return 0;
+  u32 parent = held_back[place].parent_context_id;
+  held_back[place].parent_context_id = 0;
+  return parent;
+}
+
+// Whether Python has a context of this number.
+static int is_known(u32 context_id) {
+  if (!known_streams) return 1;
+  PyObject *key = PyLong_FromUnsignedLong(context_id);
+  int known = !key || PyDict_Contains(known_streams, key) || PyDict_Contains(known_roots, key);
+  if (key) Py_DecRef(key);
+  else PyErr_Clear();
+  return known;
 }
 
 // CPython's limits for recursion in C: the top of the shadow stack, which begins at address 0, where errors begin, and where it gives

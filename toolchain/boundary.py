@@ -24,6 +24,16 @@ _GIVE = {
     "out-bytes": "give_bytes(%s, %s_size)",
 }
 
+# A stream that is held back is made before any of its callbacks, but with `proxy_on_new_connection` and in the same call.
+_BEFORE = {
+    "proxy_on_context_create": ["  settle(context_id);", "  if (hold_back(context_id, parent_context_id)) return;"],
+    "proxy_on_new_connection": [
+        "  u32 parent = held_back_parent(context_id), both[] = {context_id, parent};",
+        '  if (parent) return run_callback(connection_handler, "proxy_on_new_connection", both, 2, 0);',
+    ],
+    "proxy_on_delete": ["  settle(context_id);", "  if (!is_known(context_id)) return;"],
+}
+
 # What the snapshot uses begins with `build_`: it is not part of the ABI, and gone from a built filter.
 BUILD_PREFIX = "build_"
 BUILD_START = "build_start"
@@ -82,6 +92,7 @@ def _callback(index: int, name: str, callback: dict[str, Any]) -> list[str]:
     result = "result" in callback
     return [
         f'EXPORT("{name}") {"u32" if result else "void"} export_{name}({signature}) {{',
+        *_BEFORE.get(name, ["  settle(context_id);"]),
         f"  u32 numbers[] = {{{', '.join(parameters)}}};",
         f'  {"return " if result else ""}run_callback(callbacks[{index}], "{name}", numbers, {len(parameters)}, {fallback});',
         "}",
@@ -98,9 +109,13 @@ def generate(abi: Abi) -> str:
         lines += _host_call(name, call, abi["status"])
     lines += [f"static const char *const callback_names[] = {{{names}}};"]
     lines += [f"static PyObject *callbacks[{len(callbacks)}];", ""]
+    lines += ["static void settle(u32 context_id) {"]
+    lines += ["  u32 parent = held_back_parent(context_id), numbers[] = {context_id, parent};"]
+    create = list(callbacks).index("proxy_on_context_create")
+    lines += [f'  if (parent) run_callback(callbacks[{create}], "proxy_on_context_create", numbers, 2, 0);', "}", ""]
     for index, (name, callback) in enumerate(callbacks.items()):
         lines += _callback(index, name, callback)
-    methods = ["register", "set_status_handler", "set_error_handler", *calls]
+    methods = ["register", "set_status_handler", "set_error_handler", "set_connection_handler", *calls]
     table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in methods)
     abi_version = abi["version"].replace(".", "_")
     return (
@@ -119,6 +134,12 @@ static PyObject *py_set_status_handler(PyObject *self, PyObject *const *argument
 }}
 static PyObject *py_set_error_handler(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
   return count == 1 ? replace(&error_handler, arguments[0]) : usage("set_error_handler(function)");
+}}
+static PyObject *py_set_connection_handler(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
+  if (count != 3) return usage("set_connection_handler(function, roots, streams)");
+  Py_DecRef(replace(&known_roots, arguments[1]));
+  Py_DecRef(replace(&known_streams, arguments[2]));
+  return replace(&connection_handler, arguments[0]);
 }}
 
 static Method methods[] = {{

@@ -7,7 +7,7 @@ every other call is UNIMPLEMENTED.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -24,7 +24,10 @@ class Boundary:
         self.host: Host | None = None
         self.callbacks: dict[str, Callable[..., int | bool | None]] = {}
         self.status_handler: Callable[[str, int], NoReturn] | None = None
-        self.error_handler: Callable[[str, int, BaseException], int] | None = None
+        self.error_handler: Callable[[str, int, BaseException, int], int] | None = None
+        self.connection_handler: Callable[[int, int], int | None] | None = None
+        self.known: tuple[Mapping[int, object], ...] = ()
+        self.held_back: dict[int, int] = {}
 
     def register(self, callback: str, function: Callable[..., int | bool | None]) -> None:
         """Keeps the function to call for a callback."""
@@ -36,9 +39,15 @@ class Boundary:
         """Keeps what raises for a status."""
         self.status_handler = handler
 
-    def set_error_handler(self, handler: Callable[[str, int, BaseException], int]) -> None:
+    def set_error_handler(self, handler: Callable[[str, int, BaseException, int], int]) -> None:
         """Keeps what answers for a callback that raised."""
         self.error_handler = handler
+
+    def set_connection_handler(
+        self, handler: Callable[[int, int], int | None], roots: Mapping[int, object], streams: Mapping[int, object]
+    ) -> None:
+        """Keeps what makes a stream and tells it of its connection, and the contexts that want to hear of their end."""
+        self.connection_handler, self.known = handler, (roots, streams)
 
     def call_host(self, call: HostCall, arguments: tuple[Any, ...]) -> Any:
         """Makes a host call with Python values."""
@@ -65,16 +74,35 @@ class Boundary:
 
     def call_guest(self, callback: str, arguments: tuple[int, ...]) -> int | None:
         """Makes a callback; None where nothing is registered for it."""
+        context_id = arguments[0]
         function = self.callbacks.get(callback)
-        if function is None:
+        if context_id in self.held_back:
+            parent = self.held_back.pop(context_id)
+            if callback == "proxy_on_new_connection" and self.connection_handler is not None:
+                function, arguments = self.connection_handler, (context_id, parent)
+            else:
+                self._run("proxy_on_context_create", self.callbacks["proxy_on_context_create"], (context_id, parent))
+        if callback == "proxy_on_context_create" and self._hold_back(*arguments):
             return None
+        if callback == "proxy_on_delete" and self.known and not any(context_id in known for known in self.known):
+            return None
+        return None if function is None else self._run(callback, function, arguments)
+
+    def _hold_back(self, context_id: int, parent_context_id: int) -> bool:
+        if self.connection_handler is None or not parent_context_id:
+            return False
+        self.held_back[context_id] = parent_context_id
+        return True
+
+    def _run(self, callback: str, function: Callable[..., int | bool | None], arguments: tuple[int, ...]) -> int | None:
         try:
             return _result(function(*arguments))
         except BaseException as error:
             try:
                 if self.error_handler is None:
                     raise
-                return _result(self.error_handler(callback, arguments[0], error))
+                parent = arguments[1] if function is self.connection_handler else 0
+                return _result(self.error_handler(callback, arguments[0], error, parent))
             except BaseException:
                 return CALLBACKS[callback].failed
 
@@ -114,6 +142,6 @@ BOUNDARY = Boundary()
 _MODULE = ModuleType("_proxy_wasm", "The test hosts' stand-in for the boundary to the proxy.")
 for _call in HOST_CALLS.values():
     setattr(_MODULE, _call.name, _function(_call))
-for _name in ("register", "set_status_handler", "set_error_handler"):
+for _name in ("register", "set_status_handler", "set_error_handler", "set_connection_handler"):
     setattr(_MODULE, _name, getattr(BOUNDARY, _name))
 sys.modules.setdefault("_proxy_wasm", _MODULE)

@@ -20,6 +20,7 @@ class InProcess(Vm):
         self._root_class = root_class
 
     def __enter__(self) -> InProcess:
+        self._boundary = BOUNDARY.connection_handler, BOUNDARY.known
         self._saved = (
             BOUNDARY.host,
             BOUNDARY.callbacks,
@@ -30,6 +31,7 @@ class InProcess(Vm):
             sys.stderr,
         )
         BOUNDARY.host, BOUNDARY.callbacks = self.host, {}
+        BOUNDARY.connection_handler, BOUNDARY.known, BOUNDARY.held_back = None, (), {}
         for table in (_dispatch.root_classes, _dispatch.roots, _dispatch.streams):
             table.clear()
         if self._root_class is not None:
@@ -40,6 +42,7 @@ class InProcess(Vm):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         BOUNDARY.host, BOUNDARY.callbacks, root_classes, roots, streams, sys.stdout, sys.stderr = self._saved
+        (BOUNDARY.connection_handler, BOUNDARY.known), BOUNDARY.held_back = self._boundary, {}
         for table in (_dispatch.root_classes, _dispatch.roots, _dispatch.streams):
             table.clear()
         _dispatch.root_classes.update(root_classes)

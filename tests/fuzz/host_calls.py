@@ -21,12 +21,12 @@ def check(data: bytes) -> None:
         handler = BOUNDARY.error_handler
         assert handler is not None
 
-        def handle(callback: str, context_id: int, error: BaseException) -> int:
+        def handle(callback: str, context_id: int, error: BaseException, parent_context_id: int) -> int:
             # An AssertionError is one of the host's own, about what it was given.
             if isinstance(error, AssertionError):
                 escaped.append(error)
             try:
-                return handler(callback, context_id, error)
+                return handler(callback, context_id, error, parent_context_id)
             except BaseException as another:
                 escaped.append(another)
                 raise

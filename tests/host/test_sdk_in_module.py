@@ -211,3 +211,92 @@ def test_a_configuration_that_raises_is_refused(modules: dict[str, bytes], cache
     vm = WasmModule(modules["CONTINUE"], cache=cache)
     assert not vm.start(configuration=b"bad")
     assert vm.host.lines(ERROR)[-1].endswith("RuntimeError: bad configuration")
+
+
+BRIEF_GUEST = """
+import proxy_wasm
+from proxy_wasm import Action, FailurePolicy, _dispatch
+
+SOURCE = proxy_wasm.property_path("source", "address")
+
+class Brief(proxy_wasm.StreamContext):
+    def __init__(self, context_id, root):
+        super().__init__(context_id, root)
+        self.source = proxy_wasm.get_property(SOURCE)
+        proxy_wasm.info(f"made {context_id}")
+        if self.source == b"constructor":
+            raise ValueError("in the constructor")
+
+    def on_new_connection(self):
+        proxy_wasm.info(f"connected {self.context_id}, {len(_dispatch.streams)} kept")
+        if self.source == b"raise":
+            raise ValueError("in the callback")
+        return "wrong" if self.source == b"wrong" else Action.PAUSE
+
+class Lasting(Brief):
+    def on_delete(self):
+        proxy_wasm.info(f"deleted {self.context_id}")
+
+class Root(proxy_wasm.RootContext):
+    stream_context = Brief
+    failure_policy = FailurePolicy.CLOSE
+
+    def on_configure(self, configuration):
+        self.stream_context = Lasting if configuration == b"lasting" else Brief
+
+    def on_tick(self):
+        proxy_wasm.info(f"{len(_dispatch.streams)} kept")
+
+    def on_delete(self):
+        proxy_wasm.info("root deleted")
+
+proxy_wasm.register(Root)
+"""
+
+
+@pytest.fixture(scope="module")
+def brief(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return build(tmp_path_factory.mktemp("brief"), {"plugin.py": BRIEF_GUEST})
+
+
+def test_a_stream_is_made_with_its_first_callback_and_kept_if_there_can_be_another(brief: bytes, cache: Path) -> None:
+    vm = start(brief, cache)
+    first, second, third = (vm.connection(source="any") for _ in range(3))
+    assert not vm.host.logs
+    assert [first.new_connection(), second.new_connection()] == [1, 1]
+    for connection in (first, second, third):
+        connection.close()
+    vm.call("proxy_on_delete", 99)
+    vm.tick()
+    assert vm.configure(b"lasting")
+    lasting = vm.connection(source="any")
+    assert lasting.new_connection() == 1
+    lasting.close()
+    assert vm.shutdown()
+    assert vm.host.lines() == [
+        "made 2",
+        "connected 2, 0 kept",
+        "made 3",
+        "connected 3, 0 kept",
+        "made 4",  # its end was its first callback
+        "0 kept",
+        "made 5",
+        "connected 5, 1 kept",
+        "deleted 5",
+        "root deleted",
+    ]
+
+
+@pytest.mark.parametrize("source", ["constructor", "raise", "wrong"])
+def test_the_policy_holds_for_a_stream_that_is_not_kept(brief: bytes, cache: Path, source: str) -> None:
+    vm = start(brief, cache)
+    for _ in range(3):
+        vm.host.logs.clear()
+        connection = vm.connection(source=source)
+        assert connection.new_connection() == 1
+        assert connection.context.closed == [2]
+        connection.close()
+        callback = "proxy_on_context_create" if source == "constructor" else "proxy_on_new_connection"
+        assert vm.host.lines(ERROR)[0].startswith(f"{callback} (context {connection.context_id}): ")
+        vm.tick()
+        assert vm.host.lines()[-1] == "0 kept"

@@ -154,6 +154,7 @@ def test_http_responses_reach_the_context_that_called() -> None:
     with InProcess(Root) as vm:
         vm.start()
         connection = vm.connection()
+        connection.new_connection()
         SEEN.clear()
         for context in (vm.root, connection.context):
             vm.host.context_id = context.context_id
@@ -215,3 +216,77 @@ def test_an_unknown_context_is_no_filter_at_all() -> None:
             assert (result or 0) == expected.get(name, 0), name
         assert not SEEN
         assert not vm.host.logs
+
+
+class OnlyConnections(proxy_wasm.StreamContext):
+    def on_new_connection(self) -> Action:
+        SEEN.append(("new_connection", self.context_id, self.root.context_id))
+        return Action.PAUSE
+
+
+class OnlyConnectionsRoot(proxy_wasm.RootContext):
+    stream_context: type[proxy_wasm.StreamContext] = OnlyConnections
+
+
+def test_a_stream_with_nothing_to_come_is_not_kept() -> None:
+    with InProcess(OnlyConnectionsRoot) as vm:
+        assert vm.start()
+        SEEN.clear()
+        connection = vm.connection()
+        assert not SEEN
+        assert connection.new_connection() == Action.PAUSE
+        assert not _dispatch.streams
+        assert connection.downstream_data(b"x") == Action.CONTINUE
+        connection.close()
+        assert SEEN == [("new_connection", 2, 1)]
+
+
+def test_a_stream_is_there_for_whatever_is_called_first() -> None:
+    with InProcess(Root) as vm:
+        vm.start()
+        SEEN.clear()
+        first, second = vm.connection(), vm.connection()
+        second.downstream_data(b"12345")
+        vm.tick()
+        first.new_connection()
+        second.new_connection()
+        vm.call("proxy_on_delete", vm.connection().context_id)
+        assert SEEN == [
+            ("stream", 3, 1),
+            ("downstream_data", 5, False, b"12345"),
+            ("tick", 1),
+            ("stream", 2, 1),
+            ("new_connection",),
+            ("new_connection",),
+            ("stream", 4, 1),
+            ("delete",),
+        ]
+        assert list(_dispatch.streams) == [3, 2]
+
+
+def test_what_comes_later_is_each_class_s_own() -> None:
+    class Later(OnlyConnections):
+        def on_delete(self) -> None:
+            SEEN.append(("delete", self.context_id))
+
+    with InProcess(OnlyConnectionsRoot) as vm:
+        vm.start()
+        root = _dispatch.roots[vm.root.context_id]
+        SEEN.clear()
+        for root.stream_context in (OnlyConnections, Later):  # as a new configuration may
+            connection = vm.connection()
+            connection.new_connection()
+            connection.close()
+        assert SEEN == [("new_connection", 2, 1), ("new_connection", 3, 1), ("delete", 3)]
+        assert not _dispatch.streams
+
+
+def test_the_end_of_an_unknown_context_does_not_reach_python() -> None:
+    with InProcess(Root) as vm:
+        vm.start()
+        called: list[int] = []
+        BOUNDARY.register("proxy_on_delete", called.append)
+        vm.call("proxy_on_delete", 99)
+        assert not called
+        vm.call("proxy_on_delete", vm.root.context_id)
+        assert called == [vm.root.context_id]

@@ -77,17 +77,37 @@ def test_root_callbacks(policy: FailurePolicy) -> None:
         assert (root.closed, root.continued) == ([], [])
 
 
+@pytest.mark.parametrize("data_first", [False, True])
 @pytest.mark.parametrize("policy", FailurePolicy)
-def test_a_stream_whose_constructor_raises(policy: FailurePolicy) -> None:
+def test_a_stream_whose_constructor_raises(policy: FailurePolicy, data_first: bool) -> None:
     closing = policy is FailurePolicy.CLOSE
     with InProcess(_root(policy, stream_constructor=True)) as vm:
         vm.root = vm.create_context()
         connection = vm.connection()
-        assert connection.context.closed == ([DOWNSTREAM] if closing else [])
+        if data_first:
+            connection.downstream_data(b"x")
         for action in (connection.new_connection(), connection.downstream_data(b"x"), connection.upstream_data(b"x")):
             assert action == (Action.PAUSE if closing else Action.CONTINUE)
+        assert connection.context.closed == ([DOWNSTREAM] if closing else [])
+        prefix = f"proxy_on_context_create (context {connection.context_id}): "
+        assert [line for line in vm.host.lines(4) if "RuntimeError: on purpose" in line][:1] == [
+            prefix + "RuntimeError: on purpose"
+        ]
         connection.close()
         assert not _dispatch.streams
+
+
+@pytest.mark.parametrize("policy", FailurePolicy)
+def test_a_stream_that_is_not_kept(policy: FailurePolicy) -> None:
+    closing = policy is FailurePolicy.CLOSE
+    stream = type("Stream", (StreamContext,), {"on_new_connection": _raise})
+    with InProcess(type("Root", (RootContext,), {"stream_context": stream, "failure_policy": policy})) as vm:
+        vm.start()
+        connection = vm.connection()
+        assert connection.new_connection() == (Action.PAUSE if closing else Action.CONTINUE)
+        assert connection.context.closed == ([DOWNSTREAM] if closing else [])
+        assert not _dispatch.streams
+        connection.close()
 
 
 def test_a_root_whose_constructor_raises_does_not_start() -> None:
