@@ -49,7 +49,7 @@ def packed(source: bytes | None) -> bytes:
 
 def _unreadable(source: bytes) -> AddressError:
     text = source.decode("utf-8", "backslashreplace")
-    return AddressError(f"Failed to parse source address for routing: {text!r}")
+    return AddressError(f"Failed to parse source address for routing: {text!a}")
 
 
 def _is_port(text: bytes) -> bool:
