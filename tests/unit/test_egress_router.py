@@ -120,3 +120,30 @@ def test_ten_thousand_connections_leave_no_descriptor_open() -> None:
 
     before, after = serve(client)
     assert after <= before
+
+
+def test_a_client_that_resets_while_it_is_answered_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def client(port: int) -> list[dict[str, Any]]:
+        loop = asyncio.get_running_loop()
+        reported: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, context: reported.append(context))
+        connection = socket.socket()
+        connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        def reset(writer: asyncio.StreamWriter) -> bool:
+            connection.close()
+            return True
+
+        # The one moment at which no read or write is under way that would tell of the reset.
+        monkeypatch.setattr(asyncio.StreamWriter, "can_write_eof", reset)
+        await loop.sock_connect(connection, ("127.0.0.1", port))
+        connection.send(b"\n")
+        for _ in range(600):
+            if connection.fileno() < 0:
+                break
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)
+        return reported
+
+    assert serve(client) == []
