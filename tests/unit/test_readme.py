@@ -1,4 +1,4 @@
-"""The author's guide says what is true: its programs run, and its tables name every callback and host call."""
+"""The guides say what is true: programs run, tables name every callback and host call, the rule shown is the filter's."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ def test_the_tables_are_complete() -> None:
         assert f"| `{name.removeprefix('proxy_')}(" in GUIDE
     for name in set(proxy_wasm.__all__) & set(vars(_calls)):
         assert re.search(rf"`{name}[`(]", GUIDE), name
+
+
+def test_the_rule_that_the_readme_shows_is_the_filters() -> None:
+    section = Path("README.md").read_text(encoding="utf-8").partition("## Change the rule")[2].partition("\n## ")[0]
+    shown = [line for line in section.splitlines(keepends=True) if line.startswith("    ")]
+    assert shown and "".join(shown) in Path("filter/routing.py").read_text(encoding="utf-8")
