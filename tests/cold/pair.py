@@ -1,14 +1,14 @@
-"""A module twice on wasmtime, as it is and with every function cold: what each of the two does is recorded and compared."""
+"""A module twice on wasmtime, as it is and with functions cold, as a rule all: what each of the two does is compared."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import wasmtime
 
-from toolchain.tier.assemble import assemble
+from toolchain.tier.assemble import Reached, assemble
 from toolchain.wasm import MEMORY, Module
 
 INTERPRETER = Path("toolchain/interpreter.wasm").read_bytes()
@@ -98,12 +98,17 @@ class Instance:
 class Pair:
     """The two instances of a module; `pages` is the size of either's memory: behind the module's own lies the tier's."""
 
-    def __init__(self, module: bytes, host: Host = lambda instance, name, arguments: 0) -> None:
-        cold = assemble(module, (), INTERPRETER)
-        self.kept = cold.kept
+    def __init__(
+        self,
+        module: bytes,
+        host: Host = lambda instance, name, arguments: 0,
+        keep: Collection[int] = (),
+        reached: Reached | None = None,
+    ) -> None:
+        self.tiered = assemble(module, keep, INTERPRETER, reached=reached)
         plain = Module(module)
-        plain.put(MEMORY, Module(cold.module).get(MEMORY))
-        self.plain, self.cold = Instance(plain.encode(), host), Instance(cold.module, host)
+        plain.put(MEMORY, Module(self.tiered.module).get(MEMORY))
+        self.plain, self.cold = Instance(plain.encode(), host), Instance(self.tiered.module, host)
 
     def call(self, name: str, *arguments: float) -> Outcome:
         """Calls an export of both, asserts that they do the same, and returns it."""

@@ -143,7 +143,7 @@ def numeric() -> Pair:
     for opcode, (kinds, result) in SIGNATURES.items():
         builder.operation(f"{opcode:#x}", kinds, result, encode(opcode))
     pair = Pair(builder.module())
-    assert not pair.kept
+    assert not pair.tiered.kept
     return pair
 
 
@@ -174,7 +174,7 @@ def test_integers_with_a_constant() -> None:
                 builder.operation(name, kinds, result, encode(opcode), constant)
                 cases[name] = kinds[0]
     pair = Pair(builder.module())
-    assert len(cases) == 50 * len(CONSTANTS) and not pair.kept
+    assert len(cases) == 50 * len(CONSTANTS) and not pair.tiered.kept
     for name, kind in cases.items():
         for value in EDGES[kind]:
             pair.call(name, value)
@@ -219,7 +219,7 @@ def memory() -> Pair:
     builder.operation("copy", [I32, I32, I32], None, b"\xfc\x0a\0\0")
     builder.operation("fill", [I32, I32, I32], None, b"\xfc\x0b\0")
     pair = Pair(builder.module())
-    assert not pair.kept
+    assert not pair.tiered.kept
     return pair
 
 

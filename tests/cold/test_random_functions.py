@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from tests.cold.pair import TRAP, Pair
+from toolchain.tier import parts, translate
+from toolchain.tier.assemble import Reached
+from toolchain.tier.declarations import Declarations
 from toolchain.tools import Tools
 from toolchain.wasm import MEMORY, MEMORY_KIND, START, Export, Module, Reader
 
-MODULES = 80
+MODULES, SOME = 50, 10
 # What the interpreter knows, and nothing else. No wild addresses, and no wild sizes to copy or fill (test_opcodes.py has them): behind
 # the module's memory lies the tier's data instead of a trap.
 OPTIONS = ["-mvp", "--enable-sign-ext", "--enable-nontrapping-float-to-int", "--enable-mutable-globals"]
@@ -45,13 +49,10 @@ def argument(chance: random.Random, kind: str) -> float:
     return chance.choice((0.0, -0.0, 1.0, float(number), number / 7.0, float("inf"), float("nan"), 1e-310))
 
 
-@pytest.mark.parametrize("seed", range(MODULES))
-def test_random_module(tools: Tools, seed: int) -> None:
-    module = random_module(tools, seed)
-    reader = Reader(Module(module).get(MEMORY), 2)
-    size = reader.u32() * PAGE
-    pair = Pair(module, lambda instance, name, arguments: 1)
-    assert len(pair.kept) == len(Module(module).imports())
+def run(module: bytes, seed: int, keep: Collection[int] = (), reached: Reached | None = None) -> Pair:
+    """Calls every export of a module, compiled and cold."""
+    size = Reader(Module(module).get(MEMORY), 2).u32() * PAGE
+    pair = Pair(module, lambda instance, name, arguments: 1, keep, reached)
     chance = random.Random(seed)
     outcomes = []
     for name, kinds in pair.plain.functions().items():
@@ -60,3 +61,48 @@ def test_random_module(tools: Tools, seed: int) -> None:
         assert pair.cold.globals() == pair.plain.globals()
         assert pair.cold.memory(size) == pair.plain.memory(size)
     assert outcomes.count(TRAP) < len(outcomes)
+    return pair
+
+
+def functions(module: bytes) -> range:
+    """The indices of a module's own functions."""
+    parsed = Module(module)
+    imported = len(parsed.imports())  # nothing but functions
+    return range(imported, imported + len(parsed.bodies()))
+
+
+@pytest.mark.parametrize("seed", range(MODULES))
+def test_every_function_cold(tools: Tools, seed: int) -> None:
+    module = random_module(tools, seed)
+    pair = run(module, seed)
+    assert pair.tiered.kept == [*range(functions(module).start)]
+
+
+@pytest.mark.parametrize("seed", range(MODULES, MODULES + SOME))
+def test_some_functions_compiled(tools: Tools, seed: int) -> None:
+    module = random_module(tools, seed)
+    run(module, seed, [function for function in functions(module) if random.Random(function).random() < 0.5])
+
+
+@pytest.mark.parametrize("seed", range(MODULES + SOME, MODULES + 2 * SOME))
+def test_narrow_and_wide_code(tools: Tools, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Every other function is translated as if it was too large for the usual numbers."""
+    narrow = translate._Translation
+
+    def translation(declarations: Declarations, index: int, body: bytes, wide: bool) -> translate._Translation:
+        return narrow(declarations, index, body, wide or index % 2 == 1)
+
+    monkeypatch.setattr(translate, "_Translation", translation)
+    run(random_module(tools, seed), seed)
+
+
+@pytest.mark.parametrize("seed", range(MODULES + 2 * SOME, MODULES + 3 * SOME))
+def test_parts_of_functions_cold(tools: Tools, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Of compiled functions all parts are cold, but for some that a training may have reached."""
+    monkeypatch.setattr(translate, "LARGE", 0)
+    monkeypatch.setattr(parts, "_LEAST", 8)
+    module, chance = random_module(tools, seed), random.Random(seed)
+    found = translate.translate(Module(module)).parts
+    marks = {function: [part.mark for part in found[function] if chance.random() < 0.3] for function in found}
+    assert marks
+    run(module, seed, functions(module), marks)
