@@ -26,14 +26,22 @@ def errors(envoy: process.Envoy) -> list[str]:
 
 
 def test_start_and_stop_without_an_error(ports: dict[str, int], tmp_path: Path) -> None:
-    told: list[float] = []
-    with process.run(configured(ports, tmp_path), tmp_path, progress=told.append) as envoy:
+    with process.run(configured(ports, tmp_path), tmp_path) as envoy:
         assert ask(envoy.listeners[MAIN], source="127.22.0.11")[0] == "egress-router2"
         # A file there would outlive Envoy. Others may run one too: ask what this one has mapped.
         assert "/dev/shm/" not in Path(f"/proc/{envoy.process.pid}/maps").read_text()
         assert envoy.stop() == 0
     assert errors(envoy) == []
-    # The admin interface is silent while the module compiles; whoever waits is told nevertheless.
+
+
+def test_whoever_waits_is_told_while_the_admin_interface_is_silent(ports: dict[str, int], tmp_path: Path) -> None:
+    # Without the cold tier all of CPython is compiled, for seconds.
+    module = Path("tests/host/guests/recursion_untiered.wasm").absolute()
+    told: list[float] = []
+    with process.run(
+        configuration.for_loopback(module, ports, tmp_path / "access.log"), tmp_path, progress=told.append
+    ):
+        pass
     assert len(told) > 3
 
 
