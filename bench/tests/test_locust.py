@@ -79,7 +79,9 @@ def distributed(words: Sequence[str]) -> tuple[int, str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    master = [*COMMAND, "--master", "--master-bind-port", port, "--expect-workers", "2", *RUN, *words]
+    # The same address: closed connections from other loopback addresses may still hold the port there.
+    bind = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+    master = [*COMMAND, "--master", *bind, "--expect-workers", "2", *RUN, *words]
     worker = [*COMMAND, "--worker", "--master-port", port, "--sources"]
     with contextlib.ExitStack() as stack:
         main = subprocess.Popen(master, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
