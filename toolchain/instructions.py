@@ -59,16 +59,6 @@ def read_body(data: bytes) -> Body:
     return Body(bytes(own), reader)
 
 
-def _signed(reader: Reader) -> int:
-    result = shift = 0
-    while True:
-        byte = reader.u8()
-        result |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return result - (1 << shift) if byte & 0x40 else result
-
-
 def read_instructions(reader: Reader) -> Iterator[Instruction]:
     """Yields the instructions of a body or raises `UnknownInstruction`."""
     data = reader.data
@@ -84,7 +74,7 @@ def read_instructions(reader: Reader) -> Iterator[Instruction]:
         elif opcode in _TWO:
             yield Instruction(opcode, (reader.u32(), reader.u32()))
         elif opcode in (I32_CONST, I64_CONST, BLOCK, LOOP, IF):
-            yield Instruction(opcode, (_signed(reader),))
+            yield Instruction(opcode, (reader.signed(),))
         elif opcode == F32_CONST:
             yield Instruction(opcode, (int.from_bytes(reader.take(4), "little"),))
         elif opcode == F64_CONST:

@@ -53,7 +53,7 @@ class Reader:
             if byte < 0x80:
                 return result
 
-    def s32(self) -> int:
+    def signed(self) -> int:
         """Reads a signed LEB128 number."""
         result = shift = 0
         while True:
@@ -280,7 +280,7 @@ def constant(expression: bytes) -> int:
     reader = Reader(expression)
     if reader.u8() != 0x41:
         raise FormatError("a constant expression that is not a number")
-    return reader.s32()
+    return reader.signed()
 
 
 def read_limits(reader: Reader) -> int:
