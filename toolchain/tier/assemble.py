@@ -60,7 +60,7 @@ _OVERRUN = b"cold tier: the value stack is full"
 _CRITICAL = 5
 _NONE = 0xFFFF_FFFF
 _SLOT = 8
-_STATE = struct.Struct("<IIIIII")
+_STATE = struct.Struct("<7I")
 _LOAD = {I32: b"\x28\2", I64: b"\x29\3", F32: b"\x2a\2", F64: b"\x2b\3"}
 _STORE = {I32: b"\x36\2", I64: b"\x37\3", F32: b"\x38\2", F64: b"\x39\3"}
 _UNREACHABLE = b"\0\0\x0b"
@@ -132,7 +132,7 @@ class _Assembly:
         self.passive = Reader(module.get(DATA)).u32() + 1
         self.stack_pointer = translation.stack_pointer
         linked = self._link(Module(interpreter))
-        ways_out = self._ways_out()
+        table = [*self._ways_out(), *self.kept, linked["run_narrow"], linked["run_wide"]]
         if training:
             everything = _const(self.places.bodies) + _const(0) + _const(len(bodies))
             forget = self._add(b"", b"", _body(everything + b"\xfc\x0b\0"))
@@ -141,8 +141,8 @@ class _Assembly:
         self._put_functions()
         self._put_memory()
         module.put_globals([*module.globals(), Global(I32, True, _const(self.places.stack) + b"\x0b")])
-        self._append(TABLE, 1, b"\x70\0" + leb(len(ways_out)))
-        self._append(ELEMENT, 1, b"\2" + leb(self.table) + b"\x41\0\x0b\0" + vector(leb(f) for f in ways_out))
+        self._append(TABLE, 1, b"\x70\0" + leb(len(table)))
+        self._append(ELEMENT, 1, b"\2" + leb(self.table) + b"\x41\0\x0b\0" + vector(leb(f) for f in table))
         state = _STATE.pack(
             self.places.offsets,
             self.places.bodies,
@@ -150,6 +150,7 @@ class _Assembly:
             self.places.elements,
             len(self.elements),
             len(self.declarations.kinds),
+            len(table) - 2,
         )
         tables = state + _OVERRUN + bytes(-len(_OVERRUN) % 4)
         tables += struct.pack(f"<{len(self.elements)}I", *self.elements) + struct.pack(
@@ -306,7 +307,7 @@ class _Assembly:
         return ways
 
     def _ways_out(self) -> list[int]:
-        """Adds what the interpreter calls compiled code with, and returns what its table holds."""
+        """Adds what the interpreter calls compiled code with: through the module's table, then through its own."""
         ways = []
         for own in (True, False):
             for number in range(len(self.declarations.kinds)):
@@ -324,7 +325,7 @@ class _Assembly:
                 code += leb(0 if own else self.table)
                 code += b"".join(_STORE[result] + b"\0" for result in kind.results)
                 ways.append(self._add(bytes([I32, I32]), b"", _body(code)))
-        return ways + self.kept
+        return ways
 
     def _helpers(self) -> dict[str, int]:
         """Adds what the interpreter imports as `tier`."""

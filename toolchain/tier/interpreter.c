@@ -34,6 +34,7 @@ typedef struct {
   const u32 *elements; // the function that each element of the module's table holds, or NONE
   u32 element_count;
   u32 types;
+  u32 loops; // in the interpreter's own table: of narrow code, then of wide code
 } State;
 
 enum { NONE = ~0u };
@@ -57,6 +58,7 @@ typedef union {
 // Call for each type that calls through the module's table, and a Call for each type that calls a kept function.
 #define TIER(name) __attribute__((import_module("tier"), import_name(#name))) name
 typedef void Call(u32 index, Slot *frame);
+typedef void Loop(const State *state, const Body *body, Slot *frame, const u8 *code);
 void TIER(load)(u8 *to, u32 from, u32 size);
 void TIER(overrun)(void) __attribute__((noreturn));
 void TIER(get_global)(Slot *result, u32 index);
@@ -65,25 +67,14 @@ void TIER(memory_copy)(u32 to, u32 from, u32 size);
 void TIER(memory_fill)(u32 to, u32 value, u32 size);
 
 #define TRAP() __builtin_trap()
+#define EXPORT(name) __attribute__((export_name(NAME_OF(name))))
+#define NAME_OF(name) #name
 
 static const Body *find(const State *state, u32 function) {
   u32 offset = state->offsets[function];
   u8 *body = state->bodies + offset;
   if (!*body) load(body, offset, state->offsets[function + 1] - offset);
   return (const Body *)body;
-}
-
-static inline u32 read_leb(const u8 **code) {
-  u32 byte = *(*code)++, result = byte & 127;
-  for (u32 shift = 7; byte > 127; shift += 7) result |= ((byte = *(*code)++) & 127) << shift;
-  return result;
-}
-
-// The effective address of a load or store; no number of 32 bits holds one beyond the last, so it is out of bounds.
-static inline void *at(u32 address, u32 offset) {
-  u32 sum = address + offset;
-  if (sum < address) TRAP();
-  return (void *)sum;
 }
 
 #define UNALIGNED(type) \
@@ -96,6 +87,22 @@ UNALIGNED(i32);
 UNALIGNED(u32);
 UNALIGNED(i64);
 UNALIGNED(u64);
+
+// A number that is small as a rule. No LEB128: an engine unrolls its loop wherever there is one.
+static inline u32 read_number(const u8 **code) {
+  u32 number = *(*code)++;
+  if (number < 254) return number;
+  const u8 *long_number = *code;
+  *code += number == 254 ? sizeof(u16) : sizeof(u32);
+  return number == 254 ? ((const unaligned_u16 *)long_number)->value : ((const unaligned_u32 *)long_number)->value;
+}
+
+// The effective address of a load or store; no number of 32 bits holds one beyond the last, so it is out of bounds.
+static inline void *at(u32 address, u32 offset) {
+  u32 sum = address + offset;
+  if (sum < address) TRAP();
+  return (void *)sum;
+}
 
 static inline u32 divide_i32(i32 a, i32 b) {
   if (!b || (b == -1 && a == -0x7fffffff - 1)) TRAP();
@@ -132,43 +139,37 @@ static inline u64 remainder_u64(u64 a, u64 b) {
 static inline u32 rotate_u32(u32 a, u32 count) { return a << (count & 31) | a >> (-count & 31); }
 static inline u64 rotate_u64(u64 a, u64 count) { return a << (count & 63) | a >> (-count & 63); }
 
+static void run_body(const State *state, const Body *body, Slot *frame, const u8 *code) {
+  frame[-1].u64 = 0;
+  // Through the table, for an engine that inlines what it can would put a loop into whatever comes here.
+  ((Loop *)(state->loops + (body->mode == WIDE)))(state, body, frame, code);
+}
+
 #define RUN run_narrow
-#define RUN_OTHER run_wide
 #define OWN NARROW
 #define SLOT u8
 #define FUNCTION u16
 #define DISTANCE i16
-static void run_wide(const State *state, const Body *body, Slot *frame, const u8 *code);
 #include "interpreter_loop.h"
 #undef RUN
-#undef RUN_OTHER
 #undef OWN
 #undef SLOT
 #undef FUNCTION
 #undef DISTANCE
 #define RUN run_wide
-#define RUN_OTHER run_narrow
 #define OWN WIDE
 #define SLOT u16
 #define FUNCTION u32
 #define DISTANCE i32
 #include "interpreter_loop.h"
 
-static void run_body(const State *state, const Body *body, Slot *frame, const u8 *code) {
-  frame[-1].u64 = 0;
-  if (body->mode == NARROW)
-    run_narrow(state, body, frame, code);
-  else
-    run_wide(state, body, frame, code);
-}
-
 // Compiled code calls a cold function: its parameters are in the frame, and so will be its result.
-__attribute__((export_name("run"))) void run(const State *state, u32 function, Slot *frame) {
+EXPORT(run) void run(const State *state, u32 function, Slot *frame) {
   run_body(state, find(state, function), frame, 0);
 }
 
 // A kept function comes to a part of it that is cold: its locals are in the frame, and its result will be.
-__attribute__((export_name("resume"))) void resume(const State *state, u32 function, u32 at, Slot *frame) {
+EXPORT(resume) void resume(const State *state, u32 function, u32 at, Slot *frame) {
   const Body *body = find(state, function);
   run_body(state, body, frame, (const u8 *)body + at);
 }

@@ -32,19 +32,19 @@
   case opcode: { \
     Slot *result = &NEXT; \
     u32 address = NEXT.u32; \
-    result->to = ((const unaligned_##type *)at(address, read_leb(&code)))->value; \
+    result->to = ((const unaligned_##type *)at(address, read_number(&code)))->value; \
     break; \
   }
 #define STORE(opcode, from, type) \
   case opcode: { \
     u32 address = NEXT.u32; \
     type value = (type)NEXT.from; \
-    ((unaligned_##type *)at(address, read_leb(&code)))->value = value; \
+    ((unaligned_##type *)at(address, read_number(&code)))->value = value; \
     break; \
   }
 
 // Runs a function from its start, or, with all its locals in the frame, from `code`.
-static void RUN(const State *state, const Body *body, Slot *frame, const u8 *code) {
+EXPORT(RUN) void RUN(const State *state, const Body *body, Slot *frame, const u8 *code) {
   Slot *top;
 enter:
   top = frame + body->frame;
@@ -77,7 +77,7 @@ enter:
         JUMP_BY(code);
       break;
     case 0x05: { // JUMP_TABLE
-      u32 index = NEXT.u32, last = read_leb(&code);
+      u32 index = NEXT.u32, last = read_number(&code);
       if (index > last) index = last;
       JUMP_BY(code + index * sizeof(DISTANCE));
       break;
@@ -109,14 +109,13 @@ enter:
       if (body->mode == KEPT) {
         ((Call *)(state->types + body->type))(body->locals, called);
       } else {
-        called[-1].u64 = 0;
-        RUN_OTHER(state, body, called, 0);
+        run_body(state, body, called, 0);
       }
       NEXT.u64 = called->u64;
       break;
     }
     case 0x09: { // CALL_INDIRECT
-      u32 type = read_leb(&code), parameters = read_leb(&code), index = NEXT.u32;
+      u32 type = read_number(&code), parameters = read_number(&code), index = NEXT.u32;
       Slot *called = top + 1;
       for (u32 i = 0; i < parameters; i++) called[i] = NEXT;
       u32 function = index < state->element_count ? state->elements[index] : NONE;
@@ -153,12 +152,12 @@ enter:
     }
     case 0x0e: { // GLOBAL_GET
       Slot *result = &NEXT;
-      get_global(result, read_leb(&code));
+      get_global(result, read_number(&code));
       break;
     }
     case 0x0f: { // GLOBAL_SET
       Slot *value = &NEXT;
-      set_global(value, read_leb(&code));
+      set_global(value, read_number(&code));
       break;
     }
     case 0x10: // MEMORY_SIZE

@@ -59,6 +59,13 @@ def _bytes(number: int, size: int) -> bytes:
     return number.to_bytes(size, "little")
 
 
+def _number(number: int) -> bytes:
+    """Returns a number that is small as a rule; 254 says that two bytes follow, 255 that four do."""
+    if number < 254:
+        return bytes([number])
+    return b"\xfe" + number.to_bytes(2, "little") if number < 1 << 16 else b"\xff" + number.to_bytes(4, "little")
+
+
 class _Writer:
     """The cold code of one body; it remembers the last instruction, which the next may improve."""
 
@@ -370,7 +377,7 @@ class _Translation:
 
     def _branch_table(self, depths: tuple[int, ...]) -> None:
         self.writer.emit(JUMP_TABLE, self.stack.pop())
-        self.writer.out += leb(len(depths) - 1)
+        self.writer.out += _number(len(depths) - 1)
         positions = [(self.writer.distance(), self.labels[-1 - depth]) for depth in depths]
         pads: dict[int, int] = {}  # where a value is moved before the jump goes on
         for position, label in positions:
@@ -412,12 +419,12 @@ class _Translation:
             self._check_one_memory(operands)
             address = stack.pop()
             writer.emit_result(opcode, self._push(), address)
-            writer.out += leb(operands[1])
+            writer.out += _number(operands[1])
         elif opcode in wasm.STORES:
             self._check_one_memory(operands)
             value, address = stack.pop(), stack.pop()
             writer.emit(opcode, address, value)
-            writer.out += leb(operands[1])
+            writer.out += _number(operands[1])
         elif opcode in (wasm.I32_CONST, wasm.F32_CONST):
             writer.emit_const(self._push(), operands[0] & 0xFFFF_FFFF, 4)
         elif opcode in (wasm.I64_CONST, wasm.F64_CONST):
@@ -455,11 +462,11 @@ class _Translation:
         elif opcode == wasm.GLOBAL_GET:
             check_numbers(bytes([self.declarations.globals[operands[0]][0]]), "a global")
             writer.emit_result(GLOBAL_GET, self._push())
-            writer.out += leb(operands[0])
+            writer.out += _number(operands[0])
         elif opcode == wasm.GLOBAL_SET:
             check_numbers(bytes([self.declarations.globals[operands[0]][0]]), "a global")
             writer.emit(GLOBAL_SET, stack.pop())
-            writer.out += leb(operands[0])
+            writer.out += _number(operands[0])
         elif opcode in (wasm.MEMORY_SIZE, wasm.MEMORY_COPY, wasm.MEMORY_FILL, wasm.MEMORY_GROW) and any(operands):
             raise UnknownInstruction("another memory than the first")
         elif opcode == wasm.MEMORY_SIZE:
@@ -502,7 +509,7 @@ class _Translation:
     def _call_indirect(self, number: int) -> None:
         index = self.stack.pop()
         count = len(self.declarations.callable(number).parameters)
-        self._call(CALL_INDIRECT, leb(number) + leb(count) + self.writer.slot(index), number)
+        self._call(CALL_INDIRECT, _number(number) + _number(count) + self.writer.slot(index), number)
 
 
 def _translate_body(declarations: Declarations, index: int, body: bytes) -> tuple[bytes, list[Part]]:
