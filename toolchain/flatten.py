@@ -65,15 +65,16 @@ class Layout:
         exports = {i: {e.name for e in module.exports()} for i, module in modules.items()}
         self.main = self._one("main", [i for i in modules if {"__heap_base", "memory"} <= exports[i]])
         # Calls that cross to a later instance go through a table that one last module fills: skip that indirection.
-        fixup = self._one("fixups", [i for i in modules if list(component.instances[i].arguments) == [""]])
-        slots = component.instances[fixup].arguments[""]
+        self.fixups = self._one("fixups", [i for i in modules if list(component.instances[i].arguments) == [""]])
+        slots = component.instances[self.fixups].arguments[""]
         self.indirect = {name: component.export(slots, name) for name in component.instances[slots].exports}
+        self.slots = component.export(slots, "$imports").instance
         self.stubs = self._stubs(modules)
         self.names = {i: f"stub {interface}" for i, interface in self.stubs.items()}
         self.names[self.main] = "main"
         for name, symbol in _KNOWN.items():
             self.names[self._one(name, [i for i in modules if i not in self.names and symbol in exports[i]])] = name
-        self.names[self._one("start", [i for i in modules if not exports[i] and i != fixup])] = START
+        self.names[self._one("start", [i for i in modules if not exports[i] and i != self.fixups])] = START
         others = [i for i in modules if i not in self.names]
         self.names |= {i: f"part {n:02}" for n, i in enumerate(others)}
         main = modules[self.main]
@@ -103,6 +104,8 @@ class Layout:
     def target(self, instance: int, imported: Import, adapter: set[str]) -> tuple[str, str]:
         """Returns the module and name that this import has in the merge; `adapter` holds what the WASI adapter exports."""
         provider = self.component.provider(instance, imported)
+        if provider.instance == self.slots:
+            provider = self.indirect[provider.name]
         if provider.instance is None:
             wanted = provider.name
         elif provider.instance in self.stubs:
@@ -217,7 +220,7 @@ def flatten(component_bytes: bytes, wheel: pristine.Wheel, abi: boundary.Abi, to
     merge: list[object] = []
     for index in sorted(modules, key=lambda i: layout.names[i]):
         name, module = layout.names[index], modules[index]
-        if name == HELPERS:
+        if name == HELPERS or index in (layout.fixups, layout.slots):
             continue
         if name == START:
             module = _filled_table(layout, index, module)

@@ -26,7 +26,7 @@ CALLS = """
   (type $two (func (param i32 i64) (result i64)))
   (memory (export "memory") 1)
   (table 4 funcref)
-  (elem (i32.const 1) $add $fib)
+  (elem (i32.const 1) $add $fib $again)
   (func $fib (export "fib") (param i32 i64) (result i64)
     (if (result i64) (i32.lt_u (local.get 0) (i32.const 2))
       (then (i64.add (local.get 1) (i64.extend_i32_u (local.get 0))))
@@ -37,7 +37,7 @@ CALLS = """
     (i64.add (i64.extend_i32_s (local.get 0)) (local.get 1)))
   (func (export "through") (param i32 i32) (result i64)
     (call_indirect (type $two) (local.get 1) (i64.const 5) (local.get 0)))
-  (func (export "again") (param i32) (result i32)
+  (func $again (export "again") (param i32) (result i32)
     (i32.add (call $host (i32.sub (local.get 0) (i32.const 1))) (local.get 0))))
 """
 
@@ -64,9 +64,11 @@ def instance(module: bytes) -> Callable[..., int]:
     return call
 
 
+# Who exports its table lets others call through it: then each cold function has a place of its own there.
+@pytest.mark.parametrize("table", ["(table 4 funcref)", '(table (export "table") 4 funcref)'], ids=["own", "exported"])
 @pytest.mark.parametrize("keep", [(), (1,), (2,), (3,), (4,), (1, 2), (3, 4), (1, 2, 3, 4)], ids=str)
-def test_calls_in_all_directions(keep: tuple[int, ...]) -> None:
-    call = instance(tier(wat(CALLS), keep, INTERPRETER.read_bytes()))
+def test_calls_in_all_directions(keep: tuple[int, ...], table: str) -> None:
+    call = instance(tier(wat(CALLS.replace("(table 4 funcref)", table)), keep, INTERPRETER.read_bytes()))
     assert call("fib", 15, 0) == 610
     assert call("add", -3, 10) == 7
     assert call("through", 1, 2) == 7
@@ -75,6 +77,23 @@ def test_calls_in_all_directions(keep: tuple[int, ...]) -> None:
     for index in (0, 3, 4, -1):
         with pytest.raises(wasmtime.Trap):
             call("through", index, 1)
+
+
+def test_a_function_that_only_cold_code_calls_is_no_function_any_more() -> None:
+    module = wat("""
+      (module
+        (global $runs (mut i32) (i32.const 0))
+        (memory 1)
+        (start $start)
+        (func $start (call $once) (call $once))
+        (func $once (global.set $runs (i32.add (global.get $runs) (i32.const 1))))
+        (func $never (export "never") (call $once))
+        (func (export "runs") (result i32) (global.get $runs)))
+    """)
+    functions = [len(Module(tier(module, keep, INTERPRETER.read_bytes())).bodies()) for keep in ((), (0,))]
+    assert functions[1] == functions[0] + 1  # `once`, which a compiled function calls
+    for keep in ((), (0,), (1,), (0, 1, 2, 3)):
+        assert instance(tier(module, keep, INTERPRETER.read_bytes()))("runs") == 2
 
 
 # Blocks of every kind, with parts that a training with even numbers does not reach.
@@ -171,6 +190,8 @@ def test_a_filter_works_with_every_function_cold(snapshot: bytes) -> None:
     assert vm.host.lines()[-1] == "deep enough"
     called = cold.called(vm.memory)
     assert 100 < len(called) < 2000
+    # An engine takes its time for each function that there is, however small.
+    assert len(Module(cold.module).bodies()) < len(Module(snapshot).bodies()) / 20
     assert not called & set(cold.kept)
 
 

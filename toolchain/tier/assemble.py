@@ -3,7 +3,7 @@
 Behind the module's memory come the interpreter's tables, the room for cold code, and the value stack. Cold code is a passive data
 segment of which the interpreter takes what it calls: the rest takes no memory in any VM. A second table holds the interpreter's
 ways out: for each type of function one that calls through the module's own table, one that calls a kept function of that type, and
-then the kept functions.
+then the kept functions; last come the interpreter's loops.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from toolchain import instructions as wasm
 from toolchain.instructions import UnknownInstruction, read_body, read_instructions
 from toolchain.stackguard import take
 from toolchain.tier.declarations import Declarations
+from toolchain.tier.functions import Functions, read_elements
 from toolchain.tier.parts import split, unreached
 from toolchain.tier.translate import HEAD, KEPT, MARKED, Part, Translation, digest, translate
 from toolchain.tools import ToolchainError
@@ -121,26 +122,33 @@ class _Assembly:
         self.types = module.types()
         self.added: list[tuple[int, bytes]] = []
         self.cold_parts = {f: unreached(translation.parts[f], reached[f]) for f in self.kept if f in reached}
-        self.elements = self._read_elements() if not translation.unknown else []
+        elements = None if translation.unknown else read_elements(module)
+        self.elements = elements or []
+        self.functions = Functions(module, self.declarations, kept, self.cold_parts, elements is not None)
         self.offsets, bodies = self._lay_out(translation)
         widest = max((len(kind.parameters) for kind in self.declarations.kinds), default=0)
         for function in self.cold_parts:
             widest = max(widest, HEAD.unpack_from(translation.bodies[function])[3])
         self.places = _Places(self._memory_end(), len(self.offsets) - 1, len(self.elements), len(bodies), widest)
         self.stack_global = len(self.declarations.globals)
+        self.element_global = self.stack_global + 1
         self.table = self._tables()
         self.passive = Reader(module.get(DATA)).u32() + 1
         self.stack_pointer = translation.stack_pointer
         linked = self._link(Module(interpreter))
-        table = [*self._ways_out(), *self.kept, linked["run_narrow"], linked["run_wide"]]
+        compiled = [self.functions.index[function] for function in self.kept]
+        table = [*self._ways_out(), *compiled, linked["run_narrow"], linked["run_wide"]]
+        ways_in = self._ways_in(linked["run"])
+        self._put_bodies(ways_in, linked["resume"])
+        self.functions.put(module, self._shared(ways_in))
         if training:
             everything = _const(self.places.bodies) + _const(0) + _const(len(bodies))
             forget = self._add(b"", b"", _body(everything + b"\xfc\x0b\0"))
             module.put_exports([*module.exports(), Export(FORGET, FUNC_KIND, forget)])
-        self._put_bodies(self._ways_in(linked["run"]), linked["resume"])
         self._put_functions()
         self._put_memory()
-        module.put_globals([*module.globals(), Global(I32, True, _const(self.places.stack) + b"\x0b")])
+        own_globals = (Global(I32, True, _const(number) + b"\x0b") for number in (self.places.stack, 0))
+        module.put_globals([*module.globals(), *own_globals])
         self._append(TABLE, 1, b"\x70\0" + leb(len(table)))
         self._append(ELEMENT, 1, b"\2" + leb(self.table) + b"\x41\0\x0b\0" + vector(leb(f) for f in table))
         state = _STATE.pack(
@@ -152,10 +160,8 @@ class _Assembly:
             len(self.declarations.kinds),
             len(table) - 2,
         )
-        tables = state + _OVERRUN + bytes(-len(_OVERRUN) % 4)
-        tables += struct.pack(f"<{len(self.elements)}I", *self.elements) + struct.pack(
-            f"<{len(self.offsets)}I", *self.offsets
-        )
+        numbers = [_NONE if function is None else function for function in self.elements] + self.offsets
+        tables = state + _OVERRUN + bytes(-len(_OVERRUN) % 4) + struct.pack(f"<{len(numbers)}I", *numbers)
         active = b"\0" + _const(self.places.state) + b"\x0b" + leb(len(tables)) + tables
         self._append(DATA, 2, active + b"\1" + leb(len(bodies)) + bodies)
         module.put(DATA_COUNT, leb(self.passive + 1))
@@ -180,22 +186,6 @@ class _Assembly:
             bodies.append(translation.bodies[function])
             end += len(bodies[-1])
         return [*offsets, end], b"".join(bodies)
-
-    def _read_elements(self) -> list[int]:
-        """Returns the function of each element of the module's table, or nothing if it cannot be known for sure."""
-        kinds = [i.kind for i in self.module.imports()] + [e.kind for e in self.module.exports()]
-        if TABLE_KIND in kinds:
-            return []
-        reader = Reader(self.module.get(ELEMENT))
-        elements: list[int] = []
-        for _ in reader.repeat():
-            if reader.u32() != 0 or (offset := reader.expression())[0] != 0x41:
-                return []
-            start = Reader(offset, 1).u32()
-            functions = [reader.u32() for _ in reader.repeat()]
-            elements += [_NONE] * (start + len(functions) - len(elements))
-            elements[start : start + len(functions)] = functions
-        return elements
 
     # ---- sections
 
@@ -231,7 +221,7 @@ class _Assembly:
     def _add(self, parameters: bytes, results: bytes, body: bytes) -> int:
         """Adds a function and returns its index."""
         self.added.append((self._type(parameters, results), body))
-        return self.count + len(self.added) - 1
+        return len(self.functions.index) + len(self.added) - 1
 
     def _put_functions(self) -> None:
         encoded = (
@@ -246,20 +236,40 @@ class _Assembly:
     def _put_bodies(self, ways_in: list[int], resume: int) -> None:
         """Replaces the bodies of cold functions, and the cold parts of others, by calls of the interpreter."""
         kept = set(self.kept)
-        bodies = self.module.bodies()
-        for i, function in enumerate(range(self.declarations.imported, self.count)):
-            number = self.declarations.functions[function]
-            if function not in kept:
-                parameters = range(len(self.declarations.kinds[number].parameters))
-                bodies[i] = _body(*map(_get, parameters), _const(function), _call(ways_in[number]))
-        for i, (function, parts) in enumerate(self.cold_parts.items(), self.count):
-            kind = self.declarations.kinds[self.declarations.functions[function]]
-            body = bodies[function - self.declarations.imported]
-            begin, leave = self._leave(kind, read_body(body).locals, i, resume)
-            bodies[function - self.declarations.imported] = split(
-                body, len(kind.parameters), kind.results, parts, begin, leave
-            )
-        self.module.put(CODE, vector(leb(len(body)) + body for body in bodies))
+        before, after = self.module.bodies(), []
+        # The cold body of a kept function with cold parts has a number of its own.
+        number_of_parts = {function: number for number, function in enumerate(self.cold_parts, self.count)}
+        for function in self.functions.defined:
+            body, number = before[function - self.declarations.imported], self.declarations.functions[function]
+            kind = self.declarations.kinds[number]
+            if function in self.cold_parts:
+                begin, leave = self._leave(kind, read_body(body).locals, number_of_parts[function], resume)
+                parts = self.cold_parts[function]
+                body = split(body, len(kind.parameters), kind.results, parts, begin, leave, self._moved)
+            elif function in kept:
+                if self.functions.movable:
+                    start = read_body(body).code.position
+                    body = body[:start] + self._moved(body[start:])
+            else:
+                body = _body(*map(_get, range(len(kind.parameters))), _const(function), _call(ways_in[number]))
+            after.append(leb(len(body)) + body)
+        self.module.put(CODE, vector(after))
+
+    def _moved(self, code: bytes) -> bytes:
+        return self.functions.relocate(code, self.element_global)
+
+    def _shared(self, ways_in: list[int]) -> dict[int, int]:
+        """Adds for each type what the module's table holds for its cold functions, and returns that by cold function."""
+        if not self.functions.movable:
+            return {}
+        shared: dict[int, int] = {}
+        cold = {f for f in self.elements if f is not None and f not in self.functions.index}
+        for number in sorted({self.declarations.functions[function] for function in cold}):
+            kind = self.declarations.kinds[number]
+            called = b"\x23" + leb(self.element_global) + _const(2) + b"\x74" + _LOAD[I32] + leb(self.places.elements)
+            body = _body(*map(_get, range(len(kind.parameters))), called, _call(ways_in[number]))
+            shared[number] = self._add(kind.parameters, kind.results, body)
+        return {function: shared[self.declarations.functions[function]] for function in cold}
 
     def _leave(self, kind: FunctionType, own: bytes, function: int, resume: int) -> tuple[bytes, bytes]:
         """Returns what a kept function begins with, and what leaves it for the interpreter; see `split`."""
@@ -321,6 +331,8 @@ class _Assembly:
                     code += _get(frame) + _LOAD[number_type] + leb(_SLOT * i)
                 # The arguments are read: what is called may have their place.
                 code += _get(frame) + b"\x24" + leb(self.stack_global)
+                if own:
+                    code += _get(index) + b"\x24" + leb(self.element_global)
                 code += _get(index) + b"\x11" + leb(self._type(kind.parameters, kind.results))
                 code += leb(0 if own else self.table)
                 code += b"".join(_STORE[result] + b"\0" for result in kind.results)
@@ -364,7 +376,8 @@ class _Assembly:
         helpers = self._helpers()
         functions = [helpers[i.name] for i in interpreter.imports() if i.kind == FUNC_KIND]
         imported, bodies = len(functions), interpreter.bodies()
-        functions += range(self.count + len(self.added), self.count + len(self.added) + len(bodies))
+        first = len(self.functions.index) + len(self.added)
+        functions += range(first, first + len(bodies))
         types = interpreter.types()
         for kind, body in zip(list(interpreter.function_types())[imported:], bodies, strict=True):
             linked = self._relocate(body, functions, types)

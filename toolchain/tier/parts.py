@@ -6,7 +6,7 @@ lets the interpreter go on from there to its end: it does not come back.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from toolchain.instructions import read_body
 from toolchain.tier.translate import Part
@@ -26,8 +26,16 @@ def unreached(parts: list[Part], reached: Collection[int]) -> list[Part]:
     return found
 
 
-def split(body: bytes, parameters: int, result: bytes, cold: list[Part], begin: bytes, leave: bytes) -> bytes:
-    """Returns the body without its cold parts.
+def split(
+    body: bytes,
+    parameters: int,
+    result: bytes,
+    cold: list[Part],
+    begin: bytes,
+    leave: bytes,
+    relocate: Callable[[bytes], bytes],
+) -> bytes:
+    """Returns the body without its cold parts; what stays of its instructions goes through `relocate`.
 
     `begin` is code that comes first; `leave` is code that lets the interpreter go on and ends with the result on the stack. The mark to
     go on from is in the first of three new locals behind the body's own; the others are free.
@@ -40,7 +48,7 @@ def split(body: bytes, parameters: int, result: bytes, cold: list[Part], begin: 
     out += b"\x02\x40\x02" + (result or b"\x40")
     position = reader.position
     for part in cold:
-        out += body[position : part.begin]
+        out += relocate(body[position : part.begin])
         out += b"\x41" + sleb(part.mark) + b"\x21" + leb(at) + b"\x0c" + leb(part.depth + 1)
         position = part.end
-    return bytes(out + body[position:] + b"\x0f\x0b" + leave + b"\x0b")
+    return bytes(out + relocate(body[position:]) + b"\x0f\x0b" + leave + b"\x0b")

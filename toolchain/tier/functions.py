@@ -1,0 +1,106 @@
+"""Which functions stay functions in a tiered module: what is compiled, and what something refers to by its index.
+
+Only cold code calls most cold functions, and it knows them by their indices in the module as it was. They leave the function index space
+altogether, for an engine takes its time for the smallest function. Where compiled code calls through the table, it says in a global which
+element it calls: cold functions of one type share one function in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from toolchain import instructions as wasm
+from toolchain.instructions import read_body, read_instructions
+from toolchain.tier.declarations import Declarations
+from toolchain.tier.translate import Part
+from toolchain.wasm import ELEMENT, FUNC_KIND, FUNCTION, START, TABLE_KIND, Export, Module, Reader, leb, vector
+
+
+def read_elements(module: Module) -> list[int | None] | None:
+    """Returns the function of each element of the module's only table; None where it cannot be known for sure."""
+    kinds = [i.kind for i in module.imports()] + [e.kind for e in module.exports()]
+    if TABLE_KIND in kinds:
+        return None
+    reader = Reader(module.get(ELEMENT))
+    elements: list[int | None] = []
+    for _ in reader.repeat():
+        if reader.u32() != 0 or (offset := reader.expression())[0] != 0x41:
+            return None
+        start = Reader(offset, 1).u32()
+        functions = [reader.u32() for _ in reader.repeat()]
+        elements += [None] * (start + len(functions) - len(elements))
+        elements[start : start + len(functions)] = functions
+    return elements
+
+
+def _called_by(body: bytes, cold: Collection[Part]) -> set[int]:
+    """Returns the functions that a body calls by their index outside of its cold parts."""
+    called, code = set(), read_body(body).code
+    for opcode, operands in read_instructions(code):
+        if opcode == wasm.CALL and not any(part.begin < code.position <= part.end for part in cold):
+            called.add(operands[0])
+    return called
+
+
+class Functions:
+    """The functions of a tiered module, by their indices in the module before: imported, kept, and cold ones that need a stub.
+
+    Where something may refer to functions in a way that the toolchain does not know, they are not `movable`: all keep their indices.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        declarations: Declarations,
+        kept: Collection[int],
+        cold: Mapping[int, Collection[Part]],
+        movable: bool,
+    ) -> None:
+        imported, count = declarations.imported, len(declarations.functions)
+        present = set(range(imported if movable else count)) | set(kept)
+        if movable:
+            bodies = module.bodies()
+            present |= {export.index for export in module.exports() if export.kind == FUNC_KIND}
+            present |= {Reader(body).u32() for section, body in module.sections if section == START}
+            for function in kept:
+                if function >= imported:
+                    present |= _called_by(bodies[function - imported], cold.get(function, ()))
+        self.movable = movable
+        self.index = {function: index for index, function in enumerate(sorted(present))}
+        self.defined = [function for function in self.index if function >= imported]
+
+    def relocate(self, code: bytes, element: int) -> bytes:
+        """Returns a kept function's instructions with the new indices; the global `element` holds what is called through the table."""
+        if not self.movable:
+            return code
+        reader, out, start = Reader(code), bytearray(), 0
+        for opcode, operands in read_instructions(reader):
+            if opcode == wasm.CALL:
+                out += b"\x10" + leb(self.index[operands[0]])
+            else:
+                if opcode == wasm.CALL_INDIRECT:
+                    out += b"\x24" + leb(element) + b"\x23" + leb(element)
+                out += code[start : reader.position]
+            start = reader.position
+        return bytes(out)
+
+    def put(self, module: Module, shared: Mapping[int, int]) -> None:
+        """Replaces the indices in a module's sections; in its table a cold function that has none becomes the one `shared` with others."""
+        if not self.movable:
+            return
+        imported = len(self.index) - len(self.defined)
+        reader = Reader(module.get(FUNCTION))
+        types = [reader.u32() for _ in reader.repeat()]
+        module.put(FUNCTION, vector(leb(types[function - imported]) for function in self.defined))
+        module.put_exports(
+            Export(e.name, e.kind, self.index[e.index]) if e.kind == FUNC_KIND else e for e in module.exports()
+        )
+        if any(section == START for section, _ in module.sections):
+            module.put(START, leb(self.index[Reader(module.get(START)).u32()]))
+        reader = Reader(module.get(ELEMENT))
+        segments = []
+        for _ in reader.repeat():
+            offset = leb(reader.u32()) + reader.expression()
+            elements = (reader.u32() for _ in reader.repeat())
+            segments.append(offset + vector(leb(self.index.get(f, shared.get(f, 0))) for f in elements))
+        module.put(ELEMENT, vector(segments))
