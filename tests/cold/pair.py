@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import wasmtime
@@ -102,7 +102,7 @@ class Pair:
         self,
         module: bytes,
         host: Host = lambda instance, name, arguments: 0,
-        keep: Collection[int] = (),
+        keep: Sequence[int] = (),
         reached: Reached | None = None,
     ) -> None:
         self.tiered = assemble(module, keep, INTERPRETER, reached=reached)

@@ -9,7 +9,7 @@ then the kept functions; last come the interpreter's loops.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolchain import instructions as wasm
@@ -109,7 +109,7 @@ class _Assembly:
     def __init__(
         self,
         module: Module,
-        kept: set[int],
+        kept: Sequence[int],
         translation: Translation,
         interpreter: bytes,
         training: bool,
@@ -117,7 +117,7 @@ class _Assembly:
     ) -> None:
         self.module = module
         self.declarations = Declarations(module)
-        self.kept = sorted(kept)
+        self.kept = sorted({*kept, *range(self.declarations.imported)})
         self.count = len(self.declarations.functions)
         self.types = module.types()
         self.added: list[tuple[int, bytes]] = []
@@ -428,13 +428,13 @@ class Tiered:
 
 def assemble(
     module: bytes,
-    keep: Collection[int],
+    keep: Sequence[int],
     interpreter: bytes,
     translation: Translation | None = None,
     training: bool = False,
     reached: Reached | None = None,
 ) -> Tiered:
-    """Makes all functions of a module cold but those of these indices and those that the interpreter does not know.
+    """Makes all functions of a module cold but those of these indices, in this order, and those that the interpreter does not know.
 
     `interpreter` is interpreter.c, compiled and linked; a `translation` of the module spares the time of making it.
     For `training` the module exports `FORGET`. Of a kept function in `reached` all parts are cold but those with these marks.
@@ -446,6 +446,7 @@ def assemble(
         translation = translate(parsed)
     elif translation.digest != digest(parsed):
         raise ToolchainError("the translation was made from another module than the one to be tiered")
-    kept = {*keep, *translation.unknown, *range(Declarations(parsed).imported)}
+    imported = Declarations(parsed).imported
+    kept = [function for function in dict.fromkeys((*keep, *translation.unknown)) if function >= imported]
     assembly = _Assembly(parsed, kept, translation, interpreter, training, reached or {})
     return Tiered(parsed.encode(), assembly.kept, assembly.places.bodies, assembly.offsets, translation.parts)

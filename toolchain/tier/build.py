@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import traceback
+from collections import Counter
 from pathlib import Path
 
 from toolchain import boundary, verify
@@ -19,19 +20,22 @@ from toolchain.tier.translate import read_translation
 from toolchain.tools import ToolchainError, read, run_main
 
 
-def train(training: str, cold: Tiered) -> tuple[set[int], dict[int, set[int]]]:
-    """Returns what ran in a training, functions and the marks of parts; raises `ToolchainError` with the training's traceback."""
-    ran: set[int] = set()
+def train(training: str, cold: Tiered) -> tuple[list[int], dict[int, set[int]]]:
+    """Returns what ran in a training: the functions, first those that always did, and the marks of parts.
+
+    Raises `ToolchainError` with the training's traceback.
+    """
+    ran: Counter[int] = Counter()
     reached: dict[int, set[int]] = {}
     try:
         for memory in importlib.import_module(training).train(cold.module):
-            ran |= cold.called(memory)
+            ran.update(cold.called(memory))
             for function, marks in cold.reached(memory).items():
                 reached[function] = reached.get(function, set()) | set(marks)
     except Exception as error:
         text = "".join(traceback.format_exception(error)).rstrip()
         raise ToolchainError(f"the training {training} failed:\n{text}") from None
-    return ran, reached
+    return sorted(ran, key=lambda function: (-ran[function], function)), reached
 
 
 def main() -> None:

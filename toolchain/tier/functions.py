@@ -7,7 +7,7 @@ element it calls: cold functions of one type share one function in the table.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from toolchain import instructions as wasm
 from toolchain.instructions import read_body, read_instructions
@@ -45,29 +45,29 @@ def _called_by(body: bytes, cold: Collection[Part]) -> set[int]:
 class Functions:
     """The functions of a tiered module, by their indices in the module before: imported, kept, and cold ones that need a stub.
 
-    Where something may refer to functions in a way that the toolchain does not know, they are not `movable`: all keep their indices.
+    An engine lays compiled functions out in the order of the module. The kept ones stand in the order in which they are given. Where something may refer to functions in a way that the toolchain does not know, they are not `movable`: all keep their indices.
     """
 
     def __init__(
         self,
         module: Module,
         declarations: Declarations,
-        kept: Collection[int],
+        kept: Sequence[int],
         cold: Mapping[int, Collection[Part]],
         movable: bool,
     ) -> None:
-        imported, count = declarations.imported, len(declarations.functions)
-        present = set(range(imported if movable else count)) | set(kept)
+        imported = declarations.imported
         if movable:
             bodies = module.bodies()
-            present |= {export.index for export in module.exports() if export.kind == FUNC_KIND}
+            present = {export.index for export in module.exports() if export.kind == FUNC_KIND}
             present |= {Reader(body).u32() for section, body in module.sections if section == START}
             for function in kept:
-                if function >= imported:
-                    present |= _called_by(bodies[function - imported], cold.get(function, ()))
+                present |= _called_by(bodies[function - imported], cold.get(function, ()))
+            self.defined = [*kept, *sorted(present.difference(kept, range(imported)))]
+        else:
+            self.defined = [*range(imported, len(declarations.functions))]
         self.movable = movable
-        self.index = {function: index for index, function in enumerate(sorted(present))}
-        self.defined = [function for function in self.index if function >= imported]
+        self.index = {function: index for index, function in enumerate((*range(imported), *self.defined))}
 
     def relocate(self, code: bytes, element: int) -> bytes:
         """Returns a kept function's instructions with the new indices; the global `element` holds what is called through the table."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from toolchain.tier.assemble import Reached
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.parts import unreached
@@ -11,7 +13,7 @@ from toolchain.wasm import Module
 _TRAINED = "the training ran it"
 
 
-def report(snapshot: bytes, ran: set[int], reached: Reached, translation: Translation, names: str) -> str:
+def report(snapshot: bytes, ran: Collection[int], reached: Reached, translation: Translation, names: str) -> str:
     """Returns the report's text for what a training ran and reached.
 
     `names` has a line for each function that has a name: its index and the name.
