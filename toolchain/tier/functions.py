@@ -45,7 +45,8 @@ def _called_by(body: bytes, cold: Collection[Part]) -> set[int]:
 class Functions:
     """The functions of a tiered module, by their indices in the module before: imported, kept, and cold ones that need a stub.
 
-    An engine lays compiled functions out in the order of the module. The kept ones stand in the order in which they are given. Where something may refer to functions in a way that the toolchain does not know, they are not `movable`: all keep their indices.
+    The kept ones stand in the order in which they are given. Where something may refer to functions in a way that the toolchain does not
+    know, they are not `movable`: all keep their indices.
     """
 
     def __init__(
