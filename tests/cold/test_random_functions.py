@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -49,7 +49,7 @@ def argument(chance: random.Random, kind: str) -> float:
     return chance.choice((0.0, -0.0, 1.0, float(number), number / 7.0, float("inf"), float("nan"), 1e-310))
 
 
-def run(module: bytes, seed: int, keep: Collection[int] = (), reached: Reached | None = None) -> Pair:
+def run(module: bytes, seed: int, keep: Sequence[int] = (), reached: Reached | None = None) -> Pair:
     """Calls every export of a module, compiled and cold."""
     size = Reader(Module(module).get(MEMORY), 2).u32() * PAGE
     pair = Pair(module, lambda instance, name, arguments: 1, keep, reached)
