@@ -168,11 +168,12 @@ EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{ ret
 
 
 class Place(NamedTuple):
-    """Where the extension begins, behind the libraries' memory (bytes) and table (elements), and the address of a variable."""
+    """Where the extension begins, behind the libraries' memory (bytes) and table (elements), and the addresses of two variables."""
 
     memory: int
     table: int
-    frozen_modules: int
+    frozen_bootstrap: int
+    frozen_stdlib: int
 
 
 def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
@@ -189,7 +190,8 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
             "-O2",
             "-nostdlib",
             "-g0",
-            f"-DPYIMPORT_FROZENMODULES={place.frozen_modules}",
+            f"-DPYIMPORT_FROZENBOOTSTRAP={place.frozen_bootstrap}",
+            f"-DPYIMPORT_FROZENSTDLIB={place.frozen_stdlib}",
             f"-DRECURSION_LIMIT={stackguard.LIMIT}",
             "-I",
             here,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from toolchain import boundary, pristine, stackguard
+from toolchain import boundary, docstrings, pristine, stackguard
 from toolchain.component import Component, Provider, split
 from toolchain.interpreter import export_globals
 from toolchain.start import start
@@ -187,17 +187,18 @@ def _place(layout: Layout, main: Module) -> boundary.Place:
     memory, table = Reader(main.get(MEMORY)), Reader(main.get(TABLE))
     if memory.u32() != 1 or table.u32() != 1 or table.u8() != 0x70:
         raise FormatError("its main module does not define one memory and one table of functions")
-    frozen_modules = layout.constant("libpython3.14.so:PyImport_FrozenModules")
-    return boundary.Place(layout.constant("__heap_end"), read_limits(table), frozen_modules)
+    frozen = [layout.constant(f"libpython3.14.so:_PyImport_Frozen{what}") for what in ("Bootstrap", "Stdlib")]
+    return boundary.Place(layout.constant("__heap_end"), read_limits(table), *frozen)
 
 
 def _pristine(layout: Layout, modules: dict[int, Module], wheel: pristine.Wheel) -> bytes:
-    """Returns the body of a data section with the libraries' own data."""
+    """Returns the body of a data section with the libraries' own data, less the docstrings."""
     segments = []
     for index, module in modules.items():
         base = layout.memory_base(index, module)
         if base is not None and layout.names[index] != HELPERS:
-            segments += [(base + offset, data) for offset, data in wheel.segments(module)]
+            pointers = docstrings.pointers(module)
+            segments += [(base + at, docstrings.clear(data, at, pointers)) for at, data in wheel.segments(module)]
     return vector(b"\0\x41" + sleb(address) + b"\x0b" + leb(len(data)) + data for address, data in sorted(segments))
 
 
@@ -273,7 +274,8 @@ def build(component: bytes, stdlib: Path, abi: boundary.Abi, tools: Tools) -> tu
         ) from error
     unoptimized, optimized = tools.work / "flat.wasm", tools.work / "optimized.wasm"
     unoptimized.write_bytes(start(flat, stdlib))
-    tools.binaryen("wasm-opt", "-O2", "-g", unoptimized, "-o", optimized)
+    # For size, as guest time is that of -O2. Functions that are called from many places have short indices.
+    tools.binaryen("wasm-opt", "-Os", "--reorder-functions", "-g", unoptimized, "-o", optimized)
     runtime = Module(read(optimized))
     names = runtime.function_names()
     stackguard.charge(runtime, next(e.index for e in runtime.exports() if e.name == boundary.STACK_POINTER))

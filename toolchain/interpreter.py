@@ -177,8 +177,15 @@ class Compiler:
         head = f"{module.kind}{module.origin}\0".encode()
         if module.kind == "N":
             return head
-        request = f"{'S' if module.standard else 'D'}{module.origin}\0".encode() + module.source
-        return head + self._interpreter.python("compile_module", request)
+        source = module.origin.encode() + b"\0" + module.source
+        return head + (self.stripped(source) if module.standard else self._compiled(b"D" + source))
+
+    def stripped(self, source: bytes) -> bytes:
+        """Returns marshalled code without docstrings, given an origin, a NUL and the source."""
+        return self._compiled(b"S" + source)
+
+    def _compiled(self, request: bytes) -> bytes:
+        return self._interpreter.python("compile_module", request)
 
     def packed(self, module: Found | None) -> bytes:
         """Returns the same, compressed."""

@@ -57,6 +57,13 @@ class Sources:
 
     def frozen(self, name: str) -> bytes:
         """Returns the marshalled code of a module that the interpreter needs before it can import anything."""
+        return self._frozen(name)
+
+    def frozen_source(self, name: str) -> bytes:
+        """Returns the title and the source of such a module, with a NUL between them."""
+        return self._frozen(f"{name}.py")
+
+    def _frozen(self, name: str) -> bytes:
         try:
             return self.archive.read(f"frozen/{name}")
         except KeyError:

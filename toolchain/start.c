@@ -11,6 +11,7 @@ typedef struct {
 
 u32 HOST(proxy_call_foreign_function)(const char *, u32, const char *, u32, char **, u32 *);
 __attribute__((import_module("libdl"), import_name("libdl.__wasm_set_libraries"))) void set_libraries(const u32 *);
+void *LIBC(memset)(void *, int, u32);
 PyInitConfig *PYTHON(PyInitConfig_Create)(void);
 int PYTHON(PyInitConfig_SetInt)(PyInitConfig *, const char *, i64);
 int PYTHON(PyInitConfig_SetStrList)(PyInitConfig *, const char *, u32, char *const *);
@@ -27,8 +28,20 @@ static u32 length(const char *text) {
   return size;
 }
 
-// What is needed before there is a finder that could ask for it.
-static Frozen frozen[] = {{"encodings", 0, 0, 1}, {"encodings.aliases"}, {"encodings.utf_8"}, {"boot"}, {0}};
+// What is needed before there is a finder that could ask for it. CPython has the code of most of it, with docstrings, and of more that
+// the finder knows as well: all that would be in every VM, read or not.
+static Frozen frozen[] = {
+    {"_frozen_importlib"}, {"_frozen_importlib_external"}, {"zipimport"}, {"encodings", 0, 0, 1}, {"encodings.aliases"},
+    {"encodings.utf_8"}, {"codecs"}, {"abc"}, {"site"}, {"os"}, {"stat"}, {"posixpath"}, {"genericpath"}, {"_collections_abc"},
+    {"_sitebuiltins"}, {"boot"}, {0},
+};
+enum { FROZEN = sizeof frozen / sizeof *frozen - 1 };
+
+static void replace_frozen(u32 variable, Frozen *replacement) {
+  Frozen **table = (Frozen **)variable;
+  for (Frozen *module = *table; module->name; module++) memset(module->code, 0, (u32)module->size);
+  *table = replacement;
+}
 
 static PyObject *boot;
 extern char __heap_base;
@@ -46,7 +59,8 @@ EXPORT("build_start") const char *build_start(void) {
     proxy_call_foreign_function("build.frozen", 12, module->name, length(module->name), &module->code, &size);
     module->size = (i32)size;
   }
-  *(Frozen **)PYIMPORT_FROZENMODULES = frozen;
+  replace_frozen(PYIMPORT_FROZENBOOTSTRAP, frozen);
+  replace_frozen(PYIMPORT_FROZENSTDLIB, frozen + FROZEN);
   PyInitConfig *config = PyInitConfig_Create();
   char *const nowhere[1] = {0};
   const char *error = "PyInitConfig";
@@ -63,8 +77,8 @@ EXPORT("build_start") const char *build_start(void) {
   }
   PyInitConfig_Free(config);
   boot = PyImport_ImportModule("boot");
-  *(Frozen **)PYIMPORT_FROZENMODULES = 0;
   for (Frozen *module = frozen; module->name; module++) free(module->code);
+  *(Frozen **)PYIMPORT_FROZENBOOTSTRAP = frozen + FROZEN;
   if (!boot) {
     PyErr_Print();
     return "boot.py raised an exception";

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import build
+from toolchain.docstrings import clear
 from toolchain.heap import clear_free_chunks
 from toolchain.tools import ToolchainError
 
@@ -20,6 +23,12 @@ math opcode operator os os.path posix posixpath random re re._casefix re._compil
 time token tokenize types typing warnings weakref zipimport
 """.split()  # noqa: SIM905
 
+# What was not loaded then, and came from CPython's own frozen modules; importlib.util and runpy need more than that.
+FROZEN = """
+__hello__ __hello_alias__ __hello_only__ __phello__ __phello__.ham __phello__.ham.eggs __phello__.spam __phello_alias__
+__phello_alias__.spam importlib.util io ntpath runpy
+""".split()  # noqa: SIM905
+
 GUEST = f"""
 import proxy_wasm
 
@@ -27,7 +36,7 @@ def say(value): proxy_wasm.info(repr(value))
 
 def imported():
     import importlib, sys
-    for name in {IMPORTABLE}:
+    for name in {IMPORTABLE + FROZEN}:
         assert importlib.import_module(name) is sys.modules[name], name
     say(sorted(name for name in sys.modules if "componentize" in name or "wit" in name))
 
@@ -51,6 +60,15 @@ def documented():
     "Its own docstring."
     say(documented.__doc__)
     say((exit.__class__.__name__, __debug__))
+
+def written_in_c():
+    import _frozen_importlib, ast, inspect, os
+    undocumented = (len, str.split, os.stat, os.walk, _frozen_importlib.spec_from_loader)
+    say([thing.__doc__ for thing in undocumented])
+    say(str(inspect.signature(str.split)))
+    # The name of this constant is the end of a docstring.
+    name = ast.fix_missing_locations(ast.Expression(ast.Name("False", ast.Load())))
+    compile(name, "", "eval")
 
 class Stream(proxy_wasm.StreamContext):
     def on_new_connection(self):
@@ -79,7 +97,7 @@ def say(vm: WasmModule, function: str) -> list[str]:
 
 
 def test_what_could_be_imported_late_still_can(vm: WasmModule) -> None:
-    assert say(vm, "imported") == ["[]"]
+    assert say(vm, "imported") == ["Hello world!", "[]"]
 
 
 def test_what_is_imported_late_works(vm: WasmModule) -> None:
@@ -102,6 +120,20 @@ def test_what_nobody_imported_is_still_missing(vm: WasmModule) -> None:
 
 def test_a_filters_docstrings_and_the_sites_builtins_stay(vm: WasmModule) -> None:
     assert say(vm, "documented") == ["'Its own docstring.'", "('Quitter', True)"]
+
+
+def test_what_is_written_in_c_keeps_its_signatures_only(vm: WasmModule) -> None:
+    undocumented, signature, *_, error = say(vm, "written_in_c")
+    assert not any(ast.literal_eval(undocumented))
+    assert signature == "'(self, /, sep=None, maxsplit=-1)'"
+    assert error.endswith("ValueError: identifier field can't represent 'False' constant")
+
+
+def test_of_a_docstring_that_something_else_points_into_the_rest_stays() -> None:
+    data = b"one(x)\n--\n\nSay one.\0two\0three($self)\n--\n\nTrue or False\0)\n--\n\n\0four"
+    false = 1000 + data.index(b"False")
+    expected = data.replace(b"Say one.", bytes(8)).replace(b"True or ", bytes(8))
+    assert clear(data, 1000, [0, 1000, false, false + 2]) == expected
 
 
 def chunk(size: int, used: bool, content: bytes) -> bytes:
