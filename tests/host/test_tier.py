@@ -11,8 +11,9 @@ import wasmtime
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import ABI, INTERPRETER, TRANSLATION, build
 from toolchain.tier import tier
-from toolchain.tier.assemble import FORGET, assemble
+from toolchain.tier.assemble import FORGET, Tiered, assemble
 from toolchain.tier.build import train
+from toolchain.tier.pack import ENTRY
 from toolchain.tier.report import report
 from toolchain.tier.translate import read_translation, translate
 from toolchain.tools import ToolchainError
@@ -181,18 +182,40 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def test_a_filter_works_with_every_function_cold(snapshot: bytes) -> None:
-    cold = assemble(snapshot, (), INTERPRETER.read_bytes(), read_translation(TRANSLATION.read_bytes()))
+    translation = read_translation(TRANSLATION.read_bytes())
+    cold = assemble(snapshot, (), INTERPRETER.read_bytes(), translation)
     verify(cold.module, ABI)
     vm = WasmModule(cold.module)
+    # It unpacks what the module before holds from the start.
+    before = WasmModule(snapshot).memory
+    assert vm.memory[: len(before)] == before
     assert vm.start(configuration=b"[1, 2, 39]")
+    scattered = _fetched(cold, vm.memory)
     assert vm.host.lines() == ['{"sum": 42}']
     vm.tick()
     assert vm.host.lines()[-1] == "deep enough"
-    called = cold.called(vm.memory)
-    assert 100 < len(called) < 2000
     # An engine takes its time for each function that there is, however small.
     assert len(Module(cold.module).bodies()) < len(Module(snapshot).bodies()) / 20
-    assert not called & set(cold.kept)
+    # Together what a start calls takes less room.
+    training = assemble(snapshot, (), INTERPRETER.read_bytes(), translation, training=True)
+    vm_in_training = WasmModule(training.module)
+    assert vm_in_training.start(configuration=b"[1, 2, 39]")
+    started = training.ever_called(vm_in_training.memory)
+    assert 100 < len(started) < 2000
+    assert not started & set(cold.kept)
+    together = assemble(snapshot, (), INTERPRETER.read_bytes(), translation, started=started)
+    vm = WasmModule(together.module)
+    assert vm.start(configuration=b"[1, 2, 39]")
+    assert _fetched(together, vm.memory) < 400_000 < scattered / 3
+
+
+def _fetched(tiered: Tiered, memory: bytes) -> int:
+    places = tiered.places
+    return sum(
+        size
+        for at, size, _, fetched in ENTRY.iter_unpack(memory[places.blocks : places.bodies])
+        if at >= places.bodies and fetched
+    )
 
 
 def test_a_training_forgets_what_happens_once(snapshot: bytes) -> None:
@@ -203,6 +226,7 @@ def test_a_training_forgets_what_happens_once(snapshot: bytes) -> None:
     once = cold.called(vm.memory)
     vm.run_export(FORGET)
     assert cold.called(vm.memory) == set()
+    assert cold.ever_called(vm.memory) == once
     assert vm.configure(b"[2, 3]")
     assert 0 < len(cold.called(vm.memory)) < len(once)
     assert vm.host.lines()[-1] == '{"sum": 5}'

@@ -1,22 +1,24 @@
 """Assembles a tiered module: cold bodies become data, stubs call the interpreter instead, and the rest stays as it is.
 
 Behind the module's memory come the interpreter's tables, the room for cold code, and the value stack. Cold code is a passive data
-segment of which the interpreter takes what it calls: the rest takes no memory in any VM. A second table holds the interpreter's
-ways out: for each type of function one that calls through the module's own table, one that calls a kept function of that type, and
-then the kept functions; last come the interpreter's loops.
+segment, in compressed blocks, of which the interpreter takes those that it calls: the rest takes no memory in any VM. What the memory
+holds at the start is there too, for `_initialize`, which a proxy calls first. A second table holds the interpreter's ways out: for
+each type of function one that calls through the module's own table, one that calls a kept function of that type, and then the kept
+functions; last come the interpreter's own.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolchain import instructions as wasm
 from toolchain.instructions import UnknownInstruction, read_body, read_instructions
 from toolchain.stackguard import take
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.functions import Functions, read_elements
+from toolchain.tier.pack import ENTRY, FETCHED, Block, cut, entries, pack_bodies, pack_image, room
 from toolchain.tier.parts import split, unreached
 from toolchain.tier.translate import HEAD, KEPT, MARKED, Part, Translation, digest, translate
 from toolchain.tools import ToolchainError
@@ -34,6 +36,7 @@ from toolchain.wasm import (
     MEMORY,
     MEMORY_KIND,
     PAGE,
+    START,
     TABLE,
     TABLE_KIND,
     TYPE,
@@ -42,6 +45,7 @@ from toolchain.wasm import (
     Global,
     Module,
     Reader,
+    constant,
     leb,
     read_limits,
     sleb,
@@ -58,10 +62,12 @@ _COLD_CALL = 768
 """What a call may take of the engine's stack, in bytes, on its way from compiled code through the interpreter to compiled code."""
 
 _OVERRUN = b"cold tier: the value stack is full"
+_DAMAGED = b"cold tier: the module's data is damaged"
 _CRITICAL = 5
+_INITIALIZE = "_initialize"
 _NONE = 0xFFFF_FFFF
 _SLOT = 8
-_STATE = struct.Struct("<7I")
+_STATE = struct.Struct("<11I")
 _LOAD = {I32: b"\x28\2", I64: b"\x29\3", F32: b"\x2a\2", F64: b"\x2b\3"}
 _STORE = {I32: b"\x36\2", I64: b"\x37\3", F32: b"\x38\2", F64: b"\x39\3"}
 _UNREACHABLE = b"\0\0\x0b"
@@ -87,16 +93,21 @@ Reached = Mapping[int, Collection[int]]
 """Marks (`translate.Part`) by function."""
 
 
-class _Places:
+class Places:
     """Where in memory the tier's own things lie, in bytes."""
 
-    def __init__(self, begin: int, functions: int, elements: int, bodies: int, widest: int) -> None:
-        self.state = begin
+    def __init__(self, begin: int, tables: int, image: Sequence[Block], bodies: Sequence[Block], widest: int) -> None:
+        self.elements = begin
+        self.state = begin + tables
         self.overrun = self.state + _STATE.size
-        self.elements = self.overrun + len(_OVERRUN) + -len(_OVERRUN) % 4
-        self.offsets = self.elements + 4 * elements
-        self.bodies = self.offsets + 4 * (functions + 1)
-        self.stack = self.bodies + bodies + -(self.bodies + bodies) % 16
+        self.damaged = self.overrun + len(_OVERRUN)
+        self.blocks = self.damaged + len(_DAMAGED)
+        self.blocks += -self.blocks % 4
+        self.bodies = self.blocks + ENTRY.size * (len(image) + len(bodies) + 1)
+        self.end = self.bodies + sum(block.size for block in bodies)
+        self.room = self.end + -self.end % 16
+        self.stack = self.room + room((*image, *bodies))
+        self.stack += -self.stack % 16
         end = self.stack + STACK_BYTES
         # A call's arguments and link, or the locals of a part, may lie beyond the limit; the frame that they grow into may not.
         self.limit = end - 4 * _SLOT * (widest + 2)
@@ -114,6 +125,7 @@ class _Assembly:
         interpreter: bytes,
         training: bool,
         reached: Reached,
+        started: Collection[int],
     ) -> None:
         self.module = module
         self.declarations = Declarations(module)
@@ -125,24 +137,30 @@ class _Assembly:
         elements = None if translation.unknown else read_elements(module)
         self.elements = elements or []
         self.functions = Functions(module, self.declarations, kept, self.cold_parts, elements is not None)
-        self.offsets, bodies = self._lay_out(translation)
+        self.offsets, bodies = self._lay_out(translation, training, started)
         widest = max((len(kind.parameters) for kind in self.declarations.kinds), default=0)
         for function in self.cold_parts:
             widest = max(widest, HEAD.unpack_from(translation.bodies[function])[3])
-        self.places = _Places(self._memory_end(), len(self.offsets) - 1, len(self.elements), len(bodies), widest)
+        numbers = [_NONE if function is None else function for function in self.elements] + self.offsets
+        tables = struct.pack(f"<{len(numbers)}I", *numbers)
+        memory = None if training else self._memory()
+        image = [] if memory is None else [*pack_image(bytes(memory) + tables)]
+        self.places = Places(self._memory_end(), len(tables), image, bodies, widest)
         self.stack_global = len(self.declarations.globals)
         self.element_global = self.stack_global + 1
         self.table = self._tables()
-        self.passive = Reader(module.get(DATA)).u32() + 1
+        self.passive = 1 if image else Reader(module.get(DATA)).u32() + 1
         self.stack_pointer = translation.stack_pointer
         linked = self._link(Module(interpreter))
         compiled = [self.functions.index[function] for function in self.kept]
-        table = [*self._ways_out(), *compiled, linked["run_narrow"], linked["run_wide"]]
+        table = [*self._ways_out(), *compiled, linked["run_narrow"], linked["run_wide"], linked["fetch"]]
         ways_in = self._ways_in(linked["run"])
         self._put_bodies(ways_in, linked["resume"])
         self.functions.put(module, self._shared(ways_in))
+        if image:
+            self._unpack_first(linked["fetch"])
         if training:
-            everything = _const(self.places.bodies) + _const(0) + _const(len(bodies))
+            everything = _const(self.places.bodies) + _const(0) + _const(self.places.end - self.places.bodies)
             forget = self._add(b"", b"", _body(everything + b"\xfc\x0b\0"))
             module.put_exports([*module.exports(), Export(FORGET, FUNC_KIND, forget)])
         self._put_functions()
@@ -152,40 +170,58 @@ class _Assembly:
         self._append(TABLE, 1, b"\x70\0" + leb(len(table)))
         self._append(ELEMENT, 1, b"\2" + leb(self.table) + b"\x41\0\x0b\0" + vector(leb(f) for f in table))
         state = _STATE.pack(
-            self.places.offsets,
+            self.places.elements + 4 * len(self.elements),
             self.places.bodies,
+            self.places.blocks,
+            len(image) + len(bodies),
+            len(image),
+            self.places.room,
             self.places.limit,
             self.places.elements,
             len(self.elements),
             len(self.declarations.kinds),
-            len(table) - 2,
+            len(table) - 3,
         )
-        numbers = [_NONE if function is None else function for function in self.elements] + self.offsets
-        tables = state + _OVERRUN + bytes(-len(_OVERRUN) % 4) + struct.pack(f"<{len(numbers)}I", *numbers)
-        active = b"\0" + _const(self.places.state) + b"\x0b" + leb(len(tables)) + tables
-        self._append(DATA, 2, active + b"\1" + leb(len(bodies)) + bodies)
+        blocks = [*image, *(replace(block, at=self.places.bodies + block.at) for block in bodies)]
+        head = state + _OVERRUN + _DAMAGED
+        head += bytes(self.places.blocks - self.places.state - len(head)) + entries(blocks)
+        if image:
+            module.put(DATA, b"\0")
+            at = self.places.state
+        else:
+            at, head = self.places.elements, tables + head
+        packed = b"".join(block.packed for block in blocks)
+        self._append(DATA, 2, b"\0" + _const(at) + b"\x0b" + leb(len(head)) + head + b"\1" + leb(len(packed)) + packed)
         module.put(DATA_COUNT, leb(self.passive + 1))
 
     # ---- what the interpreter reads
 
-    def _lay_out(self, translation: Translation) -> tuple[list[int], bytes]:
-        """Returns where each function's body begins, and the bodies; a kept function's is only a head."""
+    def _lay_out(
+        self, translation: Translation, training: bool, started: Collection[int]
+    ) -> tuple[list[int], list[Block]]:
+        """Returns where each function's body is among all bodies, and these in blocks; a kept function's is only a head."""
         entry = {function: 2 * len(self.declarations.kinds) + i for i, function in enumerate(self.kept)}
-        offsets, bodies, end = [], [], 0
+        bodies = []
         for function, kind in enumerate(self.declarations.functions):
-            offsets.append(end)
             if function in entry:
                 parameters = len(self.declarations.kinds[kind].parameters)
                 bodies.append(HEAD.pack(KEPT, kind, parameters, entry[function], 0))
             else:
                 bodies.append(translation.bodies[function])
-            end += len(bodies[-1])
         # A kept function with cold parts has its cold body too, as one more function that nobody calls.
-        for function in self.cold_parts:
-            offsets.append(end)
-            bodies.append(translation.bodies[function])
-            end += len(bodies[-1])
-        return [*offsets, end], b"".join(bodies)
+        bodies += [translation.bodies[function] for function in self.cold_parts]
+        # What a start calls lies together, so that most blocks stay packed. A training asks for functions: there each is a block.
+        first = {*entry, *started}
+        order = range(len(bodies)) if training else sorted(range(len(bodies)), key=lambda number: number not in first)
+        offsets, end = [0] * len(bodies), 0
+        for number in order:
+            offsets[number] = end
+            end += len(bodies[number])
+        if training:
+            return offsets, [*pack_bodies(bodies, compressed=False)]
+        ordered = [bodies[number] for number in order]
+        blocks = [*cut(ordered[: len(first)]), *cut(ordered[len(first) :])]
+        return offsets, [*pack_bodies(blocks, compressed=True)]
 
     # ---- sections
 
@@ -202,6 +238,31 @@ class _Assembly:
             raise ToolchainError("the module imports its memory, behind which the cold tier finds no place of its own")
         reader = Reader(self.module.get(MEMORY))
         return read_limits(reader) * PAGE if reader.u32() else 0
+
+    def _memory(self) -> bytearray | None:
+        """Returns what the memory holds at the start; None where that is open, or where nothing runs first that could unpack it."""
+        first = any(e.name == _INITIALIZE and e.kind == FUNC_KIND for e in self.module.exports())
+        if not first or any(section == START for section, _ in self.module.sections):
+            return None
+        memory = bytearray(self._memory_end())
+        reader = Reader(self.module.get(DATA))
+        for _ in reader.repeat():
+            if reader.u32() or (offset := reader.expression())[0] != wasm.I32_CONST:
+                return None
+            begin, data = constant(offset), reader.take(reader.u32())
+            if offset != _const(begin) + b"\x0b" or begin < 0 or begin + len(data) > len(memory):
+                return None
+            memory[begin : begin + len(data)] = data
+        return memory
+
+    def _unpack_first(self, unpack: int) -> None:
+        """Lets `_initialize` unpack the memory before it does anything."""
+        exports = self.module.exports()
+        for export in exports:
+            if export.name == _INITIALIZE:
+                code = _const(self.places.state) + _const(0) + _call(unpack) + _call(export.index)
+                export.index = self._add(b"", b"", _body(code))
+        self.module.put_exports(exports)
 
     def _put_memory(self) -> None:
         reader = Reader(self.module.get(MEMORY))
@@ -345,20 +406,20 @@ class _Assembly:
         arguments = _get(0) + _get(1) + _get(2)
         return {
             "load": self._add(three, b"", _body(arguments + b"\xfc\x08" + leb(self.passive) + b"\0")),
-            "overrun": self._add(b"", b"", _body(self._log_overrun() + b"\0")),
+            "overrun": self._add(b"", b"", _body(self._log(self.places.overrun, _OVERRUN) + b"\0")),
+            "damaged": self._add(b"", b"", _body(self._log(self.places.damaged, _DAMAGED) + b"\0")),
             "memory_copy": self._add(three, b"", _body(arguments + b"\xfc\x0a\0\0")),
             "memory_fill": self._add(three, b"", _body(arguments + b"\xfc\x0b\0")),
             "get_global": self._add(two, b"", self._globals(write=False)),
             "set_global": self._add(two, b"", self._globals(write=True)),
         }
 
-    def _log_overrun(self) -> bytes:
+    def _log(self, at: int, text: bytes) -> bytes:
         log = FunctionType(bytes([I32] * 3), bytes([I32]))
         functions = (i for i in self.module.imports() if i.kind == FUNC_KIND)
         for function, imported in enumerate(functions):
             if imported.name == "proxy_log" and self.types[Reader(imported.descriptor).u32()] == log:
-                where = _const(self.places.overrun) + _const(len(_OVERRUN))
-                return _const(_CRITICAL) + where + _call(function) + b"\x1a"
+                return _const(_CRITICAL) + _const(at) + _const(len(text)) + _call(function) + b"\x1a"
         return b""
 
     def _globals(self, write: bool) -> bytes:
@@ -407,19 +468,30 @@ class Tiered:
 
     module: bytes
     kept: list[int]
-    bodies: int
+    functions: int
+    places: Places
     offsets: list[int]
     parts: dict[int, list[Part]]
 
     def called(self, memory: bytes) -> set[int]:
-        """Returns the cold functions that were called in a VM with this memory: the interpreter has fetched their bodies."""
+        """Returns the cold functions that were called in a VM with this memory since it forgot: their bodies were fetched.
+
+        Only in a module for a training are they fetched one by one.
+        """
         compiled = set(self.kept)
-        functions = enumerate(self.offsets[:-1])
-        return {function for function, at in functions if memory[self.bodies + at] and function not in compiled}
+        functions = enumerate(self.offsets[: self.functions])
+        return {function for function, at in functions if memory[self.places.bodies + at] and function not in compiled}
+
+    def ever_called(self, memory: bytes) -> set[int]:
+        """Returns those that were called in a VM of a module for a training, forgotten or not."""
+        compiled = set(self.kept)
+        first = self.places.blocks + FETCHED
+        marks = range(first, first + ENTRY.size * self.functions, ENTRY.size)
+        return {function for function, at in enumerate(marks) if memory[at] and function not in compiled}
 
     def reached(self, memory: bytes) -> Reached:
         """Returns the marks that were reached in a VM with this memory, by function."""
-        begin = {function: self.bodies + self.offsets[function] for function in self.parts}
+        begin = {function: self.places.bodies + self.offsets[function] for function in self.parts}
         return {
             function: {part.mark for part in parts if memory[begin[function] + part.mark] == MARKED}
             for function, parts in self.parts.items()
@@ -433,11 +505,13 @@ def assemble(
     translation: Translation | None = None,
     training: bool = False,
     reached: Reached | None = None,
+    started: Collection[int] = (),
 ) -> Tiered:
     """Makes all functions of a module cold but those of these indices, in this order, and those that the interpreter does not know.
 
     `interpreter` is interpreter.c, compiled and linked; a `translation` of the module spares the time of making it.
-    For `training` the module exports `FORGET`. Of a kept function in `reached` all parts are cold but those with these marks.
+    For `training` the module exports `FORGET`, and nothing in it is compressed. Of a kept function in `reached` all parts are cold but
+    those with these marks. The cold functions `started` are those that every VM calls when it starts.
     Raises `ToolchainError` for a module that imports its memory, and for a translation that is another module's.
     """
     parsed = Module(module)
@@ -448,5 +522,5 @@ def assemble(
         raise ToolchainError("the translation was made from another module than the one to be tiered")
     imported = Declarations(parsed).imported
     kept = [function for function in dict.fromkeys((*keep, *translation.unknown)) if function >= imported]
-    assembly = _Assembly(parsed, kept, translation, interpreter, training, reached or {})
-    return Tiered(parsed.encode(), assembly.kept, assembly.places.bodies, assembly.offsets, translation.parts)
+    assembly = _Assembly(parsed, kept, translation, interpreter, training, reached or {}, started)
+    return Tiered(parsed.encode(), assembly.kept, assembly.count, assembly.places, assembly.offsets, translation.parts)

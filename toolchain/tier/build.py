@@ -20,22 +20,24 @@ from toolchain.tier.translate import read_translation
 from toolchain.tools import ToolchainError, read, run_main
 
 
-def train(training: str, cold: Tiered) -> tuple[list[int], dict[int, set[int]]]:
-    """Returns what ran in a training: the functions, first those that always did, and the marks of parts.
+def train(training: str, cold: Tiered) -> tuple[list[int], dict[int, set[int]], set[int]]:
+    """Returns what ran in a training: the functions, first those that always did, the marks of parts, and what it let be forgotten.
 
     Raises `ToolchainError` with the training's traceback.
     """
     ran: Counter[int] = Counter()
     reached: dict[int, set[int]] = {}
+    started: set[int] = set()
     try:
         for memory in importlib.import_module(training).train(cold.module):
             ran.update(cold.called(memory))
+            started |= cold.ever_called(memory)
             for function, marks in cold.reached(memory).items():
                 reached[function] = reached.get(function, set()) | set(marks)
     except Exception as error:
         text = "".join(traceback.format_exception(error)).rstrip()
         raise ToolchainError(f"the training {training} failed:\n{text}") from None
-    return sorted(ran, key=lambda function: (-ran[function], function)), reached
+    return sorted(ran, key=lambda function: (-ran[function], function)), reached, started.difference(ran)
 
 
 def main() -> None:
@@ -52,10 +54,10 @@ def main() -> None:
     options = parser.parse_args()
     snapshot, interpreter = read(options.snapshot), read(options.interpreter)
     translation = read_translation(read(options.translation))
-    ran, reached = train(options.training, assemble(snapshot, (), interpreter, translation, training=True))
+    ran, reached, started = train(options.training, assemble(snapshot, (), interpreter, translation, training=True))
     if not ran:
         raise ToolchainError(f"the training {options.training} ran nothing of the module that it was given")
-    tiered = assemble(snapshot, ran, interpreter, translation, reached=reached)
+    tiered = assemble(snapshot, ran, interpreter, translation, reached=reached, started=started)
     verify.verify(tiered.module, boundary.read_abi(options.abi))
     options.out.write_bytes(tiered.module)
     options.report.write_text(report(snapshot, ran, reached, translation, read(options.names).decode()))

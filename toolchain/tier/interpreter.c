@@ -26,15 +26,27 @@ typedef struct __attribute__((packed)) {
   u8 code[];
 } Body;
 
+// A stretch of memory that lies in the module's passive segment, compressed where its size there is another (pack.py).
+typedef struct {
+  u8 *to;
+  u32 size;
+  u32 from;    // in the segment; it ends where the next block's begins
+  u32 fetched; // a training asks for this
+} Block;
+
 // What assemble.py lays down for the interpreter.
 typedef struct {
-  const u32 *offsets;  // of each function's body, and of the end
-  u8 *bodies;          // all zero at first: a body is put there when it is first called
+  const u32 *offsets;  // of each function's body
+  u8 *bodies;          // all zero at first: a block of them is put there when one of its functions is first called
+  Block *blocks;       // by address, with one more behind the last: first the image, which is there from the start, then the bodies
+  u32 block_count;
+  u32 image;           // how many blocks are the image's; none once they are there
+  struct room *room;   // for unpacking
   const u64 *limit;    // of the value stack
   const u32 *elements; // the function that each element of the module's table holds, or NONE
   u32 element_count;
   u32 types;
-  u32 loops; // in the interpreter's own table: of narrow code, then of wide code
+  u32 loops; // in the interpreter's own table: of narrow code, of wide code, then `fetch`
 } State;
 
 enum { NONE = ~0u };
@@ -59,8 +71,10 @@ typedef union {
 #define TIER(name) __attribute__((import_module("tier"), import_name(#name))) name
 typedef void Call(u32 index, Slot *frame);
 typedef void Loop(const State *state, const Body *body, Slot *frame, const u8 *code);
+typedef void Fetch(State *state, const u8 *body);
 void TIER(load)(u8 *to, u32 from, u32 size);
 void TIER(overrun)(void) __attribute__((noreturn));
+void TIER(damaged)(void) __attribute__((noreturn));
 void TIER(get_global)(Slot *result, u32 index);
 void TIER(set_global)(const Slot *value, u32 index);
 void TIER(memory_copy)(u32 to, u32 from, u32 size);
@@ -71,9 +85,9 @@ void TIER(memory_fill)(u32 to, u32 value, u32 size);
 #define NAME_OF(name) #name
 
 static const Body *find(const State *state, u32 function) {
-  u32 offset = state->offsets[function];
-  u8 *body = state->bodies + offset;
-  if (!*body) load(body, offset, state->offsets[function + 1] - offset);
+  const u8 *body = state->bodies + state->offsets[function];
+  // Through the table, as the loops are.
+  if (!*body) ((Fetch *)(state->loops + 2))((State *)state, body);
   return (const Body *)body;
 }
 
@@ -143,6 +157,33 @@ static void run_body(const State *state, const Body *body, Slot *frame, const u8
   frame[-1].u64 = 0;
   // Through the table, for an engine that inlines what it can would put a loop into whatever comes here.
   ((Loop *)(state->loops + (body->mode == WIDE)))(state, body, frame, code);
+}
+
+#include "inflate.h"
+
+// Puts into memory the block in which the body of a function lies that has never been called; for no body, what the memory holds at
+// the start.
+EXPORT(fetch) __attribute__((minsize)) void fetch(State *state, const u8 *body) {
+  u32 first = 0, end = state->block_count;
+  while (body && end - first > 1) {
+    u32 middle = (first + end) / 2;
+    if (state->blocks[middle].to <= body)
+      first = middle;
+    else
+      end = middle;
+  }
+  if (!body) {
+    end = state->image;
+    state->image = 0;
+  }
+  for (; first < end; first++) {
+    Block *block = state->blocks + first;
+    u32 size = block[1].from - block->from;
+    u8 *to = size == block->size ? block->to : state->room->packed;
+    load(to, block->from, size);
+    if (to != block->to) inflate(state->room, block->to, block->to + block->size);
+    block->fetched = 1;
+  }
 }
 
 #define RUN run_narrow

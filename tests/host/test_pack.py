@@ -1,0 +1,203 @@
+"""A tiered module unpacks itself: its memory is as it was, whatever is damaged is told, and nothing is written elsewhere."""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from collections.abc import Callable
+
+import deflate
+import pytest
+import wasmtime
+
+from tests.host.toolchain_case import INTERPRETER
+from toolchain.tier.assemble import assemble
+from toolchain.tier.pack import ENTRY
+from toolchain.wasm import PAGE
+
+_PAGES, _BEGIN, _SIZE = 5, PAGE, 3 * PAGE
+_RANDOM = random.Random(7)
+
+
+def _text(size: int) -> bytes:
+    words = [_RANDOM.randbytes(_RANDOM.randrange(1, 12)) for _ in range(200)]
+    return b"".join(_RANDOM.choice(words) for _ in range(size))[:size]
+
+
+CONTENTS = {
+    "zeros": bytes(_SIZE),
+    "one byte": b"\1" + bytes(_SIZE - 2) + b"\2",
+    "a run": b"a" * _SIZE,
+    "period 7": (b"abcdefg" * _SIZE)[:_SIZE],
+    "words": _text(_SIZE),
+    "numbers": struct.pack(f"<{_SIZE // 4}I", *(n * n % 65_521 for n in range(_SIZE // 4))),
+    "noise": _RANDOM.randbytes(_SIZE),
+    "skewed": bytes(min(255, int(_RANDOM.expovariate(0.1))) for _ in range(_SIZE)),
+    "islands": b"".join(_text(700) + bytes(9000) for _ in range(20)),
+}
+
+
+def _data(data: bytes) -> str:
+    return "".join(f"\\{byte:02x}" for byte in data)
+
+
+def _module(data: bytes) -> bytes:
+    return bytes(
+        wasmtime.wat2wasm(f"""
+          (module
+            (import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
+            (memory (export "memory") {_PAGES})
+            (global $ran (export "ran") (mut i32) (i32.const 0))
+            (func (export "_initialize") (global.set $ran (i32.load8_u (i32.const {_BEGIN}))))
+            (data (i32.const {_BEGIN}) "{_data(data)}")
+            (data (i32.const 16) "sixteen"))
+        """)
+    )
+
+
+class Vm:
+    def __init__(self, module: bytes) -> None:
+        self.lines: list[str] = []
+        config = wasmtime.Config()
+        config.consume_fuel = True
+        engine = wasmtime.Engine(config)
+        self._store = wasmtime.Store(engine)
+        self._store.set_fuel(500_000_000)
+        linker = wasmtime.Linker(engine)
+        kind = wasmtime.FuncType([wasmtime.ValType.i32()] * 3, [wasmtime.ValType.i32()])
+        linker.define_func("env", "proxy_log", kind, self._log)
+        self._exports = linker.instantiate(self._store, wasmtime.Module(engine, module)).exports(self._store)
+        self._memory = self._exports["memory"]
+
+    def _log(self, level: int, address: int, size: int) -> int:
+        self.lines.append(self.memory()[address : address + size].decode())
+        return 0
+
+    def memory(self) -> bytes:
+        assert isinstance(self._memory, wasmtime.Memory)
+        return bytes(self._memory.read(self._store))
+
+    def write(self, address: int, data: bytes) -> None:
+        assert isinstance(self._memory, wasmtime.Memory)
+        self._memory.write(self._store, data, address)
+
+    def initialize(self) -> None:
+        function = self._exports["_initialize"]
+        assert isinstance(function, wasmtime.Func)
+        function(self._store)
+
+    @property
+    def ran(self) -> int:
+        value = self._exports["ran"]
+        assert isinstance(value, wasmtime.Global)
+        return int(value.value(self._store))
+
+
+Compress = Callable[[bytes, int], bytes]
+
+
+def _zlib(level: int, strategy: int) -> Compress:
+    def compress(data: bytes, _: int) -> bytes:
+        compressor = zlib.compressobj(level, zlib.DEFLATED, -15, 9, strategy)
+        return compressor.compress(data) + compressor.flush()
+
+    return compress
+
+
+@pytest.mark.parametrize("contents", CONTENTS)
+def test_the_memory_is_as_it_was(contents: str) -> None:
+    data = CONTENTS[contents]
+    module = _module(data)
+    for keep in ((), (1,)):
+        tiered = assemble(module, keep, INTERPRETER.read_bytes()).module
+        assert len(tiered) < len(data) + 40_000
+        vm = Vm(tiered)
+        before, expected = vm.memory(), Vm(module).memory()
+        assert before[: _PAGES * PAGE] == bytes(_PAGES * PAGE)
+        vm.initialize()
+        assert vm.memory()[: _PAGES * PAGE] == expected
+        assert vm.ran == data[0]
+        # Once only: what has been written since stays.
+        vm.write(16, b"changed")
+        vm.initialize()
+        assert vm.memory()[16:23] == b"changed"
+
+
+# Other compressors use what libdeflate does not: codes of every kind, and blocks that are stored.
+@pytest.mark.parametrize("contents", CONTENTS)
+@pytest.mark.parametrize(
+    ("level", "strategy"),
+    [(1, zlib.Z_DEFAULT_STRATEGY), (9, zlib.Z_FIXED), (6, zlib.Z_RLE), (6, zlib.Z_HUFFMAN_ONLY), (0, 0)],
+)
+def test_any_compressor_will_do(contents: str, level: int, strategy: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _module(CONTENTS[contents])
+    monkeypatch.setattr(deflate, "deflate_compress", _zlib(level, strategy))
+    vm = Vm(assemble(module, (), INTERPRETER.read_bytes()).module)
+    vm.initialize()
+    assert vm.memory()[: _PAGES * PAGE] == Vm(module).memory()
+
+
+def _from_before(data: bytes, _: int) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, data)
+    return compressor.compress(data) + compressor.flush()
+
+
+_COMPRESS = deflate.deflate_compress
+WRONG: dict[str, Compress] = {
+    "too little": lambda data, level: bytes(_COMPRESS(data[:-1], level)),
+    "too much": lambda data, level: bytes(_COMPRESS(data + b"a", level)),
+    "a match in what was before": _from_before,
+    "a code that is no code": lambda data, level: b"\x04" + bytes(10),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_data_of_another_size_or_form_is_told(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deflate, "deflate_compress", WRONG[wrong])
+    vm = Vm(assemble(_module(CONTENTS["words"]), (1,), INTERPRETER.read_bytes()).module)
+    with pytest.raises(wasmtime.Trap):
+        vm.initialize()
+    assert vm.lines == ["cold tier: the module's data is damaged"]
+
+
+def _damaged(data: bytes, chance: random.Random) -> bytes:
+    damaged = bytearray(data)
+    kind = chance.randrange(4)
+    if kind == 0:
+        return bytes(damaged[: chance.randrange(len(damaged))])
+    if kind == 1:
+        return chance.randbytes(chance.randrange(1, len(damaged)))
+    for _ in range(1 if kind == 2 else 20):
+        damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+    return bytes(damaged)
+
+
+def test_damaged_data_is_told_and_nothing_is_written_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = 0
+    for seed in range(150):
+        chance = random.Random(seed)
+        data = chance.choice([*CONTENTS.values()])[: 3 << 12]
+
+        def damaging(data: bytes, level: int, chance: random.Random = chance) -> bytes:
+            return _damaged(bytes(_COMPRESS(data, level)), chance)
+
+        monkeypatch.setattr(deflate, "deflate_compress", damaging)
+        tiered = assemble(_module(data), (1,), INTERPRETER.read_bytes())
+        vm, places = Vm(tiered.module), tiered.places
+        before = vm.memory()
+        try:
+            vm.initialize()
+        except wasmtime.Trap as trap:
+            assert trap.trap_code != wasmtime.TrapCode.OUT_OF_FUEL
+            assert vm.lines in ([], ["cold tier: the module's data is damaged"])
+            told += bool(vm.lines)
+        # The image, the table of blocks and the room to unpack may have changed.
+        allowed = [(places.state, places.bodies), (places.room, places.stack)]
+        entries = ENTRY.iter_unpack(before[places.blocks : places.bodies])
+        allowed += [(at, at + size) for at, size, _, _ in entries if at < places.state]
+        after = bytearray(vm.memory())
+        for begin, end in allowed:
+            after[begin:end] = before[begin:end]
+        assert after == before
+    assert told > 30

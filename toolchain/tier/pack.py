@@ -1,0 +1,88 @@
+"""Compresses what a tiered module unpacks by itself: its memory as it is at the start, and the bodies of cold functions.
+
+A proxy keeps a module's bytes several times over. The format is deflate (RFC 1951), by libdeflate, whose output is the same on every
+machine; the interpreter has the decoder (`inflate.h`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import deflate
+
+ENTRY = struct.Struct("<4I")
+"""What the interpreter reads of a block: where it belongs, its size there, where it lies, and room for a mark."""
+
+FETCHED = 12
+"""Where in an entry the mark is, which is not zero once the block has been fetched."""
+
+BLOCK = 1 << 15
+"""So many bytes of bodies are unpacked when one of them is first called."""
+
+_TABLES = 5696  # what unpacking needs before the packed bytes; behind them it reads some more (`inflate.h`)
+_BEYOND = 8
+_PIECE = 1 << 17  # of the image; there must be room for what is packed
+_LEVEL = 10
+_ZEROS = bytes(1 << 12)  # of a page of this size that is all zeros a VM need not have a copy
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of memory, and what it is in the module: the same bytes, or fewer."""
+
+    at: int
+    size: int
+    packed: bytes
+
+
+def _pack(at: int, data: bytes) -> Block:
+    packed = bytes(deflate.deflate_compress(data, _LEVEL))
+    return Block(at, len(data), packed if len(packed) < len(data) else data)
+
+
+def pack_image(image: bytes) -> Iterator[Block]:
+    """Yields what is not zero of a memory."""
+    size = len(_ZEROS)
+    pages = range(0, len(image), size)
+    for zero, found in itertools.groupby(pages, lambda page: image[page : page + size] == _ZEROS[: len(image) - page]):
+        stretch = [*found]
+        end = min(stretch[-1] + size, len(image))
+        for at in range(stretch[0], 0 if zero else end, _PIECE):
+            yield _pack(at, image[at : min(at + _PIECE, end)])
+
+
+def cut(bodies: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields the bodies in blocks, each whole."""
+    block = bytearray()
+    for body in bodies:
+        if block and len(block) + len(body) > BLOCK:
+            yield bytes(block)
+            block.clear()
+        block += body
+    if block:
+        yield bytes(block)
+
+
+def pack_bodies(blocks: Iterable[bytes], compressed: bool) -> Iterator[Block]:
+    """Yields blocks that lie one behind the other."""
+    at = 0
+    for block in blocks:
+        yield _pack(at, block) if compressed else Block(at, len(block), block)
+        at += len(block)
+
+
+def entries(blocks: Sequence[Block]) -> bytes:
+    """Returns the table of blocks, one more than there are."""
+    offsets = itertools.accumulate((len(block.packed) for block in blocks), initial=0)
+    sizes = [(block.at, block.size) for block in blocks]
+    return b"".join(
+        ENTRY.pack(at, size, offset, 0) for (at, size), offset in zip([*sizes, (0, 0)], offsets, strict=True)
+    )
+
+
+def room(blocks: Iterable[Block]) -> int:
+    """Returns how many bytes of memory are needed to unpack any of these."""
+    return _TABLES + max((len(b.packed) for b in blocks if len(b.packed) < b.size), default=0) + _BEYOND
