@@ -13,7 +13,15 @@ from filter.counters import counter
 from filter.policy import Policy, Rule
 from filter.routing import Configuration, route
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
-from proxy_wasm import Action, FailurePolicy, HostError, LogLevel
+from proxy_wasm import (
+    Action,
+    FailurePolicy,
+    HostError,
+    LogLevel,
+    call_foreign_function,
+    get_property,
+    increment_metric,
+)
 
 SOURCE_ADDRESS = proxy_wasm.property_path("source", "address")
 DESTINATION_PORT = proxy_wasm.property_path("destination", "port")
@@ -61,38 +69,42 @@ class Target:
 class Connection(proxy_wasm.StreamContext):
     """A connection under the default rule."""
 
+    __slots__ = ()
+
     root: Plugin
 
-    def on_new_connection(self) -> Action:
+    def on_new_connection(self) -> Action | None:
         """Chooses the cluster by `route`."""
         plugin = self.root
         try:
-            source = proxy_wasm.get_property(SOURCE_ADDRESS) or b""
+            source = get_property(SOURCE_ADDRESS) or b""
             configuration = plugin.configuration
             port = destination_port() if configuration.needs_port else 0
-            target = plugin.targets[route(source, configuration, port)]
+            target = plugin.targets[route(packed(source), configuration, port)]
             try:
-                proxy_wasm.call_foreign_function(SET_FILTER_STATE, target.argument)
+                call_foreign_function(SET_FILTER_STATE, target.argument)
             except HostError as error:
                 log_refused(target.name, error)
                 raise
-            proxy_wasm.increment_metric(target.counter, 1)
+            increment_metric(target.counter, 1)
             if plugin.log_routes:
                 proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source, target.name))
         except Exception as error:
             return plugin.give_up(error)
-        return Action.CONTINUE
+        return None
 
 
 class PolicyConnection(Connection):
     """A connection under configured rules."""
 
-    def on_new_connection(self) -> Action:
+    __slots__ = ()
+
+    def on_new_connection(self) -> Action | None:
         """Does what the first rule that matches says."""
         plugin = self.root
         policy = plugin.policy
         try:
-            source = proxy_wasm.get_property(SOURCE_ADDRESS) or b""
+            source = get_property(SOURCE_ADDRESS) or b""
             address = packed(source) if policy.needs_source else b""
             port = destination_port() if policy.needs_port else 0
             rule = policy.decide(address, port, server_name() if policy.needs_server_name else "")
@@ -100,28 +112,28 @@ class PolicyConnection(Connection):
                 proxy_wasm.set_property(RULE_NAME, rule.name)
             if rule.action.reject:
                 proxy_wasm.close_downstream()
-                proxy_wasm.increment_metric(plugin.rejected, 1)
+                increment_metric(plugin.rejected, 1)
                 if plugin.log_routes:
                     log_decision(rule, b"Rejected source %b" % source)
                 return Action.PAUSE
             if rule.action.cluster is None:
-                proxy_wasm.increment_metric(plugin.continued, 1)
+                increment_metric(plugin.continued, 1)
                 if plugin.log_routes:
                     log_decision(rule, b"Continued source %b" % source)
-                return Action.CONTINUE
+                return None
             target = plugin.targets[rule.action.cluster]
             cluster, argument = target.at(port)
             try:
-                proxy_wasm.call_foreign_function(SET_FILTER_STATE, argument)
+                call_foreign_function(SET_FILTER_STATE, argument)
             except HostError as error:
                 log_refused(cluster, error)
                 raise
-            proxy_wasm.increment_metric(target.counter, 1)
+            increment_metric(target.counter, 1)
             if plugin.log_routes:
                 log_decision(rule, b"Routed source %b to %b" % (source, cluster))
         except Exception as error:
             return plugin.give_up(error)
-        return Action.CONTINUE
+        return None
 
 
 class Plugin(proxy_wasm.RootContext):
@@ -158,9 +170,9 @@ class Plugin(proxy_wasm.RootContext):
     def give_up(self, error: Exception) -> Action:
         """Counts a connection that cannot be decided upon, and does with it what the failure policy says."""
         if not isinstance(error, AddressError):
-            proxy_wasm.increment_metric(self.failed, 1)
+            increment_metric(self.failed, 1)
             raise error  # to the failure policy
-        proxy_wasm.increment_metric(self.unparsed, 1)
+        increment_metric(self.unparsed, 1)
         proxy_wasm.warn(f"[TCP WASM] {error}")
         if self.failure_policy is FailurePolicy.CONTINUE:
             return Action.CONTINUE
@@ -180,12 +192,12 @@ def log_refused(cluster: bytes, error: HostError) -> None:
 
 def destination_port() -> int:
     """Returns the port that the client connected to; 0 for a Unix socket."""
-    return int.from_bytes(proxy_wasm.get_property(DESTINATION_PORT) or b"", "little")
+    return int.from_bytes(get_property(DESTINATION_PORT) or b"", "little")
 
 
 def server_name() -> str:
     """Returns the name that a TLS client asked for, in lower case; "" where Envoy has none."""
-    return (proxy_wasm.get_property(SERVER_NAME) or b"").decode("latin-1").lower()
+    return (get_property(SERVER_NAME) or b"").decode("latin-1").lower()
 
 
 proxy_wasm.register(Plugin)

@@ -5,8 +5,6 @@ An even last byte of the source's IP address goes to the first router, an odd on
 
 from __future__ import annotations
 
-from filter.address import last_byte
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,9 +52,9 @@ ISTIO = Configuration(
 )
 
 
-def route(source: bytes | None, configuration: Configuration, destination_port: int = 0) -> str:
-    """Returns the cluster for a connection, or raises AddressError where `source` holds no IP address."""
+def route(source: bytes, configuration: Configuration, destination_port: int = 0) -> str:
+    """Returns the cluster for a connection from a packed source address, 4 or 16 bytes."""
     clusters = configuration.clusters
     if destination_port:
         clusters = configuration.by_destination_port.get(destination_port, clusters)
-    return clusters[last_byte(source) & 1]
+    return clusters[source[-1] & 1]

@@ -75,6 +75,8 @@ def property_path(*segments: str | bytes) -> bytes:
     return b"\0".join([segment.encode() if isinstance(segment, str) else segment for segment in segments])
 
 
+packed_address = _proxy_wasm.packed_address  # None where there is no IP address
+
 # ---- buffers and streams
 
 get_buffer_status = _proxy_wasm.proxy_get_buffer_status

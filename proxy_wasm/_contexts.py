@@ -59,8 +59,11 @@ class RootContext:
 class StreamContext:
     """One connection: made with its first callback, `on_new_connection`, and dropped after `on_delete`.
 
-    Where a class overrides nothing that comes after `on_new_connection`, it is dropped with that.
+    Where a class overrides nothing that comes after `on_new_connection`, it is dropped with that. A class that needs no attributes of
+    its own is made faster if it says `__slots__ = ()`.
     """
+
+    __slots__ = ("context_id", "root")
 
     def __init__(self, context_id: int, root: RootContext) -> None:
         self.context_id = context_id

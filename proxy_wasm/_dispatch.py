@@ -72,14 +72,14 @@ def on_context_create(context_id: int, parent_context_id: int) -> None:
             raise
 
 
-def on_connection(context_id: int, parent_context_id: int) -> int | None:
+def on_connection(context_id: int, root: RootContext) -> int | None:
     """Makes a stream context and tells it of its connection: one call instead of two, for most connections the only one.
 
     The boundary holds `on_context_create` back until a stream's first callback, and this is what it calls if that is
     `on_new_connection`; it asks `streams` and `roots` whether `on_delete` concerns anyone.
     """
-    root = roots.get(parent_context_id)
-    if root is None or (stream_class := root.stream_context) is None:
+    stream_class = root.stream_context
+    if stream_class is None:
         return 0
     try:
         stream = stream_class(context_id, root)
@@ -87,21 +87,25 @@ def on_connection(context_id: int, parent_context_id: int) -> int | None:
         failed = streams[context_id] = _FailedStream(context_id, root)
         on_error("proxy_on_context_create", context_id, error)
         return failed.on_new_connection()
-    if stream_class not in _brief and _is_kept(stream_class):
+    if stream_class is not _latest and _is_kept(stream_class):
         streams[context_id] = stream
     return stream.on_new_connection()
 
 
-# Classes whose streams are not kept: a look into a set is what this may cost each connection.
+# Classes whose streams are not kept, and the latest connection's, if it was one of them: most connections need not look further.
 _brief: set[type[StreamContext]] = set()
+_latest: type[StreamContext] | None = None
 
 
 def _is_kept(stream_class: type[StreamContext]) -> bool:
     """Tells whether a class's streams can be called after `on_new_connection`: else nobody needs them any more."""
-    for name in vars(StreamContext):
-        if name.startswith("on_") and name != "on_new_connection" and _overrides(stream_class, StreamContext, name):
-            return True
-    _brief.add(stream_class)
+    global _latest
+    if stream_class not in _brief:
+        for name in vars(StreamContext):
+            if name.startswith("on_") and name != "on_new_connection" and _overrides(stream_class, StreamContext, name):
+                return True
+        _brief.add(stream_class)
+    _latest = stream_class
     return False
 
 

@@ -40,6 +40,7 @@ u32 PYTHON(PyLong_AsUnsignedLong)(PyObject *);
 u64 PYTHON(PyLong_AsUnsignedLongLong)(PyObject *);
 i64 PYTHON(PyLong_AsLongLong)(PyObject *);
 int PYTHON(PyDict_Contains)(PyObject *, PyObject *);
+PyObject *PYTHON(PyDict_GetItemWithError)(PyObject *, PyObject *);
 PyObject *PYTHON(PyTuple_New)(Py_ssize_t);
 int PYTHON(PyTuple_SetItem)(PyObject *, Py_ssize_t, PyObject *);
 int PYTHON(PyErr_BadArgument)(void);
@@ -132,6 +133,34 @@ static u32 raised(const char *callback, u32 context_id, u32 parent_context_id, u
   return value;
 }
 
+// The root context that the last connection came to: nearly always the next one's too. `known_roots` keeps it alive.
+static struct {
+  u32 context_id;
+  PyObject *root;
+} latest;
+
+static PyObject *find_root(u32 context_id) {
+  if (latest.context_id == context_id) return latest.root;
+  PyObject *key = PyLong_FromUnsignedLong(context_id), *root = key ? PyDict_GetItemWithError(known_roots, key) : 0;
+  if (key) Py_DecRef(key);
+  if (root) latest.context_id = context_id, latest.root = root;
+  return root;
+}
+
+// A stream is made and told of its connection. A root whose constructor raised has none: that is as if there were no filter.
+static u32 run_connection(u32 context_id, u32 parent_context_id) {
+  PyObject *root = find_root(parent_context_id), *result = 0;
+  if (!root && !PyErr_Occurred()) return 0;
+  PyObject *arguments[3] = {0, root ? PyLong_FromUnsignedLong(context_id) : 0, root};
+  if (arguments[1]) {
+    result = PyObject_Vectorcall(connection_handler, arguments + 1, 2 | VECTORCALL_ARGUMENTS_OFFSET, 0);
+    Py_DecRef(arguments[1]);
+  }
+  u32 value = result ? as_result(result, 0) : 0;
+  if (value || result == none || !PyErr_Occurred()) return value;
+  return raised("proxy_on_new_connection", context_id, parent_context_id, 0);
+}
+
 static u32 run_callback(PyObject *function, const char *callback, const u32 *numbers, u32 count, u32 fallback) {
   if (!function) return fallback;
   PyObject *arguments[8] = {0}, *result = 0;
@@ -142,7 +171,7 @@ static u32 run_callback(PyObject *function, const char *callback, const u32 *num
   u32 value = result ? as_result(result, fallback) : fallback;
   // A failure's value is the fallback; None never failed.
   if (value != fallback || result == none || !PyErr_Occurred()) return value;
-  return raised(callback, numbers[0], function == connection_handler ? numbers[1] : 0, fallback);
+  return raised(callback, numbers[0], 0, fallback);
 }
 
 // Streams that the proxy has made and Python has not: most are made and told of their connection in one call into Python. Each

@@ -28,10 +28,14 @@ _GIVE = {
 _BEFORE = {
     "proxy_on_context_create": ["  settle(context_id);", "  if (hold_back(context_id, parent_context_id)) return;"],
     "proxy_on_new_connection": [
-        "  u32 parent = held_back_parent(context_id), both[] = {context_id, parent};",
-        '  if (parent) return run_callback(connection_handler, "proxy_on_new_connection", both, 2, 0);',
+        "  u32 parent = held_back_parent(context_id);",
+        "  if (parent) return run_connection(context_id, parent);",
     ],
-    "proxy_on_delete": ["  settle(context_id);", "  if (!is_known(context_id)) return;"],
+    "proxy_on_delete": [
+        "  settle(context_id);",
+        "  if (!is_known(context_id)) return;",
+        "  if (latest.context_id == context_id) latest.context_id = 0;",
+    ],
 }
 
 # What the snapshot uses begins with `build_`: it is not part of the ABI, and gone from a built filter.
@@ -104,7 +108,7 @@ def generate(abi: Abi) -> str:
     """Returns the C source of the extension module for this ABI table."""
     calls, callbacks = abi["host_call"], abi["callback"]
     names = ", ".join(f'"{name}"' for name in callbacks)
-    lines = ["// Generated from the ABI table by boundary.py.", '#include "boundary.h"', ""]
+    lines = ["// Generated from the ABI table by boundary.py.", '#include "address.h"', '#include "boundary.h"', ""]
     for name, call in calls.items():
         lines += _host_call(name, call, abi["status"])
     lines += [f"static const char *const callback_names[] = {{{names}}};"]
@@ -115,8 +119,8 @@ def generate(abi: Abi) -> str:
     lines += [f'  if (parent) run_callback(callbacks[{create}], "proxy_on_context_create", numbers, 2, 0);', "}", ""]
     for index, (name, callback) in enumerate(callbacks.items()):
         lines += _callback(index, name, callback)
-    methods = ["register", "set_status_handler", "set_error_handler", "set_connection_handler", *calls]
-    table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in methods)
+    own = ["register", "set_status_handler", "set_error_handler", "set_connection_handler", "packed_address"]
+    table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *calls))
     abi_version = abi["version"].replace(".", "_")
     return (
         "\n".join(lines)

@@ -6,6 +6,8 @@ every other call is UNIMPLEMENTED.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -14,6 +16,7 @@ from typing import Any, NoReturn
 from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, HostCall
 from proxy_wasm.testing.host import Host, HostStatus
 
+_PORT = re.compile(r":[0-9]{1,5}", re.ASCII)
 _RANGES = {"u32": (0, 2**32), "u64": (0, 2**64), "i64": (-(2**63), 2**63)}
 
 
@@ -25,8 +28,9 @@ class Boundary:
         self.callbacks: dict[str, Callable[..., int | bool | None]] = {}
         self.status_handler: Callable[[str, int], NoReturn] | None = None
         self.error_handler: Callable[[str, int, BaseException, int], int] | None = None
-        self.connection_handler: Callable[[int, int], int | None] | None = None
-        self.known: tuple[Mapping[int, object], ...] = ()
+        self.connection_handler: Callable[[int, Any], int | None] | None = None
+        self.roots: Mapping[int, object] = {}
+        self.streams: Mapping[int, object] = {}
         self.held_back: dict[int, int] = {}
 
     def register(self, callback: str, function: Callable[..., int | bool | None]) -> None:
@@ -44,10 +48,10 @@ class Boundary:
         self.error_handler = handler
 
     def set_connection_handler(
-        self, handler: Callable[[int, int], int | None], roots: Mapping[int, object], streams: Mapping[int, object]
+        self, handler: Callable[[int, Any], int | None], roots: Mapping[int, object], streams: Mapping[int, object]
     ) -> None:
         """Keeps what makes a stream and tells it of its connection, and the contexts that want to hear of their end."""
-        self.connection_handler, self.known = handler, (roots, streams)
+        self.connection_handler, self.roots, self.streams = handler, roots, streams
 
     def call_host(self, call: HostCall, arguments: tuple[Any, ...]) -> Any:
         """Makes a host call with Python values."""
@@ -79,12 +83,13 @@ class Boundary:
         if context_id in self.held_back:
             parent = self.held_back.pop(context_id)
             if callback == "proxy_on_new_connection" and self.connection_handler is not None:
-                function, arguments = self.connection_handler, (context_id, parent)
-            else:
-                self._run("proxy_on_context_create", self.callbacks["proxy_on_context_create"], (context_id, parent))
+                root = self.roots.get(parent)
+                return 0 if root is None else self._run(callback, self.connection_handler, (context_id, root), parent)
+            self._run("proxy_on_context_create", self.callbacks["proxy_on_context_create"], (context_id, parent))
         if callback == "proxy_on_context_create" and self._hold_back(*arguments):
             return None
-        if callback == "proxy_on_delete" and self.known and not any(context_id in known for known in self.known):
+        known = self.connection_handler is None or context_id in self.streams or context_id in self.roots
+        if callback == "proxy_on_delete" and not known:
             return None
         return None if function is None else self._run(callback, function, arguments)
 
@@ -94,17 +99,39 @@ class Boundary:
         self.held_back[context_id] = parent_context_id
         return True
 
-    def _run(self, callback: str, function: Callable[..., int | bool | None], arguments: tuple[int, ...]) -> int | None:
+    def _run(
+        self, callback: str, function: Callable[..., int | bool | None], arguments: tuple[Any, ...], parent: int = 0
+    ) -> int | None:
         try:
             return _result(function(*arguments))
         except BaseException as error:
             try:
                 if self.error_handler is None:
                     raise
-                parent = arguments[1] if function is self.connection_handler else 0
                 return _result(self.error_handler(callback, arguments[0], error, parent))
             except BaseException:
                 return CALLBACKS[callback].failed
+
+
+def packed_address(address: bytes | str) -> bytes | None:
+    """Returns the IP address in an address as Envoy writes it, as Python's `ipaddress` reads it; None where there is none."""
+    # Only digits, letters and a few signs mean something, so any encoding that keeps them will do.
+    host, port = address if isinstance(address, str) else address.decode("latin-1"), ""
+    try:
+        if host.startswith("["):
+            host, bracket, port = host[1:].partition("]")
+            found: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.IPv6Address(host if bracket else "")
+        elif host.count(":") == 1:
+            host, colon, port = host.partition(":")
+            found, port = ipaddress.IPv4Address(host), colon + port
+        else:
+            found = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if port and not (_PORT.fullmatch(port) and int(port[1:]) <= 65535):
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).packed
 
 
 def _result(result: object) -> int:
@@ -144,4 +171,5 @@ for _call in HOST_CALLS.values():
     setattr(_MODULE, _call.name, _function(_call))
 for _name in ("register", "set_status_handler", "set_error_handler", "set_connection_handler"):
     setattr(_MODULE, _name, getattr(BOUNDARY, _name))
+_MODULE.packed_address = packed_address  # type: ignore[attr-defined]
 sys.modules.setdefault("_proxy_wasm", _MODULE)

@@ -20,10 +20,8 @@ class InProcess(Vm):
         self._root_class = root_class
 
     def __enter__(self) -> InProcess:
-        self._boundary = BOUNDARY.connection_handler, BOUNDARY.known
+        self._boundary = BOUNDARY.host, BOUNDARY.callbacks, BOUNDARY.connection_handler
         self._saved = (
-            BOUNDARY.host,
-            BOUNDARY.callbacks,
             _dispatch.root_classes.copy(),
             _dispatch.roots.copy(),
             _dispatch.streams.copy(),
@@ -31,7 +29,7 @@ class InProcess(Vm):
             sys.stderr,
         )
         BOUNDARY.host, BOUNDARY.callbacks = self.host, {}
-        BOUNDARY.connection_handler, BOUNDARY.known, BOUNDARY.held_back = None, (), {}
+        BOUNDARY.connection_handler, BOUNDARY.held_back = None, {}
         for table in (_dispatch.root_classes, _dispatch.roots, _dispatch.streams):
             table.clear()
         if self._root_class is not None:
@@ -41,8 +39,8 @@ class InProcess(Vm):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        BOUNDARY.host, BOUNDARY.callbacks, root_classes, roots, streams, sys.stdout, sys.stderr = self._saved
-        (BOUNDARY.connection_handler, BOUNDARY.known), BOUNDARY.held_back = self._boundary, {}
+        (BOUNDARY.host, BOUNDARY.callbacks, BOUNDARY.connection_handler), BOUNDARY.held_back = self._boundary, {}
+        root_classes, roots, streams, sys.stdout, sys.stderr = self._saved
         for table in (_dispatch.root_classes, _dispatch.roots, _dispatch.streams):
             table.clear()
         _dispatch.root_classes.update(root_classes)

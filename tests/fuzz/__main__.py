@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-TARGETS = ("address", "configuration", "header_map", "host_calls")
+TARGETS = ("configuration", "header_map", "host_calls")
 CORPUS = Path("tests/fuzz/corpus")
 
 

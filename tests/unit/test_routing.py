@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filter.address import AddressError
+from filter.address import AddressError, packed
 from filter.configuration import ConfigurationError, read_configuration
 from filter.routing import ISTIO, STANDALONE, route
 
@@ -26,22 +26,23 @@ from filter.routing import ISTIO, STANDALONE, route
     ],
 )
 def test_even_goes_to_the_first_router_and_odd_to_the_second(source: str, router: int) -> None:
-    assert route(source.encode(), STANDALONE) == f"egress-router{router}"
-    assert route(source.encode(), STANDALONE, 80) == f"egress-router{router}"
+    address = packed(source.encode())
+    assert route(address, STANDALONE) == f"egress-router{router}"
+    assert route(address, STANDALONE, 80) == f"egress-router{router}"
     for port, router_port in ((80, 8081), (443, 8080), (8080, 8080), (0, 8080)):
         expected = f"outbound|{router_port}||egress-router{router}.default.svc.cluster.local"
-        assert route(source.encode(), ISTIO, port) == expected
+        assert route(address, ISTIO, port) == expected
 
 
 @pytest.mark.parametrize("source", [None, b""])
 def test_no_source(source: bytes | None) -> None:
     with pytest.raises(AddressError, match=r"^Missing source address property$"):
-        route(source, STANDALONE)
+        packed(source)
 
 
 def test_no_address() -> None:
     with pytest.raises(AddressError, match=r"^Failed to parse source address for routing: '/tmp/a\\nclient\.sock'$"):
-        route(b"/tmp/a\nclient.sock", STANDALONE)
+        packed(b"/tmp/a\nclient.sock")
 
 
 def test_configurations() -> None:
