@@ -35,7 +35,7 @@ from toolchain.wasm import (
 MAX_PAGES = 1 << 14  # 1 GiB, which is what Envoy's V8 gives a VM
 
 # What tools leave behind for people. Envoy takes native code from another one, and runs it outside of the sandbox.
-CUSTOM_SECTIONS = ("name", "producers", "target_features")
+CUSTOM_SECTIONS = ("name", "producers", "target_features", "metadata.code.branch_hint")
 
 # What the runtime draws from WASI: Envoy provides these, and they reach neither files nor the network.
 WASI = {

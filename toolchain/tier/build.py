@@ -1,4 +1,4 @@
-"""Makes a filter's module of its snapshot: trains it with every function cold, and keeps compiled what ran.
+"""Makes a filter's module of its snapshot: trains it with every function cold, and keeps compiled what ran, with hints to its branches.
 
 A training is a Python module with a function `train`. It is given a core module, runs it as a proxy would, and yields its memory: what
 was called until then is to be compiled. What need not be fast, such as a configuration, it lets the module forget before
@@ -11,32 +11,40 @@ import argparse
 import importlib
 import traceback
 from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from toolchain import boundary, verify
 from toolchain.tier.assemble import Tiered, assemble
+from toolchain.tier.hints import hint
 from toolchain.tier.report import report
 from toolchain.tier.translate import read_translation
 from toolchain.tools import ToolchainError, read, run_main
 
 
+def run(training: str, module: bytes) -> Iterator[bytes]:
+    """Yields a VM's memory from a training; raises `ToolchainError` with the training's traceback."""
+    try:
+        yield from importlib.import_module(training).train(module)
+    except Exception as error:
+        text = "".join(traceback.format_exception(error)).rstrip()
+        raise ToolchainError(f"the training {training} failed:\n{text}") from None
+
+
 def train(training: str, cold: Tiered) -> tuple[list[int], dict[int, set[int]], set[int]]:
     """Returns what ran in a training: the functions, first those that always did, the marks of parts, and what it let be forgotten.
 
-    Raises `ToolchainError` with the training's traceback.
+    Raises as `run` does.
     """
     ran: Counter[int] = Counter()
     reached: dict[int, set[int]] = {}
     started: set[int] = set()
-    try:
-        for memory in importlib.import_module(training).train(cold.module):
-            ran.update(cold.called(memory))
-            started |= cold.ever_called(memory)
-            for function, marks in cold.reached(memory).items():
-                reached[function] = reached.get(function, set()) | set(marks)
-    except Exception as error:
-        text = "".join(traceback.format_exception(error)).rstrip()
-        raise ToolchainError(f"the training {training} failed:\n{text}") from None
+    for memory in run(training, cold.module):
+        ran.update(cold.called(memory))
+        started |= cold.ever_called(memory)
+        for function, marks in cold.reached(memory).items():
+            reached[function] = reached.get(function, set()) | set(marks)
     return sorted(ran, key=lambda function: (-ran[function], function)), reached, started.difference(ran)
 
 
@@ -58,8 +66,9 @@ def main() -> None:
     if not ran:
         raise ToolchainError(f"the training {options.training} ran nothing of the module that it was given")
     tiered = assemble(snapshot, ran, interpreter, translation, reached=reached, started=started)
-    verify.verify(tiered.module, boundary.read_abi(options.abi))
-    options.out.write_bytes(tiered.module)
+    module = hint(tiered.module, partial(run, options.training))
+    verify.verify(module, boundary.read_abi(options.abi))
+    options.out.write_bytes(module)
     options.report.write_text(report(snapshot, ran, reached, translation, read(options.names).decode()))
 
 

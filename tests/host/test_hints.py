@@ -1,0 +1,116 @@
+"""Branch hints: which way the branches of a module go in a training, counted and written where V8 reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from toolchain.tier.assemble import FORGET
+from toolchain.tier.hints import SECTION, hint
+from toolchain.tools import ToolchainError
+from toolchain.wasm import CODE, Module, Reader
+
+MODULE = Path("filter/filter.wasm").read_bytes()
+
+# Function 0 is the host's. Branches in 1: an `if` and a `br_if`; in 2 a `br_if` that the interpreter of this test takes as often as not.
+TEXT = """
+(module
+  (import "host" "nothing" (func $nothing))
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "rarely") (param i32) (result i32)
+    (local i64)
+    (if (i32.eq (local.get 0) (i32.const 7)) (then (call $nothing) (return (i32.const 1))))
+    (block $odd
+      (br_if $odd (i32.and (local.get 0) (i32.const 1)))
+      (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1))))
+    (i32.load (i32.const 8)))
+  (func (export "ever") (param i32) (result i32)
+    (loop $again
+      (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
+      (br_if $again (local.get 0)))
+    (local.get 0)))
+"""
+
+
+# What `rarely` gives from 8 on: one more for each even number.
+LATER = [5 + number // 2 for number in range(12)]
+
+
+def run(module: bytes, once: int = 0) -> Iterator[bytes]:
+    """Trains: 20 calls each, after `once` calls of what happens once."""
+    store = wasmtime.Store()
+    linker = wasmtime.Linker(store.engine)
+    linker.define_func("host", "nothing", wasmtime.FuncType([], []), lambda: None)
+    exports = linker.instantiate(store, wasmtime.Module(store.engine, module)).exports(store)
+
+    def call(name: str, *arguments: int) -> int:
+        function = exports[name]
+        assert isinstance(function, wasmtime.Func)
+        return int(function(store, *arguments) or 0)
+
+    for _ in range(once):
+        assert call("rarely", 7) == 1
+    if once:
+        call(FORGET)
+    assert [call("rarely", number) for number in range(20)] == [1, 1, 2, 2, 3, 3, 4, 1, *LATER]
+    assert call("ever", 20) == 0
+    memory = exports["memory"]
+    assert isinstance(memory, wasmtime.Memory)
+    yield bytes(memory.read(store))
+
+
+def read(module: bytes) -> dict[int, list[tuple[int, bool]]]:
+    """Returns a module's hints by function: where, and whether the condition is true as a rule."""
+    for section, body in Module(module).sections:
+        reader = Reader(body)
+        if section == CODE:
+            break
+        if section == 0 and reader.name() == SECTION:
+            found = {}
+            for _ in reader.repeat():
+                function = reader.u32()
+                hints = []
+                for _ in reader.repeat():
+                    at, size, value = reader.u32(), reader.u32(), reader.u8()
+                    assert size == 1
+                    hints.append((at, bool(value)))
+                found[function] = hints
+            return found
+    return {}
+
+
+@pytest.mark.parametrize("once", [0, 100])
+def test_what_nearly_always_goes_one_way_gets_a_hint(once: int) -> None:
+    module = bytes(wasmtime.wat2wasm(TEXT))
+    hinted = hint(module, lambda counting: run(counting, once))
+    bodies = Module(module).bodies()
+    hints = read(hinted)
+    # The `if` is false but once; the `br_if` to $odd goes either way; the loop goes on 19 times of 20.
+    assert [[value for _, value in found] for found in hints.values()] == [[False], [True]]
+    assert list(hints) == [2, 3]
+    for function, opcode in ((2, 0x04), (3, 0x0D)):
+        ((at, _),) = hints[function]
+        assert bodies[function - 1][at] == opcode
+    assert Module(hinted).bodies() == bodies
+    next(run(hinted))
+
+
+def test_a_module_that_cannot_have_more_memory_is_refused() -> None:
+    module = bytes(wasmtime.wat2wasm(TEXT.replace('"memory") 1', '"memory") 1 1')))
+    with pytest.raises(ToolchainError, match="one memory without a limit"):
+        hint(module, run)
+
+
+def test_the_filters_own_are_for_functions_that_it_has() -> None:
+    hints = read(MODULE)
+    module = Module(MODULE)
+    first = len(list(module.function_types())) - len(module.bodies())
+    assert len(hints) > 100
+    for function, found in hints.items():
+        places = [at for at, _ in found]
+        assert places == sorted(places)
+        assert all(module.bodies()[function - first][at] in (0x04, 0x0D) for at in places)

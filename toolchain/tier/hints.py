@@ -1,0 +1,130 @@
+"""Tells an engine which way the branches of compiled functions go: the custom section `metadata.code.branch_hint`.
+
+An engine that reads it, as V8 does, moves what hardly ever runs out of the way. A proxy does much between two connections, and a filter
+comes to cold caches each time: what counts is how many of their lines it touches. The section is of WebAssembly's
+proposal for branch hinting; it changes no result, and an engine that does not know it passes over it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+
+from toolchain import instructions as wasm
+from toolchain.instructions import UnknownInstruction, read_body, read_instructions
+from toolchain.tier.assemble import FORGET
+from toolchain.tools import ToolchainError
+from toolchain.wasm import (
+    CODE,
+    FUNC_KIND,
+    FUNCTION,
+    I32,
+    MEMORY,
+    PAGE,
+    Export,
+    FunctionType,
+    Module,
+    Reader,
+    leb,
+    sleb,
+    text,
+    vector,
+)
+
+SECTION = "metadata.code.branch_hint"
+
+_ONE_SIDED = 4
+"""A branch is hinted at if it goes one way this many times as often as the other."""
+
+_COUNTERS = struct.Struct("<II")  # how often a condition was true, and how often not
+
+
+def _branches(body: bytes) -> list[int]:
+    """Returns where in a body the conditional branches stand; none where it cannot be read."""
+    code = read_body(body).code
+    found, start = [], code.position
+    try:
+        for opcode, _ in read_instructions(code):
+            if opcode in (wasm.IF, wasm.BR_IF):
+                found.append(start)
+            start = code.position
+    except UnknownInstruction:
+        return []
+    return found
+
+
+def _counting(body: bytes, parameters: int, branches: list[int], counters: int) -> bytes:
+    """Returns a body that counts its branches in memory, from the address `counters` on."""
+    own, code = read_body(body)
+    condition, side = parameters + len(own), parameters + len(own) + 1
+    groups = Reader(body)
+    out = bytearray(leb(groups.u32() + 1) + body[groups.position : code.position] + b"\2" + bytes([I32]))
+    position = code.position
+    for number, at in enumerate(branches):
+        address = leb(counters + _COUNTERS.size * number)
+        out += body[position:at] + b"\x22" + leb(condition)
+        out += b"\x20" + leb(condition) + b"\x45\x41\2\x74\x22" + leb(side)  # 0 where it is true, else 4
+        out += b"\x20" + leb(side) + b"\x28\2" + address + b"\x41\1\x6a\x36\2" + address
+        position = at
+    return bytes(out + body[position:])
+
+
+class _Counting:
+    """A module that counts how its branches go, in pages behind those it has."""
+
+    def __init__(self, module: bytes) -> None:
+        parsed = Module(module)
+        self.imported = sum(i.kind == FUNC_KIND for i in parsed.imports())
+        kinds = list(parsed.function_types())[self.imported :]
+        bodies = parsed.bodies()
+        self.branches = [_branches(body) for body in bodies]
+        limits = Reader(parsed.get(MEMORY))
+        if limits.u32() != 1 or limits.u8():
+            raise ToolchainError("to count its branches a module must have one memory without a limit")
+        pages = limits.u32()
+        self.begin = end = pages * PAGE
+        counting = []
+        for body, kind, branches in zip(bodies, kinds, self.branches, strict=True):
+            counting.append(_counting(body, len(kind.parameters), branches, end) if branches else body)
+            end += _COUNTERS.size * len(branches)
+        # Whatever the training lets the module forget: after that nothing is counted yet.
+        forget = b"\0\x41" + sleb(self.begin) + b"\x41\0\x41" + sleb(end - self.begin) + b"\xfc\x0b\0\x0b"
+        parsed.put(MEMORY, b"\1\0" + leb(-(-end // PAGE)))
+        parsed.put(CODE, vector(leb(len(body)) + body for body in (*counting, forget)))
+        reader = Reader(parsed.get(FUNCTION))
+        functions = [reader.u32() for _ in reader.repeat()]
+        nothing = parsed.types().index(FunctionType(b"", b""))  # the type of `proxy_abi_version_...`
+        parsed.put(FUNCTION, vector(leb(i) for i in (*functions, nothing)))
+        last = Export(FORGET, FUNC_KIND, self.imported + len(functions))
+        parsed.put_exports([*(e for e in parsed.exports() if e.name != FORGET), last])
+        self.module = parsed.encode()
+
+    def read(self, memory: bytes) -> list[tuple[int, int]]:
+        """Returns what is counted in a VM with this memory, for all branches of all functions one after the other."""
+        count = sum(map(len, self.branches))
+        return list(_COUNTERS.iter_unpack(memory[self.begin : self.begin + _COUNTERS.size * count]))
+
+
+def hint(module: bytes, train: Callable[[bytes], Iterable[bytes]]) -> bytes:
+    """Returns the module with a hint for each branch that goes one way nearly always in a training.
+
+    The training is given a module and yields the memory of its VM, as in `build.py`. Raises `ToolchainError` where that cannot be counted.
+    """
+    counting = _Counting(module)
+    total = [(0, 0)] * sum(map(len, counting.branches))
+    for memory in train(counting.module):
+        total = [(a + c, b + d) for (a, b), (c, d) in zip(total, counting.read(memory), strict=True)]
+    counts = iter(total)
+    functions = []
+    for function, branches in enumerate(counting.branches, counting.imported):
+        hints = []
+        for at in branches:
+            true, false = next(counts)
+            if max(true, false) > _ONE_SIDED * min(true, false):
+                hints.append(leb(at) + b"\1" + bytes([true > false]))
+        if hints:
+            functions.append(leb(function) + vector(hints))
+    hinted = Module(module)
+    code = next(i for i, (section, _) in enumerate(hinted.sections) if section == CODE)
+    hinted.sections.insert(code, (0, text(SECTION) + vector(functions)))
+    return hinted.encode()
