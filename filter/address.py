@@ -14,10 +14,9 @@ def packed(source: bytes | None) -> bytes:
 
     An IPv4-mapped IPv6 address gives the IPv4 address: ::ffff:10.0.0.1 is another way to write the same client.
     """
+    if source is not None and (address := packed_address(source)) is not None:
+        return address
     if not source:
         raise AddressError("Missing source address property")
-    address = packed_address(source)
-    if address is None:
-        text = source.decode("utf-8", "backslashreplace")
-        raise AddressError(f"Failed to parse source address for routing: {text!a}")
-    return address
+    text = source.decode("utf-8", "backslashreplace")
+    raise AddressError(f"Failed to parse source address for routing: {text!a}")

@@ -77,7 +77,7 @@ class Connection(proxy_wasm.StreamContext):
         """Chooses the cluster by `route`."""
         plugin = self.root
         try:
-            source = get_property(SOURCE_ADDRESS) or b""
+            source = get_property(SOURCE_ADDRESS)
             configuration = plugin.configuration
             port = destination_port() if configuration.needs_port else 0
             target = plugin.targets[route(packed(source), configuration, port)]
@@ -88,7 +88,7 @@ class Connection(proxy_wasm.StreamContext):
                 raise
             increment_metric(target.counter, 1)
             if plugin.log_routes:
-                proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source, target.name))
+                proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source or b"", target.name))
         except Exception as error:
             return plugin.give_up(error)
         return None

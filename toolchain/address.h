@@ -6,11 +6,6 @@
 enum { AF_INET = 1, AF_INET6 = 2, LONGEST = 45 };
 int LIBC(inet_pton)(int, const char *, void *);
 
-static const char *find(const char *from, const char *end, char wanted) {
-  while (from < end && *from != wanted) from++;
-  return from;
-}
-
 // ":" and a number up to 65535 in at most five digits, or nothing.
 static int is_port(const char *from, const char *end) {
   u32 port = 0;
@@ -25,30 +20,38 @@ static int is_port(const char *from, const char *end) {
 
 // Writes the packed address and returns its size, 4 or 16; 0 where there is none. IPv4 written as IPv6 is IPv4.
 static u32 read_address(const char *text, u32 size, u8 *packed) {
-  const char *end = text + size, *host = text, *host_end, *port;
+  const char *end = text + size, *host = text, *colon = end, *close = end, *zone = end, *port = end;
+  u32 colons = 0;
+  if (size && *text == '[') host++;
+  char copy[LONGEST + 1];
+  // In one go, which an engine unrolls once: each character has its meaning where it stands first.
+  for (const char *at = host; at < end; at++) {
+    char c = *at;
+    if (c == ':' && !colons++) colon = at;
+    if (c == ']' && close == end) close = at;
+    if (c == '%' && zone == end) zone = at;
+    if (at - host < LONGEST) copy[at - host] = c ? c : ' '; // a zero would end the text
+  }
   int family = AF_INET6;
-  if (size && *text == '[') {
-    host_end = find(++host, end, ']');
-    if (host_end == end) return 0;
-    port = host_end + 1;
-  } else {
-    port = host_end = find(text, end, ':');
-    // A second colon: IPv6, which without brackets has no port.
-    if (host_end == end || find(host_end + 1, end, ':') == end) family = AF_INET;
-    else port = host_end = end;
+  const char *host_end = end;
+  if (host > text) {
+    if (close == end) return 0;
+    host_end = close;
+    port = close + 1;
+  } else if (colons < 2) {
+    // With a second colon it is IPv6, which without brackets has no port.
+    family = AF_INET;
+    port = host_end = colon;
   }
   if (!is_port(port, end)) return 0;
-  if (family == AF_INET6) {
-    const char *zone = find(host, host_end, '%');
-    if (zone < host_end && (zone + 1 == host_end || find(zone + 1, host_end, '%') < host_end || find(zone, host_end, '/') < host_end))
-      return 0;
+  if (family == AF_INET6 && zone < host_end) {
+    if (zone + 1 == host_end) return 0;
+    for (const char *at = zone + 1; at < host_end; at++)
+      if (*at == '%' || *at == '/') return 0;
     host_end = zone;
   }
-  char copy[LONGEST + 1];
-  u32 length = host_end - host;
-  if (length > LONGEST || find(host, host_end, 0) < host_end) return 0;
-  for (u32 i = 0; i < length; i++) copy[i] = host[i];
-  copy[length] = 0;
+  if (host_end - host > LONGEST) return 0;
+  copy[host_end - host] = 0;
   if (inet_pton(family, copy, packed) != 1) return 0;
   if (family == AF_INET) return 4;
   for (u32 i = 0; i < 12; i++)
