@@ -240,7 +240,7 @@ def memory(report: Report) -> str:
         axes.set(xlabel="workers", ylabel="resident memory, MB", xticks=workers)
         axes.set_ylim(bottom=0)
         axes.margins(x=0.08)
-        axes.legend(frameon=False, loc="best")
+        _legend_above(axes)
 
     return _svg(draw, 4.0)
 

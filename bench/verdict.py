@@ -15,7 +15,7 @@ Report = Mapping[str, Any]
 
 def _times(bounds: list[float], what: str) -> str:
     """Says a ratio to something, and no more than its interval allows."""
-    text = f"{bounds[0]:.2f} times [{bounds[1]:.2f}, {bounds[2]:.2f}] as long as {what}"
+    text = f"{bounds[0]:.3f} times [{bounds[1]:.3f}, {bounds[2]:.3f}] as long as {what}"
     return f"{text}, which may be no difference at all" if bounds[1] <= 1 <= bounds[2] else text
 
 
@@ -94,7 +94,7 @@ def _doubts(report: Report) -> list[str]:
     python = report["latency"]["ratios"]["python"]["p50"]
     if python[2] - python[1] > NOISY * python[0]:
         doubts.append(
-            f"This machine was too noisy: the main ratio is only known to lie between {python[1]:.2f} and {python[2]:.2f}. Run the "
+            f"This machine was too noisy: the main ratio is only known to lie between {python[1]:.3f} and {python[2]:.3f}. Run the "
             "report again when it is quiet, or without --quick."
         )
     if report["others"] > 0.05:
