@@ -141,8 +141,7 @@ def _sorted_stub(module: Module, name: str) -> Module:
         start = reader.position
         reader.u8(), reader.take(reader.u32()), reader.take(reader.u32())
         types.append(reader.data[start : reader.position])
-    reader = Reader(module.get(FUNCTION))
-    functions = [reader.u32() for _ in reader.repeat()]
+    functions = Reader(module.get(FUNCTION)).numbers()
     exports = sorted(module.exports(), key=lambda e: e.name)
     module.sections = [
         (TYPE, vector(types[functions[e.index]] for e in exports)),

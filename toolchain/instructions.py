@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from toolchain.wasm import Reader
+from toolchain.wasm import I32, Reader, leb
 
 UNREACHABLE, NOP, BLOCK, LOOP, IF, ELSE = range(6)
 END, BR, BR_IF, BR_TABLE, RETURN, CALL, CALL_INDIRECT = range(0x0B, 0x12)
@@ -57,6 +57,12 @@ def read_body(data: bytes) -> Body:
             raise UnknownInstruction("more locals than any engine takes")
         own += reader.take(1) * count
     return Body(bytes(own), reader)
+
+
+def with_locals(data: bytes, count: int) -> bytes:
+    """Returns a body's head with this many locals more, numbers of 32 bits, behind its own."""
+    groups = Reader(data)
+    return leb(groups.u32() + 1) + data[groups.position : read_body(data).code.position] + leb(count) + bytes([I32])
 
 
 def read_instructions(reader: Reader) -> Iterator[Instruction]:

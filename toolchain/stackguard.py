@@ -175,7 +175,7 @@ def _elements(module: Module) -> Iterator[int]:
         reader.expression()
         if kind:
             reader.u8()
-        yield from (reader.u32() for _ in reader.repeat())
+        yield from reader.numbers()
 
 
 def _below(body: _Body, uncharged: dict[int, int]) -> int:

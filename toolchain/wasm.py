@@ -45,23 +45,22 @@ class Reader:
 
     def u32(self) -> int:
         """Reads an unsigned LEB128 number."""
-        result = shift = 0
-        while True:
-            byte = self.u8()
-            result |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return result
+        return self._leb()[0]
 
     def signed(self) -> int:
         """Reads a signed LEB128 number."""
+        number, bits = self._leb()
+        return number - (1 << bits) if number >> (bits - 1) else number
+
+    def _leb(self) -> tuple[int, int]:
+        """Reads a LEB128 number without its sign, and how many bits it is written in."""
         result = shift = 0
         while True:
             byte = self.u8()
             result |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
-                return result - (1 << shift) if byte & 0x40 else result
+                return result, shift
 
     def take(self, size: int) -> bytes:
         """Reads this many bytes."""
@@ -77,6 +76,10 @@ class Reader:
     def repeat(self) -> range:
         """Reads a vector's length, to loop over."""
         return range(self.u32())
+
+    def numbers(self) -> list[int]:
+        """Reads a vector of unsigned numbers, such as indices."""
+        return [self.u32() for _ in self.repeat()]
 
     def expression(self) -> bytes:
         """Reads one constant expression, with its end."""
@@ -270,9 +273,8 @@ class Module:
         for imported in self.imports():
             if imported.kind == FUNC_KIND:
                 yield types[Reader(imported.descriptor).u32()]
-        reader = Reader(self.get(FUNCTION))
-        for _ in reader.repeat():
-            yield types[reader.u32()]
+        for index in Reader(self.get(FUNCTION)).numbers():
+            yield types[index]
 
 
 def constant(expression: bytes) -> int:

@@ -129,6 +129,7 @@ class _Assembly:
     ) -> None:
         self.module = module
         self.declarations = Declarations(module)
+        kept = [function for function in dict.fromkeys(kept) if function >= self.declarations.imported]
         self.kept = sorted({*kept, *range(self.declarations.imported)})
         self.count = len(self.declarations.functions)
         self.types = module.types()
@@ -520,7 +521,7 @@ def assemble(
         translation = translate(parsed)
     elif translation.digest != digest(parsed):
         raise ToolchainError("the translation was made from another module than the one to be tiered")
-    imported = Declarations(parsed).imported
-    kept = [function for function in dict.fromkeys((*keep, *translation.unknown)) if function >= imported]
-    assembly = _Assembly(parsed, kept, translation, interpreter, training, reached or {}, started)
+    assembly = _Assembly(
+        parsed, (*keep, *translation.unknown), translation, interpreter, training, reached or {}, started
+    )
     return Tiered(parsed.encode(), assembly.kept, assembly.count, assembly.places, assembly.offsets, translation.parts)

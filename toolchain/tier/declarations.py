@@ -24,8 +24,7 @@ class Declarations:
         imports = module.imports()
         imported = [Reader(i.descriptor).u32() for i in imports if i.kind == FUNC_KIND]
         self.imported = len(imported)
-        reader = Reader(module.get(FUNCTION))
-        self.functions = [self.numbers[i] for i in (*imported, *(reader.u32() for _ in reader.repeat()))]
+        self.functions = [self.numbers[i] for i in (*imported, *Reader(module.get(FUNCTION)).numbers())]
         self.globals = [(i.descriptor[0], bool(i.descriptor[1])) for i in imports if i.kind == GLOBAL_KIND]
         self.globals += [(g.type, g.mutable) for g in module.globals()]
 

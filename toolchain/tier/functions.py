@@ -27,7 +27,7 @@ def read_elements(module: Module) -> list[int | None] | None:
         if reader.u32() != 0 or (offset := reader.expression())[0] != 0x41:
             return None
         start = Reader(offset, 1).u32()
-        functions = [reader.u32() for _ in reader.repeat()]
+        functions = reader.numbers()
         elements += [None] * (start + len(functions) - len(elements))
         elements[start : start + len(functions)] = functions
     return elements
@@ -90,8 +90,7 @@ class Functions:
         if not self.movable:
             return
         imported = len(self.index) - len(self.defined)
-        reader = Reader(module.get(FUNCTION))
-        types = [reader.u32() for _ in reader.repeat()]
+        types = Reader(module.get(FUNCTION)).numbers()
         module.put(FUNCTION, vector(leb(types[function - imported]) for function in self.defined))
         module.put_exports(
             Export(e.name, e.kind, self.index[e.index]) if e.kind == FUNC_KIND else e for e in module.exports()
@@ -102,6 +101,5 @@ class Functions:
         segments = []
         for _ in reader.repeat():
             offset = leb(reader.u32()) + reader.expression()
-            elements = (reader.u32() for _ in reader.repeat())
-            segments.append(offset + vector(leb(self.index.get(f, shared.get(f, 0))) for f in elements))
+            segments.append(offset + vector(leb(self.index.get(f, shared.get(f, 0))) for f in reader.numbers()))
         module.put(ELEMENT, vector(segments))

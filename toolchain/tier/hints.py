@@ -11,14 +11,13 @@ import struct
 from collections.abc import Callable, Iterable
 
 from toolchain import instructions as wasm
-from toolchain.instructions import UnknownInstruction, read_body, read_instructions
+from toolchain.instructions import UnknownInstruction, read_body, read_instructions, with_locals
 from toolchain.tier.assemble import FORGET
 from toolchain.tools import ToolchainError
 from toolchain.wasm import (
     CODE,
     FUNC_KIND,
     FUNCTION,
-    I32,
     MEMORY,
     PAGE,
     Export,
@@ -57,8 +56,7 @@ def _counting(body: bytes, parameters: int, branches: list[int], counters: int) 
     """Returns a body that counts its branches in memory, from the address `counters` on."""
     own, code = read_body(body)
     condition, side = parameters + len(own), parameters + len(own) + 1
-    groups = Reader(body)
-    out = bytearray(leb(groups.u32() + 1) + body[groups.position : code.position] + b"\2" + bytes([I32]))
+    out = bytearray(with_locals(body, 2))
     position = code.position
     for number, at in enumerate(branches):
         address = leb(counters + _COUNTERS.size * number)
@@ -91,8 +89,7 @@ class _Counting:
         forget = b"\0\x41" + sleb(self.begin) + b"\x41\0\x41" + sleb(end - self.begin) + b"\xfc\x0b\0\x0b"
         parsed.put(MEMORY, b"\1\0" + leb(-(-end // PAGE)))
         parsed.put(CODE, vector(leb(len(body)) + body for body in (*counting, forget)))
-        reader = Reader(parsed.get(FUNCTION))
-        functions = [reader.u32() for _ in reader.repeat()]
+        functions = Reader(parsed.get(FUNCTION)).numbers()
         nothing = parsed.types().index(FunctionType(b"", b""))  # the type of `proxy_abi_version_...`
         parsed.put(FUNCTION, vector(leb(i) for i in (*functions, nothing)))
         last = Export(FORGET, FUNC_KIND, self.imported + len(functions))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from toolchain.instructions import read_body
+from toolchain.instructions import read_body, with_locals
 from toolchain.tier.translate import Part
-from toolchain.wasm import I32, Reader, leb, sleb
+from toolchain.wasm import leb, sleb
 
 _LEAST = 32
 """A part of fewer bytes is not worth the jump."""
@@ -42,8 +42,7 @@ def split(
     """
     own, reader = read_body(body)
     at = parameters + len(own)
-    groups = Reader(body)
-    out = bytearray(leb(groups.u32() + 1) + body[groups.position : reader.position] + b"\3" + bytes([I32]) + begin)
+    out = bytearray(with_locals(body, 3) + begin)
     # The inner block stands where the function did: to a branch from within, its end is the function's.
     out += b"\x02\x40\x02" + (result or b"\x40")
     position = reader.position
