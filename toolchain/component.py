@@ -51,6 +51,8 @@ class Component:
         reader = Reader(data, 8)
         while reader.more():
             section, size = reader.u8(), reader.u32()
+            if reader.position + size > len(data):
+                raise FormatError(f"section {section} of the component is cut off")
             body = Reader(data, reader.position, reader.position + size)
             if section == _CORE_MODULE:
                 self._modules.append(body.take(size))

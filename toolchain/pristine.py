@@ -7,10 +7,11 @@ libraries whole, as Zstandard frames or plain, and the code of each, which linki
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolchain.tools import Tools, read
+from toolchain.tools import ToolchainError, Tools, read
 from toolchain.wasm import CODE, DATA, FormatError, Module, Reader, constant
 
 # Writes every Zstandard frame of a file, decompressed, into files of a directory.
@@ -26,6 +27,14 @@ for (let at = data.indexOf(magic); at >= 0; at = data.indexOf(magic, at + 1)) {
   }
 }
 """
+
+
+def binary() -> Path:
+    """Returns the binary of the componentize-py that is installed."""
+    found = importlib.util.find_spec("componentize_py.componentize_py")
+    if found is None or found.origin is None:
+        raise ToolchainError("componentize-py is not installed")
+    return Path(found.origin)
 
 
 class Wheel:
