@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,10 @@ def test_bazel_files_are_formatted() -> None:
     npm = next(Path("..").glob("*npm"))
     buildifier = npm / f"node_modules/@bazel/buildifier/buildifier-linux_{machine}"
     check([str(buildifier), "-mode=check", "-lint=warn", *BAZEL])
+
+
+def test_pre_commit_runs_the_locked_ruff() -> None:
+    hooks = Path(".pre-commit-config.yaml").read_text(encoding="utf-8")
+    locked = re.search(r"^ruff==\S+", Path("third_party/pip/test.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    assert locked is not None
+    assert set(re.findall(r"ruff==[^\]]+", hooks)) == {locked[0]}
