@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.intervals import STATISTICS
-from bench.plots import PLOTS
-from bench.startup import MEGABYTE, fewest
+from bench.measure.startup import MEGABYTE, fewest
+from bench.reporting.plots import PLOTS
 from bench.variants import BASELINE
 
 Report = Mapping[str, Any]

@@ -13,8 +13,8 @@ import numpy as np
 
 from bench import load
 from bench.intervals import Values
+from bench.measure.throughput import WORKER
 from bench.proxy import Proxy
-from bench.throughput import WORKER
 from bench.variants import Variant
 
 SHARES = (0.1, 0.5, 0.8)

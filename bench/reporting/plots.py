@@ -13,7 +13,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from bench.startup import MEGABYTE, fewest
+from bench.measure.startup import MEGABYTE, fewest
 from bench.variants import BASELINE, Variant, chain
 
 Report = Mapping[str, Any]

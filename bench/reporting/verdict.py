@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.startup import MEGABYTE, fewest
+from bench.measure.startup import MEGABYTE, fewest
 
 NOISY = 0.10
 """An interval of the main ratio wider than this says nothing that is worth a sentence."""

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import latency
-from bench.conftest import CHOSEN, ROUNDS, Bench
 from bench.intervals import STATISTICS, Comparison, compare
+from bench.measure import latency
+from bench.measure.conftest import CHOSEN, ROUNDS, Bench
 from bench.variants import BASELINE, Variant
 
 NAMES = [variant.name for variant in CHOSEN]

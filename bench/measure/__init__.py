@@ -1,0 +1,1 @@
+"""What is measured: each module one quantity, as values that nothing has rounded yet."""

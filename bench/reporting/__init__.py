@@ -1,0 +1,1 @@
+"""From measurements to the report: its data, tables, plots and verdict, and the comparison of two."""

@@ -1,0 +1,240 @@
+"""Runs every benchmark and writes the report: `./bazelw run //bench:report`, `-- --quick` for about two minutes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from bench import load, proxy
+from bench.guest import engines
+from bench.measure import build_time, latency, machine, open_loop, sizes, startup, throughput
+from bench.reporting import figures, render, verdict
+from bench.reporting.compare import FORMAT
+from bench.reporting.figures import COUNTS, Report
+from bench.reporting.progress import Progress
+from bench.variants import BASELINE, FLOOR, PYTHON, VARIANTS, Variant, add_options, chosen
+from envoy.process import EnvoyError
+
+DIRECTORY = "bench-report"
+Told = Callable[[float], None]
+"""Takes the share of a stage that is done."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long is measured."""
+
+    rounds: int
+    """Interleaved rounds of a connection to each variant."""
+
+    log_rounds: int
+    """The same with the log on."""
+
+    bursts: int
+    """Bursts of connections at saturation."""
+
+    burst: int
+    """Connections of a burst."""
+
+    slices: int
+    """Slices of an open loop, at each rate."""
+
+    slice_seconds: float
+    """How long a slice takes."""
+
+    guest_rounds: int
+    """Rounds of a callback in an engine without a proxy."""
+
+    starts: int
+    """Starts of Envoy, for each variant and number of workers."""
+
+    workers: tuple[int, ...]
+    """Numbers of workers that Envoy is started with."""
+
+    build: bool
+    """Whether builds are measured too."""
+
+
+QUICK = Effort(3000, 1500, 8, 1000, 4, 0.25, 40, 1, (1, 2), False)
+FULL = Effort(30000, 10000, 20, 1500, 12, 0.25, 200, 3, (1, 2, 4), True)
+
+
+def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -> latency.Rounds:
+    """Runs test_latency.py, pytest-benchmark's own run; its JSON and histogram go to `out`."""
+    rounds = out / "rounds.npz"
+    rounds.unlink(missing_ok=True)
+    command = [sys.executable, "-S", "-m", "pytest", "bench/measure/test_latency.py", "-q", "-p", "no:cacheprovider"]
+    command += ["--config-file=pyproject.toml", f"--benchmark-json={out / 'pytest-benchmark.json'}"]
+    command += [f"--benchmark-histogram={out / 'histogram'}"]
+    environment = os.environ | {
+        "BENCH_ROUNDS": str(effort.rounds),
+        "BENCH_ROUNDS_OUT": str(rounds),
+        "BENCH_MODULES": "\n".join(f"{variant.name}={variant.module}" for variant in more),
+    }
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A misroute fails pytest too, but is to be reported with all the rest.
+    if not rounds.is_file():
+        raise load.LoadError(f"the latency benchmark failed:\n{done.stdout[-3000:]}")
+    return latency.restore(rounds, [*VARIANTS, *more])
+
+
+def _log(routers: load.Routers, effort: Effort) -> Report:
+    """With the log on: what logs a line for a connection, logs it."""
+    logging = [BASELINE, FLOOR, PYTHON]
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-log-") as work,
+        proxy.run(logging, routers.ports, Path(work), log=True) as running,
+    ):
+        return figures.of_latency(latency.interleaved(running, logging, effort.log_rounds))
+
+
+def _guest(engine: str, chosen: Sequence[Variant], rounds: int, told: Told) -> Report:
+    made: Report = {}
+    for index, variant in enumerate(chosen):
+        made[variant.name] = figures.of_guest(engines.measure(engine, variant, rounds))
+        told((index + 1) / len(chosen))
+    return made
+
+
+def _starts(
+    chosen: Sequence[Variant], routers: load.Routers, effort: Effort, told: Told
+) -> dict[tuple[str, int], list[startup.Start]]:
+    """Starts Envoy with each variant and number of workers, in turns."""
+    runs: dict[tuple[str, int], list[startup.Start]] = {}
+    order = [(repeat, workers, v) for repeat in range(effort.starts) for workers in effort.workers for v in chosen]
+    for index, (_, workers, variant) in enumerate(order):
+        runs.setdefault((variant.name, workers), []).append(startup.start(variant, routers, workers))
+        told((index + 1) / len(order))
+    return runs
+
+
+def _facts(effort: Effort, quick: bool, variants: Sequence[Variant], workspace: Path | None) -> Report:
+    """Returns what a report says before anything is measured."""
+    return {
+        "format": FORMAT,
+        "quick": quick,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "effort": dataclasses.asdict(effort),
+        "machine": machine.facts(),
+        "versions": machine.versions(workspace),
+        "variants": {v.name: {"title": v.title, "beyond": v.beyond, "adds": v.adds} for v in variants},
+    }
+
+
+def _modules(variants: Sequence[Variant], work: Path) -> Report:
+    """Returns the size and digest of every variant that is a module."""
+    return {v.name: dataclasses.asdict(sizes.measure(proxy.binary(v.module, work))) for v in variants if v.module}
+
+
+def _in_one_envoy(
+    variants: Sequence[Variant], routers: load.Routers, effort: Effort, work: Path, progress: Progress
+) -> tuple[Report, list[Report]]:
+    """Measures what wants all variants in one Envoy; returns its part of the report, and what counted connections."""
+    report: Report = {}
+    with progress.stage("Envoy compiles the modules"):
+        stack = contextlib.ExitStack()
+        running = stack.enter_context(proxy.run(variants, routers.ports, work))
+    with stack:
+        with progress.stage("processor time and saturation") as told:
+            found = throughput.bursts(running, variants, routers, effort.bursts, effort.burst, told)
+            report["throughput"] = figures.of_bursts(found)
+            report["two_clients"] = throughput.two_clients(running, BASELINE, effort.bursts, effort.burst).as_json()
+        knee = min(report["throughput"][v.name]["per_second"][0] for v in variants if v.proxied)
+        rates = []
+        for share in open_loop.SHARES:
+            with progress.stage(f"open loop at {share:.0%} of the knee") as told:
+                rate = open_loop.at_rate(running, variants, share, knee, effort.slices, effort.slice_seconds, told)
+                rates.append(figures.of_rate(rate, [v.name for v in variants]))
+        report["open_loop"] = {"knee": knee, "rates": rates}
+    return report, [*rates, figures.sum_of_bursts(found, (effort.bursts + 1) * effort.burst)]
+
+
+def _build(workspace: Path, told: Told) -> Report:
+    try:
+        return build_time.measure(workspace, lambda step: told(0.8 if step == "warm" else 0.1))
+    except build_time.BuildError as error:
+        return {"error": str(error)}
+
+
+def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspace: Path | None) -> Report:
+    """Measures everything and returns the report's data; raises EnvoyError, LoadError or GuestError if something does not run."""
+    variants = [*VARIANTS, *more]
+    modules = [variant for variant in variants if variant.module]
+    progress = Progress(5 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
+    others = machine.Others()
+    report = _facts(effort, quick, variants, workspace)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, load.routers() as routers:
+        work = Path(name)
+        report["modules"] = _modules(variants, work)
+        with progress.stage(f"latency, {effort.rounds} interleaved rounds, by pytest-benchmark"):
+            measured = _with_pytest_benchmark(out, effort, more)
+            latencies = figures.of_latency(measured)
+            report["latency"] = latencies | {"others": others.share(), "client_busy": measured.client_busy}
+        with progress.stage(f"latency with the log on, {effort.log_rounds} rounds"):
+            report["latency_log"] = _log(routers, effort)
+        together, counted = _in_one_envoy(variants, routers, effort, work, progress)
+        report |= together
+        report["guest"] = {}
+        for engine in engines.ENGINES:
+            with progress.stage(f"guest time in {engine}") as told:
+                report["guest"][engine] = _guest(engine, modules, effort.guest_rounds, told)
+        with progress.stage("start-up and memory") as told:
+            starts = _starts([v for v in variants if v.proxied], routers, effort, told)
+            report["startup"] = figures.of_starts(starts)
+        for variant, module in _modules(variants, work).items():
+            if module["sha256"] != report["modules"][variant]["sha256"]:
+                raise load.LoadError(f"{variant} was built anew while it was measured; run the report again")
+    counted += [report["latency"], report["latency_log"], figures.sum_of_starts(starts)]
+    report |= {count: sum(part[count] for part in counted) for count in COUNTS}
+    report["others"] = others.share()
+    if effort.build and workspace:
+        with progress.stage("build, cold and warm") as told:
+            report["build"] = _build(workspace, told)
+    report["verdict"] = verdict.sentences(report)
+    return report
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Measures, writes the report and returns the exit status: 1 if a connection was misrouted or had no reply."""
+    parser = argparse.ArgumentParser(prog="report", description="Measures what Python in the data path costs.")
+    parser.add_argument(
+        "--quick", action="store_true", help="about two minutes instead of fifteen; wider intervals, no build"
+    )
+    parser.add_argument("--out", default=DIRECTORY, help=f"where to write to (default: {DIRECTORY} in the workspace)")
+    add_options(parser, variants=False)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupted)
+    workspace = os.environ.get("PROXY_WASM_WORKSPACE")
+    here = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""))
+    out = (Path(workspace) if workspace and options.out == DIRECTORY else here) / options.out
+    more = chosen(options)[len(VARIANTS) :]
+    out.mkdir(parents=True, exist_ok=True)
+    report = run(QUICK if options.quick else FULL, options.quick, out, more, Path(workspace) if workspace else None)
+    for line in render.write(report, out):
+        print(line)
+    print(f"\nthe report: {out / 'report.html'}, report.md and report.json beside it", flush=True)
+    return 1 if report["misroutes"] or report["unanswered"] else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("\nreport: ended, nothing written")
+    except (EnvoyError, load.LoadError, engines.GuestError, ValueError, OSError) as error:
+        sys.exit(f"report: {error}")
