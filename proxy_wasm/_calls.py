@@ -9,7 +9,7 @@ from __future__ import annotations
 import _proxy_wasm
 
 from proxy_wasm import _maps
-from proxy_wasm._errors import raise_for_status
+from proxy_wasm._errors import HostError, raise_for_status
 from proxy_wasm._types import StreamType
 
 TYPE_CHECKING = False
@@ -29,6 +29,13 @@ log = _proxy_wasm.proxy_log
 get_log_level = _proxy_wasm.proxy_get_log_level
 
 
+def _log(level: int, message: str | bytes) -> None:
+    try:
+        log(level, message)
+    except HostError:
+        return  # a line that the proxy refuses is lost, and decides about nothing
+
+
 def log_enabled(level: int) -> bool:
     """Tells whether the proxy writes lines of this level, so that a line nobody reads need not be formatted."""
     return level >= get_log_level()
@@ -36,32 +43,32 @@ def log_enabled(level: int) -> bool:
 
 def trace(message: str | bytes) -> None:
     """Logs a line at level trace."""
-    log(0, message)
+    _log(0, message)
 
 
 def debug(message: str | bytes) -> None:
     """Logs a line at level debug."""
-    log(1, message)
+    _log(1, message)
 
 
 def info(message: str | bytes) -> None:
     """Logs a line at level info."""
-    log(2, message)
+    _log(2, message)
 
 
 def warn(message: str | bytes) -> None:
     """Logs a line at level warn."""
-    log(3, message)
+    _log(3, message)
 
 
 def error(message: str | bytes) -> None:
     """Logs a line at level error."""
-    log(4, message)
+    _log(4, message)
 
 
 def critical(message: str | bytes) -> None:
     """Logs a line at level critical."""
-    log(5, message)
+    _log(5, message)
 
 
 # ---- properties

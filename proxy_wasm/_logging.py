@@ -6,6 +6,7 @@ import io
 import sys
 
 from proxy_wasm._calls import get_log_level, log
+from proxy_wasm._errors import HostError
 from proxy_wasm._types import LogLevel
 
 TYPE_CHECKING = False
@@ -40,8 +41,11 @@ class LogStream(io.TextIOBase):
 
 
 def log_text(level: int, text: str) -> None:
-    """Logs a line, whatever is in it: what UTF-8 cannot say is escaped."""
-    log(level, text.encode("utf-8", "backslashreplace"))
+    """Logs a line, whatever is in it: what UTF-8 cannot say is escaped, and what the proxy refuses is lost."""
+    try:
+        log(level, text.encode("utf-8", "backslashreplace"))
+    except HostError:
+        return
 
 
 def install() -> None:

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import proxy_wasm
 from proxy_wasm import LogLevel, RootContext
 from proxy_wasm._logging import LogStream
-from proxy_wasm.testing.host import Host
+from proxy_wasm.testing.host import Host, HostStatus
 from proxy_wasm.testing.inprocess import InProcess
 
 
@@ -110,3 +111,14 @@ def test_random_numbers_are_not_the_builds() -> None:
             vm.start()
             drawn.append(random.random())
     assert drawn[0] != drawn[1]
+
+
+def test_a_line_that_the_proxy_refuses_is_lost_and_raises_nothing() -> None:
+    class Refusing(Host):
+        def proxy_log(self, level: int, message: bytes) -> None:
+            raise HostStatus("INTERNAL_FAILURE")
+
+    with started(Refusing()):
+        proxy_wasm.critical("lost")
+        print("lost")
+        print("lost", file=sys.stderr)
