@@ -1,15 +1,16 @@
-"""Reads the plugin's configuration: `standalone`, `istio`, or rules as in `proto/tcp_routing.proto`.
+"""Reads the plugin's configuration: `standalone`, `istio`, or an object as in `proto/tcp_routing.proto`.
 
 Whatever is not as the schema says is refused, with the path of the field that is wrong: `rules[2].match.source_cidrs[0]`.
 """
 
 from __future__ import annotations
 
-from filter import reachability
+from filter import message_types, reachability
 from filter.address import AddressError, packed
 from filter.policy import CONTINUE, POSITIONS, Action, Match, Policy, Rule
 from filter.routing import ISTIO, STANDALONE, Configuration
-from filter.values import Object, ReadError, is_struct, read_object
+from filter.server_names import LONGEST, normal_form
+from filter.values import Object, ReadError, read_number, read_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ MAX_RULE_NAME = 128
 MAX_CLUSTER_NAME = 512
 
 _NAMED = {b"": STANDALONE, b"standalone": STANDALONE, b"istio": ISTIO}
+_JSON = (b"{", b"[", b"\xef\xbb\xbf")  # what JSON text begins with, or a byte order mark, which is told then
 _SERVER_NAME = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 _HEXADECIMAL_AND_MORE = "0123456789abcdefABCDEF.:"
 
@@ -36,22 +38,35 @@ def read_configuration(text: bytes) -> Configuration | Policy:
     name = text.strip()
     if name in _NAMED:
         return _NAMED[name]
-    if not is_struct(text) and not name.startswith(b"{"):
+    if message_types.is_text(text) and not name.startswith(_JSON):
         raise ConfigurationError(
             f'the configuration is {_quote(name)}; it must be "standalone" (or nothing), "istio", or rules '
             "as in tcp_routing.proto"
         )
     try:
-        return _policy(read_object(text))
+        value = read_object(text)
     except ReadError as error:
-        raise ConfigurationError(f"the configuration {error}") from None
+        other = message_types.guess(text)
+        reason = f"is {other}; {message_types.TAKEN}" if other else str(error)
+        raise ConfigurationError(f"the configuration {reason}") from None
+    # An empty Struct arrives as no bytes at all: as JSON it means the same, no configuration.
+    return _policy(value) if value else STANDALONE
 
 
 # ---- the schema
 
 
-def _policy(value: Object) -> Policy:
-    given = _fields(value, "", {"rules": _list(_rule), "default_action": _action, "failure_mode": _failure_mode})
+def _policy(value: Object) -> Configuration | Policy:
+    given = _fields(
+        value,
+        "",
+        {"rules": _list(_rule), "default_action": _action, "failure_mode": _failure_mode, "preset": _preset},
+    )
+    if "preset" in given:
+        if len(given) > 1:
+            _refuse("preset", f"goes alone; here is {' and '.join(name for name in given if name != 'preset')} too")
+        preset: Configuration = given["preset"]
+        return preset
     rules: list[tuple[Match, Action, str]] = given.get("rules", [])
     if len(rules) > MAX_RULES:
         _refuse("rules", f"there are {len(rules)}; at most {MAX_RULES} are read")
@@ -114,6 +129,10 @@ def _action(value: Any, path: str) -> Action:
     return Action(given.get("cluster"), "reject" in given)
 
 
+def _preset(value: Any, path: str) -> Configuration:
+    return _NAMED[_one_of(value, path, ("standalone", "istio")).encode()]
+
+
 def _failure_mode(value: Any, path: str) -> str:
     return _one_of(value, path, ("FAIL_OPEN", "FAIL_CLOSED"))
 
@@ -164,8 +183,7 @@ def _cidr(value: Any, path: str) -> tuple[bytes, int]:
 
 
 def _percentage(value: Any, path: str) -> int:
-    if not _is_number(value):
-        _refuse(path, f"must be a number, not {_describe(value)}")
+    value = _number(value, path)
     if not 0 < value <= 100:
         _refuse(path, f"must be more than 0 and at most 100, not {_describe(value)}")
     positions: int = round(value * POSITIONS / 100)
@@ -175,7 +193,8 @@ def _percentage(value: Any, path: str) -> int:
 
 
 def _port(value: Any, path: str) -> int:
-    if not _is_number(value) or value != value // 1:
+    value = _number(value, path)
+    if value != value // 1:
         _refuse(path, f"must be a whole number, not {_describe(value)}")
     if not 1 <= value <= 65535:
         _refuse(path, f"must be a port from 1 to 65535, not {_describe(value)}")
@@ -183,13 +202,13 @@ def _port(value: Any, path: str) -> int:
 
 
 def _server_name(value: Any, path: str) -> str:
-    text = _text(value, path, 253)
+    text = _text(value, path, LONGEST + str(value).endswith("."))
     if not text.isascii():
         _refuse(path, f"{_quote(text)} is not ASCII; write an international name in its xn-- form")
-    name = text.lower()
+    name = normal_form(text)
     # Without the wildcard: labels of letters, digits, "-" and "_".
     rest = name[2:] if name.startswith("*.") else name
-    if rest.strip(_SERVER_NAME) or "*" in rest or not all(rest.split(".")):
+    if rest.strip(_SERVER_NAME) or "*" in rest or not all(rest.split(".")) or text.endswith(".."):
         _refuse(path, f'{_quote(text)} is not a name such as "www.example.com" or "*.example.com"')
     return name
 
@@ -258,6 +277,15 @@ def _text(value: Any, path: str, longest: int) -> str:
     if not value.isprintable():
         _refuse(path, f"{_quote(value)} has a character that cannot be printed")
     return value
+
+
+def _number(value: Any, path: str) -> int | float:
+    # Envoy's reader of YAML hands 12.5 over as text; protobuf's JSON mapping takes text for numbers too.
+    number: Any = read_number(value) if isinstance(value, str) else value
+    if not _is_number(number):
+        _refuse(path, f"must be a number, not {_quote(value) if isinstance(value, str) else _describe(value)}")
+    read: int | float = number
+    return read
 
 
 def _is_number(value: Any) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import _json
 import struct
 
+from filter import slips
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn, TypeAlias
@@ -51,34 +53,53 @@ def _no_number(text: str) -> NoReturn:
     raise ReadError(f"{text} is no JSON")
 
 
+def _object(pairs: list[tuple[str, Value]]) -> Object:
+    if len(dict(pairs)) < len(pairs):
+        raise ReadError("a name is given twice")
+    return Object(pairs)
+
+
 class _Scanning:
     """How the scanner reads: by JSON's own rules, and objects so that nothing of them is lost."""
 
     strict = True
     object_hook = None
-    object_pairs_hook = Object
+    object_pairs_hook = staticmethod(_object)
     parse_float = float
     parse_int = int
-    parse_constant = _no_number
+    parse_constant = staticmethod(_no_number)
 
 
 _scan = _json.make_scanner(_Scanning)  # type: ignore[arg-type]  # typeshed wants what make_scanner returns
 
 
-def _read_json(text: bytes) -> Object:
-    if _depth(text) > MAX_DEPTH:
-        raise _too_deep()
+def read_number(text: str) -> int | float | None:
+    """Returns the number that a text is, written exactly as in JSON; None for any other text."""
     try:
-        characters = text.decode().strip(" \t\n\r")
-        value, end = _scan(characters, 0)
-    except Exception as error:
-        # What the scanner raises for which slip depends on whether the package `json` is there.
-        where = f" near character {error.value}" if isinstance(error, StopIteration) else ""
-        raise ReadError(f"is not valid JSON{where}") from None
-    if end != len(characters):
-        raise ReadError(f"is not valid JSON near character {end}: more follows its end")
+        value, end = _scan(text, 0)
+    except Exception:
+        return None
+    return value if end == len(text) and text[0] in "-0123456789" else None
+
+
+def _read_json(data: bytes) -> Object:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        raise ReadError(f"is not UTF-8 at {slips.position(before, len(before))}") from None
+    if _depth(data) > MAX_DEPTH:
+        raise ReadError(f"{_too_deep()} at {slips.find_depth(text, MAX_DEPTH)}")
+    try:
+        value, end = _scan(text, slips.skip_space(text))
+        left = text[end:].strip(slips.SPACE)
+    except Exception:
+        left = "?"
+    if left:
+        slip = slips.find(text, _scan)
+        raise ReadError(f"is not valid JSON at {slip}" if slip else "is not valid JSON")
     if not isinstance(value, Object):
-        raise ReadError("is JSON, but no object")
+        raise ReadError(f"is a JSON {'list' if isinstance(value, list) else 'value'}, and must be an object")
     return value
 
 

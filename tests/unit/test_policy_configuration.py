@@ -83,8 +83,29 @@ def camel(value: Any) -> Any:
 
 def test_the_named_configurations() -> None:
     assert read_configuration(b"standalone") is STANDALONE
-    assert read_configuration(b"") is STANDALONE
     assert read_configuration(b" istio\n") is ISTIO
+    for preset, meant in (("standalone", STANDALONE), ("istio", ISTIO)):
+        message = Struct()
+        message.update({"preset": preset})
+        for text in (message.SerializeToString(), json.dumps({"preset": preset}).encode()):
+            assert read_configuration(text) is meant
+
+
+@pytest.mark.parametrize("text", [b"", b"  ", b"\n", b"{}", b"{ \n}\n", b"\r\n {}", Struct().SerializeToString()])
+def test_nothing_means_the_same_in_every_form(text: bytes) -> None:
+    assert read_configuration(text) is STANDALONE
+
+
+@pytest.mark.parametrize("text", ["12.5", "12.50", "1.25e1", "1250E-2"])
+def test_a_number_may_come_as_the_text_that_envoys_reader_of_yaml_makes_of_it(text: str) -> None:
+    def read(percentage: object, port: object) -> object:
+        match = rule(source_percentage=percentage, destination_ports=[1, port])
+        return dump(read_configuration(json.dumps({"rules": [match]}).encode()))
+
+    assert read(text, "8080.0") == read(text, "8080") == read(12.5, 8080)
+    message = Struct()
+    json_format.ParseDict({"rules": [rule(source_percentage=text, destination_ports=[1, "8080.0"])]}, message)
+    assert dump(read_configuration(message.SerializeToString())) == read(12.5, 8080)
 
 
 @given(cases.POLICIES)
@@ -205,13 +226,30 @@ REJECT = {"action": {"reject": True}}
     [
         # names and shapes
         (b"Istio", 'the configuration is \'Istio\'; it must be "standalone" (or nothing), "istio", or rules as in'),
-        (b"\xff\xfe", "the configuration is '\\xff\\xfe'; it must be"),
-        (b'["standalone"]', "the configuration is '[\"standalone\"]'; it must be"),
-        (b'{"rules": [', "the configuration is not valid JSON"),
-        (b"{" * 100, "the configuration is nested deeper than 16 levels"),
+        (b"rules:\n- name: a\n", "the configuration is 'rules:\\n- name: a'; it must be"),
+        (
+            b"\xff\xfe",
+            "the configuration is neither text in UTF-8 nor a message that is read; it must come as a google.pr",
+        ),
+        (b"\x1a\nstandalone", "the configuration is a google.protobuf.Value; it must come as a google.protobuf.Stri"),
+        (b'["standalone"]', "the configuration is a JSON list, and must be an object"),
+        (b"[1, 2", 'the configuration is not valid JSON at line 1, column 6: expected "," or "]", not the end'),
+        (b'\n{"rules": [', "the configuration is not valid JSON at line 2, column 12: expected a value, not the end"),
+        (
+            b'\xef\xbb\xbf{"rules": []}',
+            "the configuration is not valid JSON at line 1, column 1: there is a byte order",
+        ),
+        (b"{" * 100, "the configuration is nested deeper than 16 levels at line 1, column 17"),
         (b"{" + b" " * (1 << 18) + b"}", "the configuration has 262146 bytes; at most 262144 are read"),
-        ({}, "rules: missing, and there is no default_action either"),
-        ({"rulez": []}, "rulez: unknown field; there are rules, default_action, failure_mode"),
+        ({"failure_mode": "FAIL_OPEN"}, "rules: missing, and there is no default_action either"),
+        ({"preset": "Istio"}, "preset: must be standalone or istio, not 'Istio'"),
+        ({"preset": ""}, "preset: must be standalone or istio, not ''"),
+        ({"preset": "istio", "failureMode": "FAIL_OPEN"}, "preset: goes alone; here is failure_mode too"),
+        (
+            {"rules": [REJECT], "default_action": {"reject": True}, "preset": "istio"},
+            "preset: goes alone; here is rules and default_action too",
+        ),
+        ({"rulez": []}, "rulez: unknown field; there are rules, default_action, failure_mode, preset"),
         ({"a\nb" * 100: 1}, "a\\nb"),
         ({"rules": {}}, "rules: must be a list, not an object"),
         ({"rules": None}, "rules: must be a list, not null"),
@@ -224,10 +262,17 @@ REJECT = {"action": {"reject": True}}
             {"rules": [rule(destination_ports=[i + 1]) for i in range(257)]},
             "rules: there are 257; at most 256 are read",
         ),
-        (b'{"rules": [], "rules": []}', "rules: must not be empty"),
+        (
+            b'{"rules": [], "rules": []}',
+            "the configuration is not valid JSON at line 1, column 15: 'rules' is given twice, f",
+        ),
+        (
+            b"\n\x10\n\x05rules\x12\x07\x1a\x05first" * 2,
+            "rules: must be a list, not a string",
+        ),
         (b'{"failure_mode": "FAIL_OPEN", "failureMode": "FAIL_CLOSED"}', "failure_mode: given twice"),
         (
-            b'{"rules": [{"action": {"reject": true}, "match": {"source_parity": "ODD", "source_parity": "ODD"}}]}',
+            b'{"rules": [{"action": {"reject": true}, "match": {"source_parity": "ODD", "sourceParity": "ODD"}}]}',
             "rules[0].match.source_parity: given twice",
         ),
         ({"failure_mode": "OPEN"}, "failure_mode: must be FAIL_OPEN or FAIL_CLOSED, not 'OPEN'"),
@@ -297,7 +342,29 @@ REJECT = {"action": {"reject": True}}
             {"rules": [rule(source_percentage=12.345)]},
             "rules[0].match.source_percentage: must be a multiple of 0.01, not 12.345",
         ),
-        ({"rules": [rule(source_percentage="10")]}, "rules[0].match.source_percentage: must be a number, not a string"),
+        ({"rules": [rule(source_percentage="10%")]}, "rules[0].match.source_percentage: must be a number, not '10%'"),
+        ({"rules": [rule(source_percentage="")]}, "rules[0].match.source_percentage: must be a number, not ''"),
+        ({"rules": [rule(source_percentage=" 10")]}, "rules[0].match.source_percentage: must be a number, not ' 10'"),
+        ({"rules": [rule(source_percentage=".5")]}, "rules[0].match.source_percentage: must be a number, not '.5'"),
+        ({"rules": [rule(source_percentage="+5")]}, "rules[0].match.source_percentage: must be a number, not '+5'"),
+        (
+            {"rules": [rule(source_percentage="1e999")]},
+            "rules[0].match.source_percentage: must be a number, not '1e999'",
+        ),
+        ({"rules": [rule(source_percentage="NaN")]}, "rules[0].match.source_percentage: must be a number, not 'NaN'"),
+        (
+            {"rules": [rule(source_percentage="0.0")]},
+            "rules[0].match.source_percentage: must be more than 0 and at most",
+        ),
+        ({"rules": [rule(source_percentage="100.01")]}, "rules[0].match.source_percentage: must be more than 0 and at"),
+        (
+            {"rules": [rule(source_percentage="-1")]},
+            "rules[0].match.source_percentage: must be more than 0 and at most",
+        ),
+        (
+            {"rules": [rule(source_percentage="12.345")]},
+            "rules[0].match.source_percentage: must be a multiple of 0.01, not 12.345",
+        ),
         ({"rules": [rule(source_percentage=True)]}, "rules[0].match.source_percentage: must be a number, not true"),
         (b'{"rules": [{"match": {"source_percentage": 1e999}}]}', "rules[0].match.source_percentage: must be a number"),
         # ports
@@ -308,7 +375,19 @@ REJECT = {"action": {"reject": True}}
         ),
         ({"rules": [rule(destination_ports=[1, 65536])]}, "rules[0].match.destination_ports[1]: must be a port from 1"),
         ({"rules": [rule(destination_ports=[80.5])]}, "rules[0].match.destination_ports[0]: must be a whole number"),
-        ({"rules": [rule(destination_ports=["80"])]}, "rules[0].match.destination_ports[0]: must be a whole number"),
+        (
+            {"rules": [rule(destination_ports=["http"])]},
+            "rules[0].match.destination_ports[0]: must be a number, not 'http'",
+        ),
+        (
+            {"rules": [rule(destination_ports=["080"])]},
+            "rules[0].match.destination_ports[0]: must be a number, not '080'",
+        ),
+        ({"rules": [rule(destination_ports=["80.5"])]}, "rules[0].match.destination_ports[0]: must be a whole number"),
+        (
+            {"rules": [rule(destination_ports=[80, "80"])]},
+            "rules[0].match.destination_ports[1]: overlaps: it lies within rules[0].match.destination_ports[0]",
+        ),
         (
             {"rules": [rule(destination_ports=[80, 443, 80.0])]},
             "rules[0].match.destination_ports[2]: overlaps: it lies within rules[0].match.destination_ports[0]",
@@ -319,6 +398,18 @@ REJECT = {"action": {"reject": True}}
         ({"rules": [rule(server_names=["a.*.b"])]}, "rules[0].match.server_names[0]: 'a.*.b' is not a name such as"),
         ({"rules": [rule(server_names=["*a.b"])]}, "rules[0].match.server_names[0]: '*a.b' is not a name such as"),
         ({"rules": [rule(server_names=["a..b"])]}, "rules[0].match.server_names[0]: 'a..b' is not a name such as"),
+        ({"rules": [rule(server_names=["a.."])]}, "rules[0].match.server_names[0]: 'a..' is not a name such as"),
+        ({"rules": [rule(server_names=["."])]}, "rules[0].match.server_names[0]: '.' is not a name such as"),
+        ({"rules": [rule(server_names=["*."])]}, "rules[0].match.server_names[0]: '*.' is not a name such as"),
+        ({"rules": [rule(server_names=["a\0.b"])]}, "rules[0].match.server_names[0]: 'a\\x00.b' has a character that"),
+        (
+            {"rules": [rule(server_names=["a" * 254])]},
+            "rules[0].match.server_names[0]: has 254 characters; at most 253",
+        ),
+        (
+            {"rules": [rule(server_names=["*.b", "*.B."])]},
+            "rules[0].match.server_names[1]: overlaps: it lies within rules[0].match.server_names[0]",
+        ),
         ({"rules": [rule(server_names=["a b"])]}, "rules[0].match.server_names[0]: 'a b' is not a name such as"),
         (
             {"rules": [rule(server_names=["bücher.example"])]},
