@@ -9,19 +9,25 @@ from __future__ import annotations
 import proxy_wasm
 from filter.address import AddressError, packed
 from filter.configuration import ConfigurationError, read_configuration
-from filter.counters import counter
+from filter.counters import UNDEFINED, counter
 from filter.policy import Policy, Rule
 from filter.routing import Configuration, route
+from filter.server_names import normal_form
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm import (
     Action,
     FailurePolicy,
     HostError,
+    InternalFailureError,
     LogLevel,
     call_foreign_function,
     get_property,
     increment_metric,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SOURCE_ADDRESS = proxy_wasm.property_path("source", "address")
 DESTINATION_PORT = proxy_wasm.property_path("destination", "port")
@@ -66,6 +72,18 @@ class Target:
         return found
 
 
+class Unconfigured(proxy_wasm.StreamContext):
+    """A connection of a plugin that was never told its configuration: the proxy may not call `proxy_on_configure`."""
+
+    __slots__ = ()
+
+    def on_new_connection(self) -> Action | None:
+        """Closes the connection: nobody knows where it may go."""
+        proxy_wasm.error("[TCP WASM] Closed: no configuration came; is the capability proxy_on_configure allowed?")
+        proxy_wasm.close_downstream()
+        return Action.PAUSE
+
+
 class Connection(proxy_wasm.StreamContext):
     """A connection under the default rule."""
 
@@ -86,11 +104,14 @@ class Connection(proxy_wasm.StreamContext):
             except HostError as error:
                 log_refused(target.name, error)
                 raise
-            increment_metric(target.counter, 1)
-            if plugin.log_routes:
-                proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source or b"", target.name))
         except Exception as error:
             return plugin.give_up(error)
+        try:
+            plugin.count(target.counter, 1)
+            if plugin.log_routes:
+                proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source or b"", target.name))
+        except HostError as error:
+            plugin.go_without(error)
         return None
 
 
@@ -108,49 +129,52 @@ class PolicyConnection(Connection):
             address = packed(source) if policy.needs_source else b""
             port = destination_port() if policy.needs_port else 0
             rule = policy.decide(address, port, server_name() if policy.needs_server_name else "")
-            if rule.name:
-                proxy_wasm.set_property(RULE_NAME, rule.name)
+            action, cluster = None, b""
             if rule.action.reject:
                 proxy_wasm.close_downstream()
-                increment_metric(plugin.rejected, 1)
-                if plugin.log_routes:
-                    log_decision(rule, b"Rejected source %b" % source)
-                return Action.PAUSE
-            if rule.action.cluster is None:
-                increment_metric(plugin.continued, 1)
-                if plugin.log_routes:
-                    log_decision(rule, b"Continued source %b" % source)
-                return None
-            target = plugin.targets[rule.action.cluster]
-            cluster, argument = target.at(port)
-            try:
-                call_foreign_function(SET_FILTER_STATE, argument)
-            except HostError as error:
-                log_refused(cluster, error)
-                raise
-            increment_metric(target.counter, 1)
-            if plugin.log_routes:
-                log_decision(rule, b"Routed source %b to %b" % (source, cluster))
+                what, counted, action = b"Rejected", plugin.rejected, Action.PAUSE
+            elif rule.action.cluster is None:
+                what, counted = b"Continued", plugin.continued
+            else:
+                target = plugin.targets[rule.action.cluster]
+                cluster, argument = target.at(port)
+                try:
+                    call_foreign_function(SET_FILTER_STATE, argument)
+                except HostError as error:
+                    log_refused(cluster, error)
+                    raise
+                what, counted = b"Routed", target.counter
         except Exception as error:
             return plugin.give_up(error)
-        return None
+        try:
+            if rule.name:
+                plugin.set_property(RULE_NAME, rule.name)
+            plugin.count(counted, 1)
+            if plugin.log_routes:
+                log_decision(rule, what, source, cluster)
+        except HostError as error:
+            plugin.go_without(error)
+        return action
 
 
 class Plugin(proxy_wasm.RootContext):
     """The plugin, ready for connections once it is configured."""
 
-    stream_context: type[Connection] = Connection
+    stream_context: type[proxy_wasm.StreamContext] = Unconfigured
+    failure_policy = FailurePolicy.CLOSE  # until a configuration says what
 
     configuration: Configuration
     policy: Policy
 
     def on_configure(self, configuration: bytes) -> bool:
-        """Takes `standalone`, `istio` or rules, and refuses anything else; what was in force before then stays so."""
+        """Takes `standalone`, `istio` or an object, and refuses anything else; what was in force before then stays so."""
         try:
             read = read_configuration(configuration)
         except ConfigurationError as error:
-            proxy_wasm.error(f"[TCP WASM] Refused: {error}")
-            return False
+            return self.refuse(str(error))
+        refused = refused_call(closes(read))
+        if refused:
+            return self.refuse(f"the proxy does not allow {refused}, which this needs; add it to allowed_capabilities")
         if isinstance(read, Policy):
             self.policy = read
             self.stream_context = PolicyConnection
@@ -158,21 +182,44 @@ class Plugin(proxy_wasm.RootContext):
             self.configuration = read
             self.stream_context = Connection
         self.failure_policy = FailurePolicy.CLOSE if read.fail_closed else FailurePolicy.CONTINUE
+        self.count: Callable[[int, int], None] = increment_metric
+        self.set_property: Callable[[str, str], None] = proxy_wasm.set_property
         # The messages are encoded here, and never again.
         self.targets = {cluster: Target(cluster) for cluster in read.all_clusters()}
         self.continued, self.rejected = counter("continued"), counter("rejected")
         self.unparsed, self.failed = counter("unparsed"), counter("failed")
-        # Asked once and not per connection: a level changed later counts from the next configuration on.
-        self.log_routes = proxy_wasm.log_enabled(LogLevel.INFO)
-        proxy_wasm.info(f"[TCP WASM] Configuration: {read.describe()}")
+        if UNDEFINED in (self.unparsed, self.failed):
+            self.count = do_nothing
+        try:
+            # Asked once and not per connection: a level changed later counts from the next configuration on.
+            self.log_routes = proxy_wasm.log_enabled(LogLevel.INFO)
+            proxy_wasm.log(LogLevel.INFO, f"[TCP WASM] Configuration: {read.describe()}")
+        except HostError:
+            self.log_routes = False
         return True
+
+    def refuse(self, reason: str) -> bool:
+        """Logs why a configuration is refused, and returns False."""
+        proxy_wasm.error(f"[TCP WASM] Refused: {reason}")
+        return False
+
+    def go_without(self, error: HostError) -> None:
+        """Gives up counts, or names of rules, once the proxy has refused one: neither decides about a connection."""
+        if error.call == "proxy_set_property":
+            self.set_property = do_nothing
+        else:
+            self.count = do_nothing
+        proxy_wasm.warn(f"[TCP WASM] Not called any more, for the proxy refuses it: {error}")
 
     def give_up(self, error: Exception) -> Action:
         """Counts a connection that cannot be decided upon, and does with it what the failure policy says."""
-        if not isinstance(error, AddressError):
-            increment_metric(self.failed, 1)
+        missing = isinstance(error, AddressError)
+        try:
+            self.count(self.unparsed if missing else self.failed, 1)
+        except HostError as refused:
+            self.go_without(refused)
+        if not missing:
             raise error  # to the failure policy
-        increment_metric(self.unparsed, 1)
         proxy_wasm.warn(f"[TCP WASM] {error}")
         if self.failure_policy is FailurePolicy.CONTINUE:
             return Action.CONTINUE
@@ -180,9 +227,39 @@ class Plugin(proxy_wasm.RootContext):
         return Action.PAUSE
 
 
-def log_decision(rule: Rule, what: bytes) -> None:
-    """Logs what became of a connection, and by which rule if that has a name."""
-    proxy_wasm.info(b"[TCP WASM] %b%b" % (what, f" by {rule.name}".encode() if rule.name else b""))
+def closes(read: Configuration | Policy) -> bool:
+    """Tells whether a connection may have to be closed."""
+    return read.fail_closed or (
+        isinstance(read, Policy) and any(rule.action.reject for rule in (*read.rules, read.default))
+    )
+
+
+def refused_call(closing: bool) -> str:
+    """Returns a host call that the filter needs and may not make; "" if there is none.
+
+    Each is made once where it changes nothing: on the root context, which has no connection.
+    """
+    try:
+        get_property(SOURCE_ADDRESS)
+        if closing:
+            proxy_wasm.close_downstream()
+        call_foreign_function(b"", b"")
+    except InternalFailureError as error:
+        return error.call
+    except HostError:
+        pass  # no such function, as it should be
+    return ""
+
+
+def log_decision(rule: Rule, what: bytes, source: bytes, cluster: bytes) -> None:
+    """Logs what became of a connection, where it went, and by which rule if that has a name."""
+    to = b" to " + cluster if cluster else b""
+    by = f" by {rule.name}".encode() if rule.name else b""
+    proxy_wasm.info(b"[TCP WASM] %b source %b%b%b" % (what, source, to, by))
+
+
+def do_nothing(*_: object) -> None:
+    """Takes the place of a host call that the proxy refuses."""
 
 
 def log_refused(cluster: bytes, error: HostError) -> None:
@@ -196,8 +273,8 @@ def destination_port() -> int:
 
 
 def server_name() -> str:
-    """Returns the name that a TLS client asked for, in lower case; "" where Envoy has none."""
-    return (get_property(SERVER_NAME) or b"").decode("latin-1").lower()
+    """Returns the name that a TLS client asked for, in normal form; "" where Envoy has none."""
+    return normal_form((get_property(SERVER_NAME) or b"").decode("latin-1"))
 
 
 proxy_wasm.register(Plugin)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import json
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from filter import counters
 from filter.plugin import Plugin
+from filter.server_names import LONGEST, normal_form
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm import Action, LogLevel
 from proxy_wasm.testing.host import DOWNSTREAM, HostStatus
@@ -24,6 +27,170 @@ def vm(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
         vm.host.foreign_functions[NAME] = lambda argument: b""
         vm.host.log_level = LogLevel.INFO
         yield vm
+
+
+RULES = {
+    "rules": [
+        {"name": "blocked", "match": {"source_cidrs": ["10.0.0.1"]}, "action": {"reject": True}},
+        {"name": "left", "match": {"source_cidrs": ["10.0.0.2"]}, "action": {"continue": True}},
+    ],
+    "default_action": {"cluster": "egress-router2"},
+}
+
+
+def forbid(vm: InProcess, *calls: str, status: str = "INTERNAL_FAILURE") -> dict[str, int]:
+    """Has the proxy refuse host calls, as Envoy does without their capability, and returns how often each was made."""
+    made = dict.fromkeys(calls, 0)
+
+    def refuse(call: str, *_: object) -> None:
+        made[call] += 1
+        raise HostStatus(status)
+
+    for call in calls:
+        setattr(vm.host, call, functools.partial(refuse, call))
+    return made
+
+
+def outcome(vm: InProcess, source: str) -> tuple[object, bool, list[bytes]]:
+    """Returns a connection's action, whether it was closed, and the clusters chosen for it."""
+    vm.host.foreign_calls.clear()
+    connection = vm.connection(source=source)
+    action = connection.new_connection()
+    return action, bool(connection.context.closed), [value for _, _, value in vm.host.foreign_calls]
+
+
+OPTIONAL = (
+    "proxy_log",
+    "proxy_get_log_level",
+    "proxy_define_metric",
+    "proxy_increment_metric",
+    "proxy_set_property",
+)
+
+
+@pytest.mark.parametrize("calls", [*[[call] for call in OPTIONAL], OPTIONAL], ids=" ".join)
+@pytest.mark.parametrize("failure_mode", ["FAIL_OPEN", "FAIL_CLOSED"])
+def test_what_is_only_told_decides_about_nothing(vm: InProcess, calls: Sequence[str], failure_mode: str) -> None:
+    forbid(vm, *calls)
+    assert vm.start(configuration=json.dumps({**RULES, "failure_mode": failure_mode}).encode())
+    for _ in range(3):
+        assert outcome(vm, "10.0.0.1:1") == (Action.PAUSE, True, [])
+        assert outcome(vm, "10.0.0.2:1") == (Action.CONTINUE, False, [])
+        assert outcome(vm, "10.0.0.3:1") == (Action.CONTINUE, False, [argument("egress-router2")])
+        # What cannot be decided upon is left to the failure mode, and to nothing else.
+        assert outcome(vm, "/run/x.sock")[1] == (failure_mode == "FAIL_CLOSED")
+    assert not [line for line in vm.host.lines() if "Traceback" in line]
+
+
+@pytest.mark.parametrize("call", ["proxy_increment_metric", "proxy_set_property"])
+def test_a_count_or_a_name_that_is_refused_is_not_tried_again(vm: InProcess, call: str) -> None:
+    made = forbid(vm, call, status="BAD_ARGUMENT")
+    assert vm.start(configuration=json.dumps(RULES).encode())
+    for _ in range(3):
+        assert outcome(vm, "10.0.0.1:1") == (Action.PAUSE, True, [])
+    assert made[call] == 1
+    line = f"[TCP WASM] Not called any more, for the proxy refuses it: {call}: status 2"
+    assert vm.host.lines(LogLevel.WARN) == [line]
+
+
+def test_standalone_needs_neither_a_log_nor_counters(vm: InProcess) -> None:
+    forbid(vm, *OPTIONAL)
+    assert vm.start(configuration=b"standalone")
+    assert outcome(vm, "10.0.0.2:1") == (Action.CONTINUE, False, [argument("egress-router1")])
+    assert outcome(vm, "10.0.0.3:1") == (Action.CONTINUE, False, [argument("egress-router2")])
+
+
+@pytest.mark.parametrize("call", ["proxy_get_property", "proxy_call_foreign_function", "proxy_close_stream"])
+def test_a_configuration_that_cannot_be_carried_out_is_refused(vm: InProcess, call: str) -> None:
+    forbid(vm, call)
+    assert not vm.start(configuration=json.dumps(RULES).encode())
+    assert vm.host.lines(LogLevel.ERROR) == [
+        f"[TCP WASM] Refused: the proxy does not allow {call}, which this needs; add it to allowed_capabilities"
+    ]
+    closed = {"failure_mode": "FAIL_CLOSED", "default_action": {"cluster": "a"}}
+    assert not vm.configure(json.dumps(closed).encode())
+    # Only what may close a connection must be able to.
+    for read in (b"standalone", b'{"default_action": {"cluster": "a"}}'):
+        assert vm.configure(read) == (call == "proxy_close_stream")
+
+
+def test_a_plugin_that_is_never_configured_closes_connections(vm: InProcess) -> None:
+    # Envoy does so if proxy_on_configure is not among the allowed capabilities.
+    vm.root = vm.create_context()
+    connection = vm.connection(source="10.0.0.1:1")
+    assert connection.new_connection() == Action.PAUSE
+    assert connection.context.closed == [DOWNSTREAM]
+    assert vm.host.lines(LogLevel.ERROR) == [
+        "[TCP WASM] Closed: no configuration came; is the capability proxy_on_configure allowed?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "name"),
+    [
+        ("backend:8080", "backend_8080"),
+        ("tcp://backend:8080/x", "tcp_backend_8080/x"),
+        ("a:/b::c", "a_b__c"),
+        ("outbound|80||b.default.svc.cluster.local", "outbound|80||b.default.svc.cluster.local"),
+        ("with space @#|", "with space @#|"),
+    ],
+)
+def test_a_counters_name_is_what_envoys_own_would_be(vm: InProcess, cluster: str, name: str) -> None:
+    assert vm.start(configuration=json.dumps({"default_action": {"cluster": cluster}}).encode())
+    outcome(vm, "10.0.0.1:1")
+    counted = [metric.name for metric in vm.host.metrics.values() if metric.value]
+    assert counted == [f"tcp_routing.routed.{name}".encode()]
+
+
+def test_clusters_whose_names_differ_in_a_colon_share_a_counter(vm: InProcess) -> None:
+    rules = {
+        "rules": [{"match": {"source_parity": "ODD"}, "action": {"cluster": "a:1"}}],
+        "default_action": {"cluster": "a_1"},
+    }
+    assert vm.start(configuration=json.dumps(rules).encode())
+    assert outcome(vm, "10.0.0.1:1")[2] == [argument("a:1")]
+    assert outcome(vm, "10.0.0.2:1")[2] == [argument("a_1")]
+    assert [metric.value for metric in vm.host.metrics.values() if metric.name == b"tcp_routing.routed.a_1"] == [2]
+
+
+@pytest.mark.parametrize(
+    "configured", ["bad.example.net", "bad.example.net.", "BAD.Example.NET.", "*.example.net", "*.EXAMPLE.net."]
+)
+@pytest.mark.parametrize(
+    "asked", ["bad.example.net", "bad.example.net.", "bad.example.net..", "BAD.example.NET", "Bad.Example.Net."]
+)
+def test_a_dot_or_a_capital_is_no_way_around_a_rule(vm: InProcess, configured: str, asked: str) -> None:
+    rules = {"rules": [{"match": {"server_names": [configured]}, "action": {"reject": True}}]}
+    assert vm.start(configuration=json.dumps(rules).encode())
+    for name, rejected in (
+        (asked, True),
+        ("x" + asked, configured.startswith("*")),
+        ("bad.example.ne", False),
+        ("", False),
+    ):
+        connection = vm.connection({b"connection\0requested_server_name": name.encode()}, "10.0.0.1:1")
+        connection.new_connection()
+        assert bool(connection.context.closed) == rejected, name
+
+
+def test_a_name_that_is_too_long_is_still_below_a_wildcard_and_no_other_name(vm: InProcess) -> None:
+    exact = "a" * 63 + ".b" * 95
+    assert len(exact) == 253
+    rules = {"rules": [{"match": {"server_names": ["*.example.net", exact]}, "action": {"reject": True}}]}
+    assert vm.start(configuration=json.dumps(rules).encode())
+    for name, rejected in (
+        ("a" * 300 + ".example.net", True),
+        ("a." * 50_000 + "EXAMPLE.net.", True),
+        (exact + ".", True),
+        ("x" + exact, False),
+        ("." * 100_000, False),
+        ("\xff" * 300 + "example.net", False),
+    ):
+        connection = vm.connection({b"connection\0requested_server_name": name.encode("latin-1")}, "10.0.0.1:1")
+        connection.new_connection()
+        assert bool(connection.context.closed) == rejected, name[:20]
+    # However long it is, what is compared is short.
+    assert len(normal_form("." * 100_000 + "example.net")) == LONGEST
 
 
 def argument(cluster: str) -> bytes:
