@@ -74,7 +74,8 @@ class Envoy:
 
     def read_listeners(self) -> None:
         """Asks Envoy which ports the listeners got."""
-        statuses: list[dict[str, Any]] = json.loads(self.get("/listeners?format=json"))["listener_statuses"]
+        # Without any listener there is no list.
+        statuses: list[dict[str, Any]] = json.loads(self.get("/listeners?format=json")).get("listener_statuses", [])
         for status in statuses:
             address = status["local_address"].get("socket_address")
             if address:
@@ -90,9 +91,25 @@ class Envoy:
             return self.process.wait()
 
 
+def write(configuration: Configuration | str, work: Path) -> Path:
+    """Writes a configuration into a directory for Envoy to read, as JSON or, if it is text, as YAML; returns the file's path."""
+    file = work / ("envoy.yaml" if isinstance(configuration, str) else "envoy.json")
+    file.write_text(configuration if isinstance(configuration, str) else json.dumps(configuration), encoding="utf-8")
+    return file
+
+
+def validate(configuration: Configuration | str, work: Path) -> tuple[int, str]:
+    """Runs Envoy with `--mode validate`; returns its exit status and what it wrote."""
+    command = [str(binary()), "--mode", "validate", "-c", str(write(configuration, work))]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=START_SECONDS
+    )
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
 @contextlib.contextmanager
 def run(
-    configuration: Configuration,
+    configuration: Configuration | str,
     work: Path,
     workers: int = 1,
     log_level: str = "info",
@@ -102,12 +119,11 @@ def run(
 ) -> Iterator[Envoy]:
     """Starts Envoy and waits until it is ready; ends it with the block.
 
-    `work` is a directory for its files; `drain_seconds` is how long the connections of a replaced listener live on; `progress` is
-    called some times a second with the seconds waited; `arguments` are more of Envoy's own. Raises EnvoyError with the end of
-    Envoy's log if Envoy refuses the configuration or does not become ready.
+    `configuration` may be YAML text, which Envoy then reads itself; `work` is a directory for Envoy's files; `drain_seconds` is how long
+    the connections of a replaced listener live on; `progress` is called some times a second with the seconds waited; `arguments` are
+    more of Envoy's own. Raises EnvoyError with the end of Envoy's log if Envoy refuses the configuration or does not become ready.
     """
-    file, log, admin = work / "envoy.json", work / "envoy.log", work / "admin.address"
-    file.write_text(json.dumps(configuration))
+    file, log, admin = write(configuration, work), work / "envoy.log", work / "admin.address"
     admin.unlink(missing_ok=True)
     command = [
         str(binary()),

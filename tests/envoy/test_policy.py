@@ -36,6 +36,7 @@ LINE = (
 )
 FIRST, SECOND = ROUTERS
 REJECTED = ""
+COLONS = "tcp://back:8080:/x"
 
 POLICY: cases.Policy = {
     "rules": [
@@ -141,6 +142,8 @@ def stack(ports: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> It
     add(made, "text", {}, "proxy_protocol")
     configuration.plugin(made, "text")["configuration"] = {"@type": STRING, "value": json.dumps(POLICY)}
     add(made, "tls", POLICY, "tls_inspector")
+    add(made, "colons", {"default_action": {"cluster": COLONS}}, "proxy_protocol")
+    configuration.add_cluster(made, COLONS, [ports[SECOND]])
     for mode in ("FAIL_OPEN", "FAIL_CLOSED"):
         add(made, mode, {**NEEDS_SOURCE, "failure_mode": mode})["address"] = {"pipe": {"path": socket_path(mode)}}
     add(made, "sourceless", {"default_action": {"cluster": SECOND}})["address"] = {
@@ -212,6 +215,10 @@ def test_each_kind_of_match(
         ("www.example.com", SECOND, "names"),
         ("WWW.Example.COM", SECOND, "names"),
         ("a.b.example.org", SECOND, "names"),
+        # Neither capitals, nor a dot at the end, nor a length that DNS does not have is a way around a rule.
+        ("www.example.com.", SECOND, "names"),
+        ("A.b.Example.ORG.", SECOND, "names"),
+        (".".join(["a" * 63] * 3 + ["b" * 51, "example.org"]), SECOND, "names"),
         ("example.org", FIRST, "-"),
         ("www.example.net", FIRST, "-"),
         (None, FIRST, "-"),
@@ -277,6 +284,17 @@ def test_prometheus_has_the_clusters_as_a_label(stack: Stack) -> None:
     assert re.search(r'^tcp_routing_routed\{cluster="port\|\{port\}\|"\} \d+$', text, re.MULTILINE)
     for outcome in ("continued", "rejected", "unparsed", "failed"):
         assert re.search(rf"^tcp_routing_{outcome}\{{\}} \d+$", text, re.MULTILINE)
+
+
+def test_a_counter_has_the_clusters_name_as_envoys_own_counters_have_it(stack: Stack) -> None:
+    assert stack.connect("colons", OUTSIDE) == SECOND
+    own = stack.envoy.get("/stats/prometheus?filter=upstream_cx_total")
+    ours = stack.envoy.get("/stats/prometheus?filter=wasmcustom")
+    [label] = re.findall(r'envoy_cluster_name="(tcp_back[^"]*)"', own)
+    assert label == "tcp_back_8080_x"
+    assert f'tcp_routing_routed{{cluster="{label}"}} 1' in ours
+    assert stack.envoy.counter(f"cluster.{label}.upstream_cx_total") == 1
+    assert stack.count(f"routed.{label}") == 1
 
 
 @pytest.mark.parametrize("place", range(len(RANDOM)))
