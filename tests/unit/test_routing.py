@@ -53,7 +53,7 @@ def test_configurations() -> None:
     assert len(set(ISTIO.all_clusters())) == 4
 
 
-@pytest.mark.parametrize("text", [b"Istio", b"istio standalone", b"\xff", b"x" * 10_000])
+@pytest.mark.parametrize("text", [b"Istio", b"istio standalone", b"x" * 10_000])
 def test_an_unknown_configuration_is_refused(text: bytes) -> None:
     with pytest.raises(ConfigurationError, match='it must be "standalone"') as caught:
         read_configuration(text)
