@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Blocks = list[tuple[int, frozenset[int]]]
 
+MOST_OF_NAMES = 1000  # characters, in a log line
 POSITIONS = 10_000  # of a source address, on the scale from 0 to 100 %
 LONGEST_SERVER_NAME = 253  # DNS has no longer one, and a client may send kilobytes
 
@@ -124,8 +125,12 @@ class Policy:
         return list(dict.fromkeys(action.cluster for action in actions if action.cluster))
 
     def describe(self) -> str:
-        """Returns what a log line calls it."""
-        return f"{len(self.rules)} rules, failing {'closed' if self.fail_closed else 'open'}"
+        """Returns what a log line calls it, with the names of its rules as far as a line has room for them."""
+        count = len(self.rules)
+        names = ", ".join([rule.name for rule in self.rules if rule.name])
+        shown = names if len(names) <= MOST_OF_NAMES else names[:MOST_OF_NAMES] + "..."
+        rules = f"{count} rule{'' if count == 1 else 's'}{f' ({shown})' if shown else ''}"
+        return f"{rules}, failing {'closed' if self.fail_closed else 'open'}"
 
 
 def source_position(source: bytes) -> int:

@@ -23,7 +23,7 @@ def percentage(value: str) -> str:
 
 PORTS = '{rules: [{match: {destination_ports: [80.0, "443", 0x51, 8e3]}, action: {reject: true}}]}'
 TWICE = "{rules: [{action: {reject: true}}], rules: [{match: {source_parity: ODD}, action: {cluster: a}}]}"
-STANDALONE, ISTIO, RULE = '"standalone"', '"istio"', "1 rules, failing open"
+STANDALONE, ISTIO, RULE = '"standalone"', '"istio"', "1 rule, failing open"
 
 # What stands behind `configuration:` in the YAML, and what the filter says to it.
 TAKEN = {

@@ -126,3 +126,26 @@ def test_ten_thousand_blocks_are_looked_up_not_walked() -> None:
     assert [drop for drop, _ in rule.blocks[4]] == [10]
     assert policy.decide(bytes([10, 156, 63, 255])).action.reject
     assert not policy.decide(bytes([10, 156, 64, 0])).action.reject
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([], "0 rules, failing open"),
+        ([""], "1 rule, failing open"),
+        (["blocked", "", "canary"], "3 rules (blocked, canary), failing open"),
+        (["a" * 127 + str(place) for place in range(9)], None),
+    ],
+)
+def test_a_policy_is_described_by_the_number_and_the_names_of_its_rules(names: list[str], text: str | None) -> None:
+    rules = [
+        {"match": {"destination_ports": [place + 1]}, "action": {"reject": True}} | ({"name": name} if name else {})
+        for place, name in enumerate(names)
+    ]
+    described = cases.read({"default_action": {"reject": True}} | ({"rules": rules} if rules else {})).describe()
+    if text is None:
+        assert (
+            described.startswith("9 rules (aaa") and described.endswith("a...), failing open") and len(described) < 1100
+        )
+    else:
+        assert described == text
