@@ -22,7 +22,7 @@ def percentage(value: str) -> str:
 
 
 PORTS = '{rules: [{match: {destination_ports: [80.0, "443", 0x51, 8e3]}, action: {reject: true}}]}'
-TWICE = "{rules: [{action: {reject: true}}], rules: [{match: {source_parity: ODD}, action: {cluster: a}}]}"
+TWICE = "{rules: [{name: first, action: {reject: true}}], rules: [{name: second, action: {cluster: a}}]}"
 STANDALONE, ISTIO, RULE = '"standalone"', '"istio"', "1 rule, failing open"
 
 # What stands behind `configuration:` in the YAML, and what the filter says to it.
@@ -48,7 +48,7 @@ TAKEN = {
     "exponent": (percentage("1.25e1"), RULE),
     "ports": (message("Struct", PORTS), RULE),
     # Of two fields of one name Envoy's reader drops the first, before the filter sees it.
-    "twice": (message("Struct", TWICE), RULE),
+    "twice": (message("Struct", TWICE), "1 rule (second), failing open"),
 }
 
 NUMBER = "a google.protobuf.BoolValue, Int64Value, Duration or Value"
@@ -76,6 +76,19 @@ REFUSED = {
     "slip": (
         message("StringValue", """'{"rules": [1,]}'"""),
         'the configuration is not valid JSON at line 1, column 13: the "," before "]" is one too many',
+    ),
+    "open": (
+        message("StringValue", """'{"rules": [{"name": "a"}'"""),
+        'the configuration is not valid JSON at line 1, column 25: expected "," or "]", not the end; '
+        'the "[" at line 1, column 11 is not closed',
+    ),
+    "json_twice": (
+        message("StringValue", """'{"rules": [], "rules": []}'"""),
+        "the configuration is not valid JSON at line 1, column 15: 'rules' is given twice, first at line 1, column 2",
+    ),
+    "digits": (
+        message("StringValue", """'{"rules": """ + "9" * 5000 + "}'"),
+        "the configuration is not valid JSON at line 1, column 11: the number has 5000 digits, which is too many",
     ),
     "nan": (percentage(".nan"), "rules[0].match.source_percentage: must be a number, not '.nan'"),
     "half": (percentage(".5"), "rules[0].match.source_percentage: must be a number, not '.5'"),
