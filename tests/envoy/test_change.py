@@ -7,13 +7,10 @@ keeps its socket, new connections get the new chain, and what is open lives on i
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import http.server
 import json
 import multiprocessing
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +21,7 @@ import pytest
 from envoy import configuration, process, routers
 from envoy.client import Held
 from envoy.configuration import MAIN
+from tests.envoy import modules
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 from tests.load.clients import Arrival, arrive, connect, router, source
 
@@ -97,17 +95,8 @@ def ports() -> Iterator[dict[str, int]]:
 
 @pytest.fixture
 def module_server() -> Iterator[int]:
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = functools.partial(Handler, directory=str(COUNTED.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with modules.serve(COUNTED) as server:
+        yield server.port
 
 
 @pytest.fixture
