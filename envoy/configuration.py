@@ -40,6 +40,12 @@ def plugin(configuration: Configuration, name: str = MAIN) -> dict[str, Any]:
     return wasm
 
 
+def tcp_proxy(configuration: Configuration, name: str = MAIN) -> dict[str, Any]:
+    """Returns the part of `tcp_proxy` of a listener, the main one if no other is named."""
+    proxy: dict[str, Any] = listener(configuration, name)["filter_chains"][0]["filters"][-1]["typed_config"]
+    return proxy
+
+
 def _address(host: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": host, "port_value": port}}
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -85,19 +84,14 @@ def envoy(ports: dict[str, int], backend: socket.socket, access_log: Path) -> It
     # The real filter again, with clusters of which one has no living endpoint and the other does not exist.
     configuration.add_listener(made, "istio")
     configuration.plugin(made, "istio")["configuration"]["value"] = "istio"
-    log = tcp_proxy(made, "istio")["access_log"][0]["typed_config"]
+    log = configuration.tcp_proxy(made, "istio")["access_log"][0]["typed_config"]
     log["log_format"]["text_format_source"]["inline_string"] = "istio %RESPONSE_FLAGS%\n"
     configuration.add_cluster(made, ISTIO.clusters[0], [dead_port()])
     configuration.add_cluster(made, "backend", [backend.getsockname()[1]])
-    tcp_proxy(made, "vm_closed")["cluster"] = "backend"
+    configuration.tcp_proxy(made, "vm_closed")["cluster"] = "backend"
     # One worker: every connection of the faulty filter is in the same VM.
     with process.run(made, access_log.parent) as running:
         yield running
-
-
-def tcp_proxy(made: configuration.Configuration, listener: str) -> dict[str, Any]:
-    proxy: dict[str, Any] = configuration.listener(made, listener)["filter_chains"][0]["filters"][1]["typed_config"]
-    return proxy
 
 
 def dead_port() -> int:
