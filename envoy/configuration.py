@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,14 @@ def add_listener(configuration: Configuration, name: str) -> dict[str, Any]:
     added = copy.deepcopy(listener(configuration, MAIN)) | {"name": name}
     configuration["static_resources"]["listeners"].append(added)
     return added
+
+
+def fix_port(configuration: Configuration, name: str = MAIN) -> tuple[str, int]:
+    """Gives a listener a port that is free now, for whoever must know it before Envoy runs; returns its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = ("127.0.0.1", int(free.getsockname()[1]))
+    listener(configuration, name)["address"] = _address(*address)
+    return address
 
 
 def add_ipv6(configuration: Configuration) -> None:

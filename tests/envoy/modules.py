@@ -11,11 +11,12 @@ from pathlib import Path
 
 
 class ModuleServer:
-    """A running server: `requests` counts, `delay` is how many seconds an answer takes, `body` what is sent."""
+    """A running server: `requests` counts, `delay` is how many seconds an answer takes, `refusals` how many requests get a 503 first."""
 
     def __init__(self, module: Path) -> None:
         self.body = module.read_bytes()
         self.delay = 0.0
+        self.refusals = 0
         self.requests = 0
         self.port = 0
 
@@ -29,12 +30,14 @@ def serve(module: Path) -> Iterator[ModuleServer]:
         def do_GET(self) -> None:
             served.requests += 1
             time.sleep(served.delay)
+            refused = served.requests <= served.refusals
+            body = b"" if refused else served.body
             # Envoy may have given up meanwhile.
             with contextlib.suppress(ConnectionError):
-                self.send_response(200)
-                self.send_header("content-length", str(len(served.body)))
+                self.send_response(503 if refused else 200)
+                self.send_header("content-length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(served.body)
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import multiprocessing
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ import pytest
 from envoy import configuration, process, routers
 from envoy.client import Held
 from envoy.configuration import MAIN
-from tests.envoy import modules
+from tests.envoy import discovery, modules
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 from tests.load.clients import Arrival, arrive, connect, router, source
 
@@ -53,32 +52,16 @@ def is_right(arrival: Arrival) -> bool:
     return arrival.router in (ROUTERS[parity], NEW_ROUTERS[1 - parity])
 
 
-class Published:
-    """The listener's file, Envoy behind it, and the module's server."""
+class Published(discovery.Listeners):
+    """The main listener's file, on a port of its own; the module may come from a server."""
 
     def __init__(self, work: Path, made: configuration.Configuration) -> None:
-        self.work = work
-        self.version = 0
-        self.made = {"static_resources": {"listeners": [configuration.listener(made, MAIN)]}}
-        self.plugin = configuration.plugin(self.made)
+        made["static_resources"]["listeners"] = [configuration.listener(made, MAIN)]
+        self.plugin = configuration.plugin(made)
         self.plugin["vm_config"]["nack_on_code_cache_miss"] = True
         # An update in place keeps the port, and a test that connects meanwhile must know it.
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = ("127.0.0.1", int(free.getsockname()[1]))
-        listener = configuration.listener(self.made, MAIN)
-        listener["address"]["socket_address"]["port_value"] = self.address[1]
-        del made["static_resources"]["listeners"]
-        made["node"] = {"id": "test", "cluster": "test"}
-        made["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(work / "listeners.json")}}}
-        self.publish()
-
-    def publish(self) -> None:
-        """Moves a new file into place, which is what Envoy watches for."""
-        self.version += 1
-        kind = "type.googleapis.com/envoy.config.listener.v3.Listener"
-        resources = [{"@type": kind, **item} for item in self.made["static_resources"]["listeners"]]
-        (self.work / "next.json").write_text(json.dumps({"version_info": str(self.version), "resources": resources}))
-        (self.work / "next.json").rename(self.work / "listeners.json")
+        self.address = configuration.fix_port(made)
+        super().__init__(made, work)
 
     def take_module_from(self, port: int, digest: str) -> None:
         """Makes the module one that Envoy fetches."""
@@ -165,7 +148,7 @@ def test_configuration_and_module_change_under_load(
         for change in range(CHANGES):
             rules, names = ((NEW_RULES, NEW_ROUTERS), ("standalone", ROUTERS))[change % 2]
             published.plugin["configuration"]["value"] = rules
-            published.publish()
+            published.put()
             assert wait_for(lambda change=change: envoy.counter(UPDATED) == change + 1, 60)  # type: ignore[misc]
             complete = settled(address, names)
             time.sleep(1)
@@ -174,10 +157,10 @@ def test_configuration_and_module_change_under_load(
         # Another module, and the old rules: Envoy refuses, fetches, and takes it when it is published again.
         published.plugin["configuration"]["value"] = "standalone"
         published.take_module_from(module_server, right_digest)
-        published.publish()
+        published.put()
         assert wait_for(lambda: envoy.counter(REJECTED) == 1, 60)
         assert wait_for(lambda: envoy.counter("wasm.remote_load_fetch_successes") == 1, 60)
-        published.publish()
+        published.put()
         assert wait_for(lambda: envoy.counter(UPDATED) == CHANGES + 1, 60)
         complete = settled(address, ROUTERS)
         assert envoy.counter(CREATED) > 0
@@ -185,7 +168,7 @@ def test_configuration_and_module_change_under_load(
         # A module with a digest that is not its own: refused, however often.
         published.take_module_from(module_server, "0" * 64)
         for attempt in (2, 3):
-            published.publish()
+            published.put()
             assert wait_for(lambda attempt=attempt: envoy.counter(REJECTED) == attempt, 60)  # type: ignore[misc]
             assert wait_for(lambda: envoy.counter("wasm.remote_load_fetch_failures") >= 1, 60)
         before = envoy.counter(CREATED)
@@ -222,7 +205,7 @@ def test_without_the_nack_a_wrong_digest_closes_new_connections(
         assert wait_for(lambda: envoy.counter("listener_manager.total_listeners_active") == 1, 60)
         held = [stack.enter_context(Held(published.address, source(number))) for number in range(20)]
         published.take_module_from(module_server, "0" * 64)
-        published.publish()
+        published.put()
 
         def closed() -> bool:
             with Held(published.address, source(0)) as connection:
@@ -240,7 +223,7 @@ def test_the_drain_time_ends_what_the_old_configuration_has(made: configuration.
         assert wait_for(lambda: envoy.counter("listener_manager.total_listeners_active") == 1, 60)
         with Held(published.address, source(0)) as old:
             published.plugin["configuration"]["value"] = NEW_RULES
-            published.publish()
+            published.put()
             assert wait_for(lambda: envoy.counter(UPDATED) == 1, 60)
             with Held(published.address, source(0)) as new:
                 assert wait_for(lambda: not old.is_quiet(), 60)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from envoy import configuration, process
 from envoy.client import ask
 from envoy.configuration import MAIN
+from tests.envoy import discovery
 from tests.envoy.conftest import MODULE, Stack, wait_for
 
 STRING_VALUE = "type.googleapis.com/google.protobuf.StringValue"
@@ -47,27 +47,14 @@ def test_whoever_waits_is_told_while_the_admin_interface_is_silent(ports: dict[s
 
 def test_a_listener_is_replaced_while_envoy_runs(ports: dict[str, int], tmp_path: Path) -> None:
     made = configured(ports, tmp_path)
-    listeners = made["static_resources"].pop("listeners")
-    dynamic, version = tmp_path / "listeners.json", 0
-    kind = "type.googleapis.com/envoy.config.listener.v3.Listener"
-
-    def publish(text: str) -> None:
-        nonlocal version
-        version += 1
-        configuration.plugin({"static_resources": {"listeners": listeners}})["configuration"]["value"] = text
-        whole = {"version_info": str(version), "resources": [{"@type": kind, **item} for item in listeners]}
-        (tmp_path / "next.json").write_text(json.dumps(whole))
-        # Envoy watches for a file that is moved into place.
-        (tmp_path / "next.json").rename(dynamic)
-
-    publish("standalone")
-    made["node"] = {"id": "test", "cluster": "test"}
-    made["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(dynamic)}}}
+    count = len(made["static_resources"]["listeners"])
+    listeners = discovery.Listeners(made, tmp_path)
     with process.run(made, tmp_path) as envoy:
-        assert wait_for(lambda: envoy.counter("listener_manager.total_listeners_active") == len(listeners), 30)
+        assert wait_for(lambda: envoy.counter("listener_manager.total_listeners_active") == count, 30)
         envoy.read_listeners()
         assert ask(envoy.listeners[MAIN], source="127.22.0.11")[0] == "egress-router2"
-        publish("istio")
+        configuration.plugin(listeners.made)["configuration"]["value"] = "istio"
+        listeners.put()
         success = "listener_manager.lds.update_success"
         assert wait_for(lambda: envoy.counter(success) == 2, 30)
         assert wait_for(lambda: envoy.counter("listener_manager.total_listeners_draining") == 0, 30)
