@@ -116,12 +116,14 @@ def run(
     drain_seconds: int = 1,
     progress: Callable[[float], None] = lambda seconds: None,
     arguments: Sequence[str] = (),
+    hot_restart: Sequence[str] = ("--disable-hot-restart",),
 ) -> Iterator[Envoy]:
     """Starts Envoy and waits until it is ready; ends it with the block.
 
     `configuration` may be YAML text, which Envoy then reads itself; `work` is a directory for Envoy's files; `drain_seconds` is how long
     the connections of a replaced listener live on; `progress` is called some times a second with the seconds waited; `arguments` are
-    more of Envoy's own. Raises EnvoyError with the end of Envoy's log if Envoy refuses the configuration or does not become ready.
+    more of Envoy's own; `hot_restart` says how another Envoy may take over, which by default none does, so that no shared memory is
+    left behind. Raises EnvoyError with the end of Envoy's log if Envoy refuses the configuration or does not become ready.
     """
     file, log, admin = write(configuration, work), work / "envoy.log", work / "admin.address"
     admin.unlink(missing_ok=True)
@@ -129,8 +131,7 @@ def run(
         str(binary()),
         "-c",
         str(file),
-        # No other Envoy takes over from this one, and without hot restart no shared memory is left behind.
-        "--disable-hot-restart",
+        *hot_restart,
         "--concurrency",
         str(workers),
         "--log-level",
