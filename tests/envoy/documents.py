@@ -31,6 +31,7 @@ _KINDS = {
     "overload_manager": "bootstrap",
     "stats_config": "bootstrap",
     "stats_sinks": "bootstrap",
+    "resources": "discovered",
     "config_discovery": "filter",
     "typed_config": "filter",
     "configuration": "plugin",

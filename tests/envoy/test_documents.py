@@ -23,8 +23,11 @@ DOCUMENTS = sorted(
     if name.endswith(".md") and not directory.startswith("./external")
 )
 EXAMPLES = documents.read(DOCUMENTS)
-IN_A_LISTENER = [example for example in EXAMPLES if example.kind not in ("bootstrap", "data")]
 IN_A_BOOTSTRAP = [example for example in EXAMPLES if example.kind in ("bootstrap", "data")]
+# What a listener of the examples finds in a file.
+IN_A_FILE = [example for example in EXAMPLES if example.kind == "discovered"]
+IN_A_LISTENER = [example for example in EXAMPLES if example not in (*IN_A_BOOTSTRAP, *IN_A_FILE)]
+DISCOVERED = "/etc/envoy/routing.yaml"
 
 SUCCESS, REJECTED = "listener_manager.lds.update_success", "listener_manager.lds.update_rejected"
 CLUSTER = """\
@@ -65,6 +68,8 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Envoy]:
         cluster = CLUSTER.format(name="modules", port=server.port)
         bootstrap = BOOTSTRAP.format(listeners=work / "listeners.yaml")
         bootstrap += under("static_resources", under("clusters", entry(cluster)))
+        for example in IN_A_FILE:
+            (work / Path(DISCOVERED).name).write_text(filled(example.text, server.port), encoding="utf-8")
         listeners = [filled(documents.listener(example, MODULE), server.port) for example in IN_A_LISTENER]
         version = 0
 
@@ -72,6 +77,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Envoy]:
             nonlocal version
             version += 1
             text = f'version_info: "{version}"\n' + under("resources", "".join(map(entry, listeners)))
+            text = text.replace(DISCOVERED, str(work / Path(DISCOVERED).name))
             (work / "next.yaml").write_text(text, encoding="utf-8")
             (work / "next.yaml").rename(work / "listeners.yaml")
 
@@ -93,6 +99,11 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Envoy]:
 def test_an_example_for_a_listener_is_taken(taken: process.Envoy, example: Example) -> None:
     told = [line for line in taken.log_lines(example.name) if "[info]" not in line]
     assert example.name in taken.listeners, "\n".join([*told[:4], example.text])
+
+
+def test_an_example_for_a_file_is_read_from_there(taken: process.Envoy) -> None:
+    assert len(IN_A_FILE) == 1
+    assert taken.counter("extension_config_discovery.network_filter.routing.config_reload") == 1
 
 
 @pytest.mark.parametrize("example", IN_A_BOOTSTRAP, ids=lambda example: example.name)

@@ -1,0 +1,77 @@
+"""What `envoy --mode validate` finds, and what it does not look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envoy import configuration, process
+from envoy.configuration import Configuration
+from tests.envoy.conftest import MODULE
+from tests.envoy.discovery import Listeners
+
+PORTS = {"egress-router1": 1, "egress-router2": 1}
+REFUSED = "no such thing"
+REMOTE: dict[str, Any] = {
+    "http_uri": {"uri": "http://127.0.0.1:1/filter.wasm", "cluster": "egress-router1", "timeout": "1s"},
+    "sha256": "0" * 64,
+}
+
+
+def refuse(made: Configuration, work: Path) -> None:
+    configuration.plugin(made)["configuration"]["value"] = REFUSED
+
+
+def break_module(made: Configuration, work: Path) -> None:
+    (work / "broken.wasm").write_bytes(b"no module")
+    configuration.plugin(made)["vm_config"]["code"]["local"]["filename"] = str(work / "broken.wasm")
+
+
+def misspell(made: Configuration, work: Path) -> None:
+    configuration.plugin(made)["root_idd"] = "x"
+
+
+def fetch_with_nack(made: Configuration, work: Path) -> None:
+    configuration.plugin(made)["vm_config"] |= {"code": {"remote": REMOTE}, "nack_on_code_cache_miss": True}
+
+
+def name_no_cluster(made: Configuration, work: Path) -> None:
+    configuration.plugin(made)["configuration"]["value"] = '{"default_action": {"cluster": "nowhere"}}'
+
+
+def fetch_and_refuse(made: Configuration, work: Path) -> None:
+    refuse(made, work)
+    configuration.plugin(made)["vm_config"]["code"] = {"remote": REMOTE}
+
+
+def refuse_in_a_file(made: Configuration, work: Path) -> None:
+    refuse(made, work)
+    Listeners(made, work)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (refuse, f"[TCP WASM] Refused: the configuration is '{REFUSED}'"),
+        (break_module, "Failed to load Wasm code"),
+        (misspell, "'root_idd') has unknown fields"),
+        (fetch_with_nack, "Unable to create Wasm plugin"),
+    ],
+)
+def test_it_finds(change: Callable[[Configuration, Path], None], told: str, tmp_path: Path) -> None:
+    made = configuration.for_loopback(MODULE, PORTS, tmp_path / "access.log")
+    change(made, tmp_path)
+    status, output = process.validate(made, tmp_path)
+    assert status == 1
+    assert told in output
+
+
+@pytest.mark.parametrize("change", [name_no_cluster, fetch_and_refuse, refuse_in_a_file])
+def test_it_does_not_find(change: Callable[[Configuration, Path], None], tmp_path: Path) -> None:
+    made = configuration.for_loopback(MODULE, PORTS, tmp_path / "access.log")
+    change(made, tmp_path)
+    status, output = process.validate(made, tmp_path)
+    assert (status, REFUSED in output) == (0, False), output
