@@ -27,7 +27,7 @@ DEFAULT, ROUTED = ROUTERS
 REFUSED = "no such thing"
 NEW_RULES = json.dumps({"default_action": {"cluster": DEFAULT}})
 EXTENSION = "extension_config_discovery.network_filter.routing."
-DRAIN_SECONDS, SHUTDOWN_SECONDS = 1, 3
+DRAIN_SECONDS, SHUTDOWN_SECONDS = 1, 2
 
 
 @pytest.fixture(scope="module")
