@@ -104,6 +104,7 @@ def test_without_the_nack_envoy_waits_for_a_slow_server_and_then_serves(
     began = time.monotonic()
     with process.run(made, tmp_path) as envoy:
         assert time.monotonic() - began > SLOW_SECONDS
+        assert envoy.log_lines("remote code fetch is unstable and may cause a crash")
         assert [reached(envoy) for _ in range(3)] == [ROUTED] * 3
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 from envoy import configuration, process, routers
 from envoy.client import Held
 from envoy.configuration import MAIN, Configuration
+from tests.envoy import modules
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 from tests.envoy.discovery import Discovered
 
@@ -101,6 +103,28 @@ def test_ecds_replaces_rules_and_module_and_no_drain_time_ends_what_is_open(
             time.sleep(DRAIN_SECONDS + 1)
             assert held.echoes()
         assert envoy.counter("listener_manager.listener_in_place_updated") == 0
+
+
+def test_ecds_takes_a_module_from_a_server_without_ever_fetching_it(made: Configuration, tmp_path: Path) -> None:
+    # Envoy's fault, and a bad one: with FAIL_RELOAD no connection is filtered any more. A later Envoy may fetch it.
+    extension = Extension(made, tmp_path)
+    with modules.serve(MODULE) as server:
+        configuration.add_cluster(made, "modules", [server.port])
+        with process.run(made, tmp_path) as envoy:
+            address = envoy.listeners[MAIN]
+            assert reached(address) == ROUTED
+            uri = {"uri": f"http://127.0.0.1:{server.port}/filter.wasm", "cluster": "modules", "timeout": "5s"}
+            digest = hashlib.sha256(MODULE.read_bytes()).hexdigest()
+            extension.plugin["vm_config"]["code"] = {"remote": {"http_uri": uri, "sha256": digest}}
+            extension.put()
+            assert wait_for(lambda: reached(address) == DEFAULT, 30)
+            extension.plugin["failure_policy"] = "FAIL_CLOSED"
+            del extension.plugin["reload_config"]
+            extension.put()
+            assert wait_for(lambda: envoy.counter(EXTENSION + "config_reload") == 3, 30)
+            assert wait_for(lambda: reached(address) == "", 30)
+            time.sleep(1)
+            assert (reached(address), server.requests) == ("", 0)
 
 
 # ---- hot restart
