@@ -29,7 +29,7 @@ DEFAULT, ROUTED = ROUTERS
 REFUSED = "no such thing"
 NEW_RULES = json.dumps({"default_action": {"cluster": DEFAULT}})
 EXTENSION = "extension_config_discovery.network_filter.routing."
-DRAIN_SECONDS, SHUTDOWN_SECONDS = 1, 2
+DRAIN_SECONDS, SHUTDOWN_SECONDS = 1, 3
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_a_configuration_that_the_new_process_refuses_leaves_the_old_one_serving
     with first(made, tmp_path) as (old, base_id), Held(address, ODD) as held, Arrivals(address) as arrivals:
         with pytest.raises(process.EnvoyError), second(changed, tmp_path / "second", base_id):
             pass
-        time.sleep(SHUTDOWN_SECONDS)
+        time.sleep(DRAIN_SECONDS)
         assert old.process.poll() is None
         assert held.echoes()
         assert reached(address) == ROUTED

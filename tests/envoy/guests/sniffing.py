@@ -58,7 +58,7 @@ class Connection(proxy_wasm.StreamContext):
             proxy_wasm.call_foreign_function("set_envoy_filter_state", MESSAGES[cluster])
         return None
 
-    def on_downstream_connection_close(self, peer: proxy_wasm.PeerType) -> None:
+    def on_delete(self) -> None:
         """Forgets a connection that went away while it waited."""
         self.root.waiting.pop(self.context_id, None)
 
