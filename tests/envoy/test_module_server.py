@@ -17,6 +17,8 @@ from tests.envoy import discovery, modules
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 from tests.envoy.modules import ModuleServer
 
+COUNTED = Path("tests/load/guests/counted.wasm").absolute()
+"""The same filter as another module: it counts its contexts."""
 SUCCESS, REJECTED = "listener_manager.lds.update_success", "listener_manager.lds.update_rejected"
 DIGEST = hashlib.sha256(MODULE.read_bytes()).hexdigest()
 SOURCE = "127.22.0.11"
@@ -80,12 +82,13 @@ def test_with_the_nack_a_file_gives_no_listener_until_it_is_published_again(
         assert any(taken() for _ in range(10))
         envoy.read_listeners()
         assert reached(envoy) == ROUTED
+        asked = server.requests
         # Without the line the file is one that a start can read; Envoy has the module and takes it at once.
         del vm["nack_on_code_cache_miss"]
         listeners.put()
         assert wait_for(lambda: envoy.counter(SUCCESS) == 2, 30)
         assert reached(envoy) == ROUTED
-        assert server.requests == 3
+        assert server.requests == asked
     with process.run(made, tmp_path) as envoy:
         assert reached(envoy) == ROUTED
 
@@ -140,3 +143,30 @@ def test_a_server_that_comes_late_wants_a_retry_policy(
     with process.run(made_for(server, ports, tmp_path, **retry), tmp_path) as envoy:
         assert reached(envoy) == answer
         assert server.requests == (5 if retries else 2)
+
+
+def test_an_update_from_a_slow_server_lets_the_old_module_serve_meanwhile(
+    ports: dict[str, int], tmp_path: Path
+) -> None:
+    with modules.serve(COUNTED) as server:
+        server.delay = SLOW_SECONDS
+        made = made_for(server, ports, tmp_path)
+        plugin = configuration.plugin(made)
+        remote, local = plugin["vm_config"]["code"], {"local": {"filename": str(MODULE)}}
+        remote["remote"]["sha256"] = hashlib.sha256(server.body).hexdigest()
+        plugin["vm_config"]["code"] = local
+        configuration.fix_port(made)
+        listeners = discovery.Listeners(made, tmp_path)
+        with process.run(made, tmp_path) as envoy:
+            assert reached(envoy) == ROUTED
+            plugin["root_id"] = "counted"
+            plugin["vm_config"]["code"] = remote
+            listeners.put()
+            names: set[str] = set()
+
+            def changed() -> bool:
+                names.add(reached(envoy))
+                return "wasmcustom.contexts.created" in envoy.get("/stats?filter=wasmcustom.contexts")
+
+            assert wait_for(changed, 30)
+            assert names | {reached(envoy)} == {ROUTED}
