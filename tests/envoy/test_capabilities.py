@@ -5,7 +5,6 @@ Each listener has a VM of its own in which one capability of the table is missin
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from envoy import configuration, process
 from envoy.client import ask
+from tests.envoy import discovery
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 
 FIRST, SECOND = ROUTERS
@@ -60,13 +60,10 @@ def envoy(ports: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> It
         plugin["vm_config"]["vm_id"] = name
         allowed: dict[str, object] = {capability: {} for capability in CAPABILITIES if capability not in missing}
         plugin["capability_restriction_config"] = {"allowed_capabilities": allowed}
-    listeners = [item for item in made["static_resources"]["listeners"] if item["name"] in MISSING]
-    kind = "type.googleapis.com/envoy.config.listener.v3.Listener"
-    whole = {"version_info": "1", "resources": [{"@type": kind, **item} for item in listeners]}
-    (work / "listeners.json").write_text(json.dumps(whole))
-    made["static_resources"]["listeners"] = []
-    made["node"] = {"id": "test", "cluster": "test"}
-    made["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(work / "listeners.json")}}}
+    listeners = made["static_resources"]["listeners"]
+    made["static_resources"]["listeners"] = [item for item in listeners if item["name"] in MISSING]
+    # Of a file Envoy takes the listeners that it can take.
+    discovery.Listeners(made, work)
     with process.run(made, work) as envoy:
         assert wait_for(lambda: envoy.counter("listener_manager.lds.update_rejected") == 1, 60)
         assert wait_for(lambda: envoy.counter("listener_manager.total_listeners_warming") == 0, 60)
