@@ -25,7 +25,10 @@ TRUNCATE_SATURATED = range(0xFC00, 0xFC08)
 MEMORY_INIT, DATA_DROP, MEMORY_COPY, MEMORY_FILL = range(0xFC08, 0xFC0C)
 
 _INDEX = {BR, BR_IF, CALL, *range(LOCAL_GET, GLOBAL_SET + 1), MEMORY_SIZE, MEMORY_GROW, DATA_DROP, MEMORY_FILL}
-_TWO = {CALL_INDIRECT, *LOADS, *STORES, MEMORY_INIT, MEMORY_COPY}
+_TWO = {CALL_INDIRECT, MEMORY_INIT, MEMORY_COPY}
+_ADDRESS = {*LOADS, *STORES}
+OTHER_MEMORY = 0x40
+"""This bit of a load's or store's alignment says that a memory's index follows; without it, it is the first memory's."""
 _BARE = {UNREACHABLE, NOP, ELSE, END, RETURN, DROP, SELECT, *UNARY, *BINARY, *TRUNCATE_SATURATED}
 
 
@@ -34,7 +37,10 @@ class UnknownInstruction(Exception):
 
 
 class Instruction(NamedTuple):
-    """An opcode and the numbers that follow it; a block's type is one number, negative where it is no type's index."""
+    """An opcode and the numbers that follow it; a block's type is one number, negative where it is no type's index.
+
+    Those of a load or store are alignment and offset, and the memory's index if it has one.
+    """
 
     opcode: int
     operands: tuple[int, ...]
@@ -77,6 +83,10 @@ def read_instructions(reader: Reader) -> Iterator[Instruction]:
             yield Instruction(opcode, ())
         elif opcode in _INDEX:
             yield Instruction(opcode, (reader.u32(),))
+        elif opcode in _ADDRESS:
+            alignment = reader.u32()
+            memory = [reader.u32()] if alignment & OTHER_MEMORY else []
+            yield Instruction(opcode, (alignment, reader.u32(), *memory))
         elif opcode in _TWO:
             yield Instruction(opcode, (reader.u32(), reader.u32()))
         elif opcode in (I32_CONST, I64_CONST, BLOCK, LOOP, IF):

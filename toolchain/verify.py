@@ -32,7 +32,8 @@ from toolchain.wasm import (
     read_limits,
 )
 
-MAX_PAGES = 1 << 14  # 1 GiB, which is what Envoy's V8 gives a VM
+MAX_PAGES = 1 << 14  # 1 GiB, which is what Envoy's V8 gives a memory
+MAX_MEMORIES = 2  # the filter's and the cold tier's; V8 reserves address space for each
 
 # What tools leave behind for people. Envoy takes native code from another one, and runs it outside of the sandbox.
 CUSTOM_SECTIONS = ("name", "producers", "target_features", "metadata.code.branch_hint")
@@ -48,7 +49,6 @@ _KINDS |= {"out-u32": [I32], "out-u64": [I32], "out-bytes": [I32, I32]}
 _UNUSED_FEATURES = (
     "threads",
     "memory64",
-    "multi_memory",
     "gc",
     "function_references",
     "relaxed_simd",
@@ -89,7 +89,10 @@ def _check_sections(module: Module) -> None:
         if section == 0 and (name := Reader(body).name()) not in CUSTOM_SECTIONS:
             raise ToolchainError(f"the module has a custom section {name!r}, which could hold native code")
     memory = Reader(module.get(MEMORY))
-    for _ in memory.repeat():
+    memories = memory.repeat()
+    if len(memories) > MAX_MEMORIES:
+        raise ToolchainError(f"the module has {len(memories)} memories, of which it needs {MAX_MEMORIES}")
+    for _ in memories:
         least = read_limits(memory)
         if least > MAX_PAGES:
             raise ToolchainError(f"the module wants {least} pages of memory, and Envoy's V8 gives {MAX_PAGES}")

@@ -9,7 +9,6 @@ from pathlib import Path
 import wasmtime
 
 from toolchain.tier.assemble import Reached, assemble
-from toolchain.wasm import MEMORY, Module
 
 INTERPRETER = Path("toolchain/interpreter.wasm").read_bytes()
 TRAP = "trap"
@@ -88,15 +87,15 @@ class Instance:
             and str(value.type(self._store).content) in ("i32", "i64", "f32", "f64")
         }
 
-    def memory(self, size: int) -> bytes:
-        """The first bytes of the memory."""
+    def memory(self) -> bytes:
+        """The whole memory."""
         memory = self._exports["memory"]
         assert isinstance(memory, wasmtime.Memory)
-        return bytes(memory.read(self._store, 0, size))
+        return bytes(memory.read(self._store))
 
 
 class Pair:
-    """The two instances of a module; `pages` is the size of either's memory: behind the module's own lies the tier's."""
+    """The two instances of a module."""
 
     def __init__(
         self,
@@ -106,9 +105,7 @@ class Pair:
         reached: Reached | None = None,
     ) -> None:
         self.tiered = assemble(module, keep, INTERPRETER, reached=reached)
-        plain = Module(module)
-        plain.put(MEMORY, Module(self.tiered.module).get(MEMORY))
-        self.plain, self.cold = Instance(plain.encode(), host), Instance(self.tiered.module, host)
+        self.plain, self.cold = Instance(module, host), Instance(self.tiered.module, host)
 
     def call(self, name: str, *arguments: float) -> Outcome:
         """Calls an export of both, asserts that they do the same, and returns it."""

@@ -13,14 +13,12 @@ from toolchain.tier import parts, translate
 from toolchain.tier.assemble import Reached
 from toolchain.tier.declarations import Declarations
 from toolchain.tools import Tools
-from toolchain.wasm import MEMORY, MEMORY_KIND, START, Export, Module, Reader
+from toolchain.wasm import MEMORY_KIND, START, Export, Module
 
 MODULES, SOME = 50, 10
-# What the interpreter knows, and nothing else. No wild addresses, and no wild sizes to copy or fill (test_opcodes.py has them): behind
-# the module's memory lies the tier's data instead of a trap.
+# What the interpreter knows, and nothing else. Addresses are wild in half of the modules: what traps often leaves little to compare.
 OPTIONS = ["-mvp", "--enable-sign-ext", "--enable-nontrapping-float-to-int", "--enable-mutable-globals"]
-OPTIONS += ["--no-fuzz-oob", "--quiet", "--translate-to-fuzz"]
-PAGE = 65536
+OPTIONS += ["--quiet", "--translate-to-fuzz"]
 
 
 @pytest.fixture
@@ -29,10 +27,15 @@ def tools(tmp_path: Path) -> Tools:
     return Tools(Path(), site, modules, tmp_path)
 
 
+def wild(seed: int) -> bool:
+    return seed % 2 == 0
+
+
 def random_module(tools: Tools, seed: int) -> bytes:
     chance, source, out = random.Random(seed), tools.work / "random", tools.work / "random.wasm"
     source.write_bytes(chance.randbytes(chance.choice((3_000, 12_000, 40_000))))
-    tools.node(tools.node_modules / "binaryen" / "bin" / "wasm-opt", *OPTIONS, source, "-o", out)
+    options = OPTIONS if wild(seed) else [*OPTIONS, "--no-fuzz-oob"]
+    tools.node(tools.node_modules / "binaryen" / "bin" / "wasm-opt", *options, source, "-o", out)
     module = Module(out.read_bytes())
     # A start function that traps leaves nothing to call.
     module.sections = [section for section in module.sections if section[0] != START]
@@ -51,7 +54,6 @@ def argument(chance: random.Random, kind: str) -> float:
 
 def run(module: bytes, seed: int, keep: Sequence[int] = (), reached: Reached | None = None) -> Pair:
     """Calls every export of a module, compiled and cold."""
-    size = Reader(Module(module).get(MEMORY), 2).u32() * PAGE
     pair = Pair(module, lambda instance, name, arguments: 1, keep, reached)
     chance = random.Random(seed)
     outcomes = []
@@ -59,8 +61,8 @@ def run(module: bytes, seed: int, keep: Sequence[int] = (), reached: Reached | N
         for _ in range(4 if kinds else 1):
             outcomes.append(pair.call(name, *(argument(chance, kind) for kind in kinds)))
         assert pair.cold.globals() == pair.plain.globals()
-        assert pair.cold.memory(size) == pair.plain.memory(size)
-    assert outcomes.count(TRAP) < len(outcomes)
+        assert pair.cold.memory() == pair.plain.memory()
+    assert outcomes.count(TRAP) < len(outcomes) or wild(seed)
     return pair
 
 

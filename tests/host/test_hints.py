@@ -11,7 +11,7 @@ import wasmtime
 from toolchain.tier.assemble import FORGET
 from toolchain.tier.hints import SECTION, hint
 from toolchain.tools import ToolchainError
-from toolchain.wasm import CODE, Module, Reader
+from toolchain.wasm import CODE, MEMORY, Module, Reader
 
 MODULE = Path("filter/filter.wasm").read_bytes()
 
@@ -99,10 +99,17 @@ def test_what_nearly_always_goes_one_way_gets_a_hint(once: int) -> None:
     next(run(hinted))
 
 
-def test_a_module_that_cannot_have_more_memory_is_refused() -> None:
-    module = bytes(wasmtime.wat2wasm(TEXT.replace('"memory") 1', '"memory") 1 1')))
-    with pytest.raises(ToolchainError, match="one memory without a limit"):
-        hint(module, run)
+def test_a_second_memory_stays_as_it_is() -> None:
+    module = bytes(wasmtime.wat2wasm(TEXT.replace('"memory") 1)', '"memory") 1) (memory 2 2)')))
+    hinted = hint(module, run)
+    assert read(hinted) == read(hint(bytes(wasmtime.wat2wasm(TEXT)), run))
+    assert Module(hinted).get(MEMORY) == Module(module).get(MEMORY)
+
+
+@pytest.mark.parametrize("text", [TEXT.replace('"memory") 1', '"memory") 1 1'), "(module)"], ids=["limited", "none"])
+def test_a_module_that_cannot_have_more_memory_is_refused(text: str) -> None:
+    with pytest.raises(ToolchainError, match="a memory without a limit"):
+        hint(bytes(wasmtime.wat2wasm(text)), run)
 
 
 def test_the_filters_own_are_for_functions_that_it_has() -> None:

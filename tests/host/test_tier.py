@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import wasmtime
 
 from proxy_wasm.testing.wasm import WasmModule
-from tests.host.toolchain_case import ABI, INTERPRETER, TRANSLATION, build
+from tests.host.toolchain_case import ABI, INTERPRETER, TIERS_MEMORY, TRANSLATION, build, with_tiers_memory
 from toolchain.tier import tier
 from toolchain.tier.assemble import FORGET, Tiered, assemble
 from toolchain.tier.build import train
@@ -138,7 +139,7 @@ def test_a_kept_functions_parts_that_no_training_reached_are_cold(monkeypatch: p
     translation = translate(Module(module))
     numbers = [*range(1, 15), *range(16, 30), 27_000, 2**20]
     expected = [instance(module)("collatz", number, 7) for number in numbers]
-    cold = assemble(module, (), interpreter, translation)
+    cold = assemble(module, (), interpreter, translation, training=True)
     for trained in ((), (2,), (4, 5), numbers):
         store = wasmtime.Store()
         exports = wasmtime.Instance(store, wasmtime.Module(store.engine, cold.module), []).exports(store)
@@ -185,12 +186,11 @@ def test_a_filter_works_with_every_function_cold(snapshot: bytes) -> None:
     translation = read_translation(TRANSLATION.read_bytes())
     cold = assemble(snapshot, (), INTERPRETER.read_bytes(), translation)
     verify(cold.module, ABI)
-    vm = WasmModule(cold.module)
+    vm = WasmModule(with_tiers_memory(cold.module))
     # It unpacks what the module before holds from the start.
-    before = WasmModule(snapshot).memory
-    assert vm.memory[: len(before)] == before
+    assert vm.memory == WasmModule(snapshot).memory
     assert vm.start(configuration=b"[1, 2, 39]")
-    scattered = _fetched(cold, vm.memory)
+    scattered = _fetched(cold, vm)
     assert vm.host.lines() == ['{"sum": 42}']
     vm.tick()
     assert vm.host.lines()[-1] == "deep enough"
@@ -204,18 +204,16 @@ def test_a_filter_works_with_every_function_cold(snapshot: bytes) -> None:
     assert 100 < len(started) < 2000
     assert not started & set(cold.kept)
     together = assemble(snapshot, (), INTERPRETER.read_bytes(), translation, started=started)
-    vm = WasmModule(together.module)
+    vm = WasmModule(with_tiers_memory(together.module))
     assert vm.start(configuration=b"[1, 2, 39]")
-    assert _fetched(together, vm.memory) < 400_000 < scattered / 3
+    assert _fetched(together, vm) < 400_000 < scattered / 3
 
 
-def _fetched(tiered: Tiered, memory: bytes) -> int:
-    places = tiered.places
-    return sum(
-        size
-        for at, size, _, fetched in ENTRY.iter_unpack(memory[places.blocks : places.bodies])
-        if at >= places.bodies and fetched
-    )
+def _fetched(tiered: Tiered, vm: WasmModule) -> int:
+    places, memory = tiered.places, vm._exports[TIERS_MEMORY]
+    assert isinstance(memory, wasmtime.Memory)
+    blocks = ENTRY.iter_unpack(memory.read(vm._store, places.blocks, places.bodies))
+    return sum(size for _, size, _, fetched in itertools.islice(blocks, places.at_start, None) if fetched)
 
 
 def test_a_training_forgets_what_happens_once(snapshot: bytes) -> None:

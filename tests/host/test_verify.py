@@ -30,6 +30,10 @@ def test_the_least_module_is_good() -> None:
     verify(module(GOOD), ABI)
 
 
+def test_a_second_memory_is_good() -> None:
+    verify(module(GOOD + "(memory 1)"), ABI)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -47,7 +51,7 @@ def test_the_least_module_is_good() -> None:
         (GOOD + '(func (export "_start"))', "exports _start, which is no callback"),
         (GOOD + '(global (export "proxy_on_tick") i32 (i32.const 0))', "exports proxy_on_tick, which is no callback"),
         (GOOD + '(table (export "table") 1 funcref)', "exports table, which is no callback"),
-        (GOOD + '(memory (export "memory2") 1)', "does not validate"),
+        (GOOD + '(memory (export "memory2") 1)', "exports memory2, which is no callback"),
         (GOOD + "(func $f) (start $f)", "has a start function"),
         (GOOD.replace(") 1)", ") 16385)"), "wants 16385 pages of memory, and Envoy's V8 gives 16384"),
         (GOOD.replace(") 1)", ") 1 1 shared)"), "does not validate"),
@@ -57,7 +61,8 @@ def test_the_least_module_is_good() -> None:
             ),
             "does not validate",
         ),
-        (GOOD + "(memory 1)", "does not validate"),
+        (GOOD + "(memory 1) (memory 1)", "has 3 memories, of which it needs 2"),
+        (GOOD + "(memory 16385)", "wants 16385 pages of memory, and Envoy's V8 gives 16384"),
         (
             "(memory 1)"
             + '(data (i32.const 0) "x")' * 100_001

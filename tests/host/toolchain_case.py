@@ -7,6 +7,7 @@ from pathlib import Path
 from toolchain.boundary import read_abi
 from toolchain.snapshot import snapshot
 from toolchain.sources import Sources
+from toolchain.wasm import MEMORY_KIND, Export, Module
 
 RUNTIME = Path("toolchain/runtime.wasm")
 COMPILED = Path("toolchain/runtime.cwasm")
@@ -14,6 +15,14 @@ INTERPRETER = Path("toolchain/interpreter.wasm")
 TRANSLATION = Path("toolchain/runtime.cold")
 STDLIB = Path("toolchain/stdlib.zip")
 ABI = read_abi(Path("proxy_wasm/abi.toml"))
+TIERS_MEMORY = "the tier's memory"
+
+
+def with_tiers_memory(tiered: bytes) -> bytes:
+    """Returns a tiered module that exports the memory of its cold tier too, as `TIERS_MEMORY`."""
+    module = Module(tiered)
+    module.put_exports([*module.exports(), Export(TIERS_MEMORY, MEMORY_KIND, 1)])
+    return module.encode()
 
 
 def build(root: Path, files: dict[str, str], module: str = "plugin") -> bytes:

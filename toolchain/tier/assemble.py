@@ -1,10 +1,10 @@
 """Assembles a tiered module: cold bodies become data, stubs call the interpreter instead, and the rest stays as it is.
 
-Behind the module's memory come the interpreter's tables, the room for cold code, and the value stack. Cold code is a passive data
-segment, in compressed blocks, of which the interpreter takes those that it calls: the rest takes no memory in any VM. What the memory
-holds at the start is there too, for `_initialize`, which a proxy calls first. A second table holds the interpreter's ways out: for
-each type of function one that calls through the module's own table, one that calls a kept function of that type, and then the kept
-functions; last come the interpreter's own.
+A second memory holds the interpreter's tables, the room for cold code, and the value stack: nothing of the module's own can reach it, and
+what overruns the module's memory traps as before. Cold code is a passive data segment, in compressed blocks, of which the interpreter
+takes those that it calls: the rest takes no memory in any VM. What the memories hold at the start is there too, for `_initialize`,
+which a proxy calls first. A second table holds the interpreter's ways out: for each type of function one that calls through the
+module's own table, one that calls a kept function of that type, and then the kept functions; last come the interpreter's own.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from toolchain import instructions as wasm
 from toolchain.instructions import UnknownInstruction, read_body, read_instructions
 from toolchain.stackguard import take
-from toolchain.tier.declarations import Declarations
+from toolchain.tier.declarations import NUMBERS, Declarations
 from toolchain.tier.functions import Functions, read_elements
-from toolchain.tier.pack import ENTRY, FETCHED, Block, cut, entries, pack_bodies, pack_image, room
+from toolchain.tier.memories import DAMAGED, OVERRUN, SLOT, STATE, Memories, Places
+from toolchain.tier.pack import ENTRY, FETCHED, Block, cut, entries, pack_bodies, pack_image
 from toolchain.tier.parts import split, unreached
 from toolchain.tier.translate import HEAD, KEPT, MARKED, Part, Translation, digest, translate
 from toolchain.tools import ToolchainError
@@ -27,15 +28,9 @@ from toolchain.wasm import (
     DATA,
     DATA_COUNT,
     ELEMENT,
-    F32,
-    F64,
     FUNC_KIND,
     FUNCTION,
     I32,
-    I64,
-    MEMORY,
-    MEMORY_KIND,
-    PAGE,
     START,
     TABLE,
     TABLE_KIND,
@@ -45,15 +40,10 @@ from toolchain.wasm import (
     Global,
     Module,
     Reader,
-    constant,
     leb,
-    read_limits,
     sleb,
     vector,
 )
-
-STACK_BYTES = 8 << 20
-"""The room for the frames of cold functions; as long as it is not used, it takes no memory."""
 
 FORGET = "cold_tier_forget"
 """What a module for a training exports: a function after which nothing counts as called."""
@@ -61,15 +51,10 @@ FORGET = "cold_tier_forget"
 _COLD_CALL = 768
 """What a call may take of the engine's stack, in bytes, on its way from compiled code through the interpreter to compiled code."""
 
-_OVERRUN = b"cold tier: the value stack is full"
-_DAMAGED = b"cold tier: the module's data is damaged"
 _CRITICAL = 5
 _INITIALIZE = "_initialize"
 _NONE = 0xFFFF_FFFF
-_SLOT = 8
-_STATE = struct.Struct("<11I")
-_LOAD = {I32: b"\x28\2", I64: b"\x29\3", F32: b"\x2a\2", F64: b"\x2b\3"}
-_STORE = {I32: b"\x36\2", I64: b"\x37\3", F32: b"\x38\2", F64: b"\x39\3"}
+_OF_MEMORIES = {wasm.MEMORY_SIZE, wasm.MEMORY_GROW, wasm.MEMORY_INIT, wasm.MEMORY_COPY, wasm.MEMORY_FILL}
 _UNREACHABLE = b"\0\0\x0b"
 
 
@@ -89,29 +74,20 @@ def _body(*instructions: bytes, own: bytes = b"") -> bytes:
     return vector(b"\1" + bytes([kind]) for kind in own) + b"".join(instructions) + b"\x0b"
 
 
+def _instruction(opcode: int) -> bytes:
+    """Encodes an instruction on the module's own memory: it takes what it needs from the stack alone."""
+    if opcode in wasm.LOADS or opcode in wasm.STORES:
+        return bytes([opcode, 0, 0])
+    return {
+        wasm.MEMORY_SIZE: b"\x3f\0",
+        wasm.MEMORY_GROW: b"\x40\0",
+        wasm.MEMORY_COPY: b"\xfc\x0a\0\0",
+        wasm.MEMORY_FILL: b"\xfc\x0b\0",
+    }[opcode]
+
+
 Reached = Mapping[int, Collection[int]]
 """Marks (`translate.Part`) by function."""
-
-
-class Places:
-    """Where in memory the tier's own things lie, in bytes."""
-
-    def __init__(self, begin: int, tables: int, image: Sequence[Block], bodies: Sequence[Block], widest: int) -> None:
-        self.elements = begin
-        self.state = begin + tables
-        self.overrun = self.state + _STATE.size
-        self.damaged = self.overrun + len(_OVERRUN)
-        self.blocks = self.damaged + len(_DAMAGED)
-        self.blocks += -self.blocks % 4
-        self.bodies = self.blocks + ENTRY.size * (len(image) + len(bodies) + 1)
-        self.end = self.bodies + sum(block.size for block in bodies)
-        self.room = self.end + -self.end % 16
-        self.stack = self.room + room((*image, *bodies))
-        self.stack += -self.stack % 16
-        end = self.stack + STACK_BYTES
-        # A call's arguments and link, or the locals of a part, may lie beyond the limit; the frame that they grow into may not.
-        self.limit = end - 4 * _SLOT * (widest + 2)
-        self.pages = -(-end // PAGE)
 
 
 class _Assembly:
@@ -129,6 +105,7 @@ class _Assembly:
     ) -> None:
         self.module = module
         self.declarations = Declarations(module)
+        self.memories = Memories(module, training)
         kept = [function for function in dict.fromkeys(kept) if function >= self.declarations.imported]
         self.kept = sorted({*kept, *range(self.declarations.imported)})
         self.count = len(self.declarations.functions)
@@ -144,13 +121,14 @@ class _Assembly:
             widest = max(widest, HEAD.unpack_from(translation.bodies[function])[3])
         numbers = [_NONE if function is None else function for function in self.elements] + self.offsets
         tables = struct.pack(f"<{len(numbers)}I", *numbers)
-        memory = None if training else self._memory()
-        image = [] if memory is None else [*pack_image(bytes(memory) + tables)]
-        self.places = Places(self._memory_end(), len(tables), image, bodies, widest)
+        memory = self._image() if not training else None
+        image = [] if memory is None else [*pack_image(memory)]
+        packed = [] if memory is None else [*image, *pack_image(tables)]
+        self.places = Places(self.memories.begin, len(tables), packed, bodies, widest)
         self.stack_global = len(self.declarations.globals)
         self.element_global = self.stack_global + 1
         self.table = self._tables()
-        self.passive = 1 if image else Reader(module.get(DATA)).u32() + 1
+        self.passive = 1 if packed else Reader(module.get(DATA)).u32() + 1
         self.stack_pointer = translation.stack_pointer
         linked = self._link(Module(interpreter))
         compiled = [self.functions.index[function] for function in self.kept]
@@ -158,24 +136,25 @@ class _Assembly:
         ways_in = self._ways_in(linked["run"])
         self._put_bodies(ways_in, linked["resume"])
         self.functions.put(module, self._shared(ways_in))
-        if image:
+        if packed:
             self._unpack_first(linked["fetch"])
         if training:
             everything = _const(self.places.bodies) + _const(0) + _const(self.places.end - self.places.bodies)
             forget = self._add(b"", b"", _body(everything + b"\xfc\x0b\0"))
             module.put_exports([*module.exports(), Export(FORGET, FUNC_KIND, forget)])
         self._put_functions()
-        self._put_memory()
+        self.memories.put(self.places.pages)
         own_globals = (Global(I32, True, _const(number) + b"\x0b") for number in (self.places.stack, 0))
         module.put_globals([*module.globals(), *own_globals])
         self._append(TABLE, 1, b"\x70\0" + leb(len(table)))
         self._append(ELEMENT, 1, b"\2" + leb(self.table) + b"\x41\0\x0b\0" + vector(leb(f) for f in table))
-        state = _STATE.pack(
+        state = STATE.pack(
             self.places.elements + 4 * len(self.elements),
             self.places.bodies,
             self.places.blocks,
-            len(image) + len(bodies),
+            len(packed) + len(bodies),
             len(image),
+            len(packed),
             self.places.room,
             self.places.limit,
             self.places.elements,
@@ -183,16 +162,16 @@ class _Assembly:
             len(self.declarations.kinds),
             len(table) - 3,
         )
-        blocks = [*image, *(replace(block, at=self.places.bodies + block.at) for block in bodies)]
-        head = state + _OVERRUN + _DAMAGED
+        blocks = [*packed, *(replace(block, at=self.places.bodies + block.at) for block in bodies)]
+        head = state + OVERRUN + DAMAGED
         head += bytes(self.places.blocks - self.places.state - len(head)) + entries(blocks)
-        if image:
+        at = self.places.state
+        if packed:
             module.put(DATA, b"\0")
-            at = self.places.state
         else:
             at, head = self.places.elements, tables + head
-        packed = b"".join(block.packed for block in blocks)
-        self._append(DATA, 2, b"\0" + _const(at) + b"\x0b" + leb(len(head)) + head + b"\1" + leb(len(packed)) + packed)
+        passive = b"".join(block.packed for block in blocks)
+        self._append(DATA, 2, self.memories.segment(at, head) + b"\1" + leb(len(passive)) + passive)
         module.put(DATA_COUNT, leb(self.passive + 1))
 
     # ---- what the interpreter reads
@@ -234,45 +213,21 @@ class _Assembly:
         imported = sum(i.kind == TABLE_KIND for i in self.module.imports())
         return imported + Reader(self.module.get(TABLE)).u32()
 
-    def _memory_end(self) -> int:
-        if any(i.kind == MEMORY_KIND for i in self.module.imports()):
-            raise ToolchainError("the module imports its memory, behind which the cold tier finds no place of its own")
-        reader = Reader(self.module.get(MEMORY))
-        return read_limits(reader) * PAGE if reader.u32() else 0
-
-    def _memory(self) -> bytearray | None:
+    def _image(self) -> bytes | None:
         """Returns what the memory holds at the start; None where that is open, or where nothing runs first that could unpack it."""
         first = any(e.name == _INITIALIZE and e.kind == FUNC_KIND for e in self.module.exports())
         if not first or any(section == START for section, _ in self.module.sections):
             return None
-        memory = bytearray(self._memory_end())
-        reader = Reader(self.module.get(DATA))
-        for _ in reader.repeat():
-            if reader.u32() or (offset := reader.expression())[0] != wasm.I32_CONST:
-                return None
-            begin, data = constant(offset), reader.take(reader.u32())
-            if offset != _const(begin) + b"\x0b" or begin < 0 or begin + len(data) > len(memory):
-                return None
-            memory[begin : begin + len(data)] = data
-        return memory
+        return self.memories.image()
 
     def _unpack_first(self, unpack: int) -> None:
-        """Lets `_initialize` unpack the memory before it does anything."""
+        """Lets `_initialize` unpack the memories before it does anything."""
         exports = self.module.exports()
         for export in exports:
             if export.name == _INITIALIZE:
-                code = _const(self.places.state) + _const(0) + _call(unpack) + _call(export.index)
+                code = _const(self.places.state) + _const(0) + self._top() + _call(unpack) + _call(export.index)
                 export.index = self._add(b"", b"", _body(code))
         self.module.put_exports(exports)
-
-    def _put_memory(self) -> None:
-        reader = Reader(self.module.get(MEMORY))
-        flags = reader.u8() if reader.u32() else 0
-        before = reader.u32() if reader.more() else 0
-        limits = bytes([flags]) + leb(self.places.pages)
-        if flags & 1:
-            limits += leb(reader.u32() + self.places.pages - before)
-        self.module.put(MEMORY, b"\1" + limits)
 
     def _type(self, parameters: bytes, results: bytes = b"") -> int:
         kind = FunctionType(parameters, results)
@@ -294,6 +249,9 @@ class _Assembly:
         self._append(CODE, len(self.added), b"".join(leb(len(body)) + body for _, body in self.added))
 
     # ---- functions
+
+    def _top(self) -> bytes:
+        return b"\x23" + leb(self.stack_global)
 
     def _put_bodies(self, ways_in: list[int], resume: int) -> None:
         """Replaces the bodies of cold functions, and the cold parts of others, by calls of the interpreter."""
@@ -328,7 +286,7 @@ class _Assembly:
         cold = {f for f in self.elements if f is not None and f not in self.functions.index}
         for number in sorted({self.declarations.functions[function] for function in cold}):
             kind = self.declarations.kinds[number]
-            called = b"\x23" + leb(self.element_global) + _const(2) + b"\x74" + _LOAD[I32] + leb(self.places.elements)
+            called = b"\x23" + leb(self.element_global) + _const(2) + b"\x74" + self.memories.load(I32, self.places.elements)
             body = _body(*map(_get, range(len(kind.parameters))), called, _call(ways_in[number]))
             shared[number] = self._add(kind.parameters, kind.results, body)
         return {function: shared[self.declarations.functions[function]] for function in cold}
@@ -343,12 +301,12 @@ class _Assembly:
             begin = b"\x23" + leb(self.stack_pointer) + b"\x21" + leb(pointer)
             code = take(self.stack_pointer, _COLD_CALL)
             after = _get(pointer) + b"\x24" + leb(self.stack_pointer)
-        code += b"\x23" + leb(self.stack_global) + _const(_SLOT) + b"\x6a\x21" + leb(frame)
+        code += self._top() + _const(SLOT) + b"\x6a\x21" + leb(frame)
         for i, number_type in enumerate(types):
-            code += _get(frame) + _get(i) + _STORE[number_type] + leb(_SLOT * i)
+            code += _get(frame) + _get(i) + self.memories.store(number_type, SLOT * i)
         code += _const(self.places.state) + _const(function) + _get(at) + _get(frame) + _call(resume)
-        code += _get(frame) + _const(-_SLOT) + b"\x6a\x24" + leb(self.stack_global) + after
-        return begin, code + b"".join(_get(frame) + _LOAD[result] + b"\0" for result in kind.results)
+        code += _get(frame) + _const(-SLOT) + b"\x6a\x24" + leb(self.stack_global) + after
+        return begin, code + b"".join(_get(frame) + self.memories.load(result) for result in kind.results)
 
     def _callable(self, number: int) -> FunctionType | None:
         try:
@@ -367,14 +325,14 @@ class _Assembly:
             count = len(kind.parameters)
             frame = count + 1
             code = b"" if self.stack_pointer is None else take(self.stack_pointer, _COLD_CALL)
-            code += b"\x23" + leb(self.stack_global) + _const(_SLOT) + b"\x6a\x21" + leb(frame)
+            code += self._top() + _const(SLOT) + b"\x6a\x21" + leb(frame)
             for i, number_type in enumerate(kind.parameters):
-                code += _get(frame) + _get(i) + _STORE[number_type] + leb(_SLOT * i)
+                code += _get(frame) + _get(i) + self.memories.store(number_type, SLOT * i)
             code += _const(self.places.state) + _get(count) + _get(frame) + _call(run)
-            code += _get(frame) + _const(-_SLOT) + b"\x6a\x24" + leb(self.stack_global)
+            code += _get(frame) + _const(-SLOT) + b"\x6a\x24" + leb(self.stack_global)
             if self.stack_pointer is not None:
                 code += take(self.stack_pointer, -_COLD_CALL)
-            code += b"".join(_get(frame) + _LOAD[result] + b"\0" for result in kind.results)
+            code += b"".join(_get(frame) + self.memories.load(result) for result in kind.results)
             ways.append(self._add(kind.parameters + bytes([I32]), kind.results, _body(code, own=bytes([I32]))))
         return ways
 
@@ -390,27 +348,26 @@ class _Assembly:
                 index, frame = 0, 1
                 code = _get(frame) * len(kind.results)
                 for i, number_type in enumerate(kind.parameters):
-                    code += _get(frame) + _LOAD[number_type] + leb(_SLOT * i)
+                    code += _get(frame) + self.memories.load(number_type, SLOT * i)
                 # The arguments are read: what is called may have their place.
                 code += _get(frame) + b"\x24" + leb(self.stack_global)
                 if own:
                     code += _get(index) + b"\x24" + leb(self.element_global)
                 code += _get(index) + b"\x11" + leb(self._type(kind.parameters, kind.results))
                 code += leb(0 if own else self.table)
-                code += b"".join(_STORE[result] + b"\0" for result in kind.results)
+                code += b"".join(self.memories.store(result) for result in kind.results)
                 ways.append(self._add(bytes([I32, I32]), b"", _body(code)))
         return ways
 
     def _helpers(self) -> dict[str, int]:
         """Adds what the interpreter imports as `tier`."""
-        two, three = bytes([I32] * 2), bytes([I32] * 3)
+        two, three, tier = bytes([I32] * 2), bytes([I32] * 3), self.memories.tier
         arguments = _get(0) + _get(1) + _get(2)
         return {
-            "load": self._add(three, b"", _body(arguments + b"\xfc\x08" + leb(self.passive) + b"\0")),
-            "overrun": self._add(b"", b"", _body(self._log(self.places.overrun, _OVERRUN) + b"\0")),
-            "damaged": self._add(b"", b"", _body(self._log(self.places.damaged, _DAMAGED) + b"\0")),
-            "memory_copy": self._add(three, b"", _body(arguments + b"\xfc\x0a\0\0")),
-            "memory_fill": self._add(three, b"", _body(arguments + b"\xfc\x0b\0")),
+            "load": self._add(three, b"", _body(arguments + b"\xfc\x08" + leb(self.passive) + leb(tier))),
+            "put": self._add(three, b"", _body(arguments + self.memories.copy(0, tier))),
+            "overrun": self._add(b"", b"", _body(self._log(self.places.overrun, OVERRUN) + b"\0")),
+            "damaged": self._add(b"", b"", _body(self._log(self.places.damaged, DAMAGED) + b"\0")),
             "get_global": self._add(two, b"", self._globals(write=False)),
             "set_global": self._add(two, b"", self._globals(write=True)),
         }
@@ -420,43 +377,57 @@ class _Assembly:
         functions = (i for i in self.module.imports() if i.kind == FUNC_KIND)
         for function, imported in enumerate(functions):
             if imported.name == "proxy_log" and self.types[Reader(imported.descriptor).u32()] == log:
-                return _const(_CRITICAL) + _const(at) + _const(len(text)) + _call(function) + b"\x1a"
+                return self._lend(at, len(text), _CRITICAL, function)
         return b""
+
+    def _lend(self, at: int, size: int, level: int, log: int) -> bytes:
+        """Logs a text of the tier's memory: a proxy reads the module's, which therefore lends its first bytes."""
+        tier, room = self.memories.tier, self.places.room
+        if not tier:
+            return _const(level) + _const(at) + _const(size) + _call(log) + b"\x1a"
+        code = _const(room) + _const(0) + _const(size) + self.memories.copy(tier, 0)
+        code += _const(0) + _const(at) + _const(size) + self.memories.copy(0, tier)
+        code += _const(level) + _const(0) + _const(size) + _call(log) + b"\x1a"
+        return code + _const(0) + _const(room) + _const(size) + self.memories.copy(0, tier)
 
     def _globals(self, write: bool) -> bytes:
         slot, index = 0, 1
         code = b""
         for i, (kind, mutable) in enumerate(self.declarations.globals):
-            if kind in _LOAD and (mutable or not write):
+            if kind in NUMBERS and (mutable or not write):
                 code += _get(index) + _const(i) + b"\x46\x04\x40" + _get(slot)
-                code += _LOAD[kind] + b"\0\x24" + leb(i) if write else b"\x23" + leb(i) + _STORE[kind] + b"\0"
+                code += self.memories.load(kind) + b"\x24" + leb(i) if write else b"\x23" + leb(i) + self.memories.store(kind)
                 code += b"\x0f\x0b"
         return _body(code + b"\0")
 
     def _link(self, interpreter: Module) -> dict[str, int]:
         """Adds the interpreter's functions and returns the indices of those that it exports."""
         helpers = self._helpers()
-        functions = [helpers[i.name] for i in interpreter.imports() if i.kind == FUNC_KIND]
-        imported, bodies = len(functions), interpreter.bodies()
+        imports = [i for i in interpreter.imports() if i.kind == FUNC_KIND]
+        calls = [_instruction(int(i.name, 16)) if i.module == "guest" else _call(helpers[i.name]) for i in imports]
+        bodies = interpreter.bodies()
         first = len(self.functions.index) + len(self.added)
-        functions += range(first, first + len(bodies))
+        calls += [_call(function) for function in range(first, first + len(bodies))]
         types = interpreter.types()
-        for kind, body in zip(list(interpreter.function_types())[imported:], bodies, strict=True):
-            linked = self._relocate(body, functions, types)
-            self._add(kind.parameters, kind.results, linked)
-        return {e.name: functions[e.index] for e in interpreter.exports() if e.kind == FUNC_KIND}
+        for kind, body in zip(list(interpreter.function_types())[len(imports) :], bodies, strict=True):
+            self._add(kind.parameters, kind.results, self._relocate(body, calls, types))
+        return {e.name: first + e.index - len(imports) for e in interpreter.exports() if e.kind == FUNC_KIND}
 
-    def _relocate(self, body: bytes, functions: list[int], types: list[FunctionType]) -> bytes:
+    def _relocate(self, body: bytes, calls: list[bytes], types: list[FunctionType]) -> bytes:
         reader = read_body(body).code
         out, start = bytearray(body[: reader.position]), reader.position
         for opcode, operands in read_instructions(reader):
             if opcode == wasm.CALL:
-                out += _call(functions[operands[0]])
+                out += calls[operands[0]]
             elif opcode == wasm.CALL_INDIRECT:
                 kind = types[operands[0]]
                 out += b"\x11" + leb(self._type(kind.parameters, kind.results)) + leb(self.table)
+            elif opcode in wasm.LOADS or opcode in wasm.STORES:
+                out += self.memories.address(opcode, *operands)
             elif opcode in (wasm.GLOBAL_GET, wasm.GLOBAL_SET):
                 raise ToolchainError("the interpreter must do without a stack in memory, and so without globals")
+            elif opcode in _OF_MEMORIES:
+                raise ToolchainError(f"the interpreter must not contain opcode {opcode:#x}: of which memory is not known")
             else:
                 out += body[start : reader.position]
             start = reader.position
@@ -465,7 +436,7 @@ class _Assembly:
 
 @dataclass(frozen=True)
 class Tiered:
-    """A tiered module, and what is needed to tell from a VM's memory which of its cold functions were called."""
+    """A tiered module; of one for a training, a VM's memory tells which of its cold functions were called."""
 
     module: bytes
     kept: list[int]
@@ -475,16 +446,13 @@ class Tiered:
     parts: dict[int, list[Part]]
 
     def called(self, memory: bytes) -> set[int]:
-        """Returns the cold functions that were called in a VM with this memory since it forgot: their bodies were fetched.
-
-        Only in a module for a training are they fetched one by one.
-        """
+        """Returns the cold functions that were called in a VM with this memory since it forgot: their bodies were fetched."""
         compiled = set(self.kept)
         functions = enumerate(self.offsets[: self.functions])
         return {function for function, at in functions if memory[self.places.bodies + at] and function not in compiled}
 
     def ever_called(self, memory: bytes) -> set[int]:
-        """Returns those that were called in a VM of a module for a training, forgotten or not."""
+        """Returns those that were called, forgotten or not."""
         compiled = set(self.kept)
         first = self.places.blocks + FETCHED
         marks = range(first, first + ENTRY.size * self.functions, ENTRY.size)

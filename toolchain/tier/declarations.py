@@ -5,12 +5,12 @@ from __future__ import annotations
 from toolchain.instructions import UnknownInstruction
 from toolchain.wasm import F32, F64, FUNC_KIND, FUNCTION, GLOBAL_KIND, I32, I64, FunctionType, Module, Reader
 
-_NUMBERS = {I32, I64, F32, F64}
+NUMBERS = {I32, I64, F32, F64}
 
 
 def check_numbers(types: bytes, what: str) -> None:
     """Raises `UnknownInstruction` unless these value types are all numbers."""
-    if not _NUMBERS.issuperset(types):
+    if not NUMBERS.issuperset(types):
         raise UnknownInstruction(f"{what} that is no number")
 
 

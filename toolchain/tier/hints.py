@@ -68,7 +68,7 @@ def _counting(body: bytes, parameters: int, branches: list[int], counters: int) 
 
 
 class _Counting:
-    """A module that counts how its branches go, in pages behind those it has."""
+    """A module that counts how its branches go, in pages behind those of its first memory."""
 
     def __init__(self, module: bytes) -> None:
         parsed = Module(module)
@@ -77,8 +77,9 @@ class _Counting:
         bodies = parsed.bodies()
         self.branches = [_branches(body) for body in bodies]
         limits = Reader(parsed.get(MEMORY))
-        if limits.u32() != 1 or limits.u8():
-            raise ToolchainError("to count its branches a module must have one memory without a limit")
+        memories = limits.u32()
+        if not memories or limits.u8():
+            raise ToolchainError("to count its branches a module must have a memory without a limit")
         pages = limits.u32()
         self.begin = end = pages * PAGE
         counting = []
@@ -87,7 +88,7 @@ class _Counting:
             end += _COUNTERS.size * len(branches)
         # Whatever the training lets the module forget: after that nothing is counted yet.
         forget = b"\0\x41" + sleb(self.begin) + b"\x41\0\x41" + sleb(end - self.begin) + b"\xfc\x0b\0\x0b"
-        parsed.put(MEMORY, b"\1\0" + leb(-(-end // PAGE)))
+        parsed.put(MEMORY, leb(memories) + b"\0" + leb(-(-end // PAGE)) + limits.data[limits.position :])
         parsed.put(CODE, vector(leb(len(body)) + body for body in (*counting, forget)))
         functions = Reader(parsed.get(FUNCTION)).numbers()
         nothing = parsed.types().index(FunctionType(b"", b""))  # the type of `proxy_abi_version_...`

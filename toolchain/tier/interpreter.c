@@ -1,5 +1,8 @@
 // Runs cold code (translate.py) on the module's own memory, tables and globals.
 //
+// There are two memories. All that C reads and writes here is in the tier's: cold code, frames, tables. The module's, which cold code reads
+// and writes, has no address in C: there is a call for each instruction on it, of which assemble.py makes that instruction (GUEST).
+//
 // A cold function's frame lies on the value stack, behind its caller's frame and a link back to it. A call from cold code to cold code
 // is a jump: only a call that goes through compiled code takes room on the engine's own stack. Whatever traps in WebAssembly traps
 // here, and nothing here has state of its own: it can be entered again from anything that it calls.
@@ -28,7 +31,7 @@ typedef struct __attribute__((packed)) {
 
 // A stretch of memory that lies in the module's passive segment, compressed where its size there is another (pack.py).
 typedef struct {
-  u8 *to;
+  u8 *to; // in the module's memory for a block of the image, else in the tier's
   u32 size;
   u32 from;    // in the segment; it ends where the next block's begins
   u32 fetched; // a training asks for this
@@ -38,9 +41,10 @@ typedef struct {
 typedef struct {
   const u32 *offsets;  // of each function's body
   u8 *bodies;          // all zero at first: a block of them is put there when one of its functions is first called
-  Block *blocks;       // by address, with one more behind the last: first the image, which is there from the start, then the bodies
+  Block *blocks;       // the image's, then by address those of the tables and the bodies, and one more behind the last
   u32 block_count;
-  u32 image;           // how many blocks are the image's; none once they are there
+  u32 image;           // how many blocks are of what the module's memory holds at the start
+  u32 at_start;        // how many are there from the start, image and tables; none once they are there
   struct room *room;   // for unpacking
   const u64 *limit;    // of the value stack
   const u32 *elements; // the function that each element of the module's table holds, or NONE
@@ -71,14 +75,20 @@ typedef union {
 #define TIER(name) __attribute__((import_module("tier"), import_name(#name))) name
 typedef void Call(u32 index, Slot *frame);
 typedef void Loop(const State *state, const Body *body, Slot *frame, const u8 *code);
-typedef void Fetch(State *state, const u8 *body);
+typedef void Fetch(State *state, const u8 *body, u8 *top);
 void TIER(load)(u8 *to, u32 from, u32 size);
 void TIER(overrun)(void) __attribute__((noreturn));
 void TIER(damaged)(void) __attribute__((noreturn));
+void TIER(put)(u8 *to, const u8 *from, u32 size); // to the module's memory
 void TIER(get_global)(Slot *result, u32 index);
 void TIER(set_global)(const Slot *value, u32 index);
-void TIER(memory_copy)(u32 to, u32 from, u32 size);
-void TIER(memory_fill)(u32 to, u32 value, u32 size);
+
+// An instruction of WebAssembly, by its opcode, on the module's memory.
+#define GUEST(opcode) __attribute__((import_module("guest"), import_name(#opcode))) guest_##opcode
+u32 GUEST(0x3f)(void);
+u32 GUEST(0x40)(u32 pages);
+void GUEST(0xfc0a)(u32 to, u32 from, u32 size);
+void GUEST(0xfc0b)(u32 to, u32 value, u32 size);
 
 #define TRAP() __builtin_trap()
 #define EXPORT(name) __attribute__((export_name(NAME_OF(name))))
@@ -87,7 +97,7 @@ void TIER(memory_fill)(u32 to, u32 value, u32 size);
 static const Body *find(const State *state, u32 function) {
   const u8 *body = state->bodies + state->offsets[function];
   // Through the table, as the loops are.
-  if (!*body) ((Fetch *)(state->loops + 2))((State *)state, body);
+  if (!*body) ((Fetch *)(state->loops + 2))((State *)state, body, 0);
   return (const Body *)body;
 }
 
@@ -112,10 +122,10 @@ static inline u32 read_number(const u8 **code) {
 }
 
 // The effective address of a load or store; no number of 32 bits holds one beyond the last, so it is out of bounds.
-static inline void *at(u32 address, u32 offset) {
+static inline u32 at(u32 address, u32 offset) {
   u32 sum = address + offset;
   if (sum < address) TRAP();
-  return (void *)sum;
+  return sum;
 }
 
 static inline u32 divide_i32(i32 a, i32 b) {
@@ -161,10 +171,10 @@ static void run_body(const State *state, const Body *body, Slot *frame, const u8
 
 #include "inflate.h"
 
-// Puts into memory the block in which the body of a function lies that has never been called; for no body, what the memory holds at
-// the start.
-EXPORT(fetch) __attribute__((minsize)) void fetch(State *state, const u8 *body) {
-  u32 first = 0, end = state->block_count;
+// Puts into memory the block in which the body of a function lies that has never been called; for no body, what both memories hold at
+// the start. Nothing is unpacked to the module's memory itself: `top`, where the value stack is free, is on the way.
+EXPORT(fetch) __attribute__((minsize)) void fetch(State *state, const u8 *body, u8 *top) {
+  u32 first = state->image, end = state->block_count;
   while (body && end - first > 1) {
     u32 middle = (first + end) / 2;
     if (state->blocks[middle].to <= body)
@@ -173,15 +183,21 @@ EXPORT(fetch) __attribute__((minsize)) void fetch(State *state, const u8 *body) 
       end = middle;
   }
   if (!body) {
-    end = state->image;
-    state->image = 0;
+    first = 0;
+    end = state->at_start;
+    state->at_start = 0;
   }
   for (; first < end; first++) {
     Block *block = state->blocks + first;
     u32 size = block[1].from - block->from;
-    u8 *to = size == block->size ? block->to : state->room->packed;
-    load(to, block->from, size);
-    if (to != block->to) inflate(state->room, block->to, block->to + block->size);
+    u8 *to = first < state->image ? top : block->to;
+    if (size == block->size) {
+      load(to, block->from, size);
+    } else {
+      load(state->room->packed, block->from, size);
+      inflate(state->room, to, to + block->size);
+    }
+    if (first < state->image) put(block->to, to, block->size);
     block->fetched = 1;
   }
 }

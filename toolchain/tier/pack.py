@@ -24,7 +24,7 @@ BLOCK = 1 << 15
 
 _TABLES = 5696  # what unpacking needs before the packed bytes; behind them it reads some more (`inflate.h`)
 _BEYOND = 8
-_PIECE = 1 << 17  # of the image; there must be room for what is packed
+_PIECE = 1 << 16  # of the image; there must be room for what is packed, and in each VM that room stays
 _LEVEL = 10
 _ZEROS = bytes(1 << 12)  # of a page of this size that is all zeros a VM need not have a copy
 

@@ -485,7 +485,7 @@ class _Translation:
 
     @staticmethod
     def _check_one_memory(operands: tuple[int, ...]) -> None:
-        if operands[0] >= 0x40:
+        if operands[0] & wasm.OTHER_MEMORY:
             raise UnknownInstruction("another memory than the first")
 
     def _set_local(self, local: int, value: int) -> None:

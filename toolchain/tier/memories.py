@@ -1,0 +1,134 @@
+"""The two memories of a tiered module: its own, as it was, and the tier's, where the interpreter's tables, cold code and frames are.
+
+Nothing of the module knows the tier's memory, so that no stray access reaches it. In a module for a training the tier's things lie behind
+the module's own memory instead: a training yields one memory, and that is to tell what ran.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from toolchain import instructions as wasm
+from toolchain.tier.pack import ENTRY, Block, room
+from toolchain.tools import ToolchainError
+from toolchain.wasm import (
+    DATA,
+    F32,
+    F64,
+    I32,
+    I64,
+    MEMORY,
+    MEMORY_KIND,
+    PAGE,
+    Module,
+    Reader,
+    constant,
+    leb,
+    read_limits,
+    sleb,
+    vector,
+)
+
+STACK_BYTES = 8 << 20
+"""The room for the frames of cold functions; as long as it is not used, it takes no memory."""
+
+SLOT = 8
+"""The size of a frame's slots in bytes."""
+
+OVERRUN = b"cold tier: the value stack is full"
+DAMAGED = b"cold tier: the module's data is damaged"
+
+STATE = struct.Struct("<12I")
+"""What the interpreter reads first; `State` in interpreter.c."""
+
+_LOAD = {I32: 0x28, I64: 0x29, F32: 0x2A, F64: 0x2B}
+_STORE = {I32: 0x36, I64: 0x37, F32: 0x38, F64: 0x39}
+
+
+class Memories:
+    """A module's own memory and the tier's, which is number `tier` of the two."""
+
+    def __init__(self, module: Module, training: bool) -> None:
+        if any(i.kind == MEMORY_KIND for i in module.imports()):
+            raise ToolchainError("the module imports its memory, which the cold tier does not know how to unpack")
+        reader = Reader(module.get(MEMORY))
+        self._count = reader.u32()
+        self._module = module
+        self._before = read_limits(reader) if self._count else 0
+        self.tier = 0 if training else self._count
+        self.begin = self._before * PAGE if training else 0
+        """Where the tier's things begin in the tier's memory."""
+
+    def address(self, opcode: int, alignment: int = 0, offset: int = 0) -> bytes:
+        """Encodes a load or store of the tier's memory."""
+        if self.tier == 0:
+            return bytes([opcode, alignment]) + leb(offset)
+        return bytes([opcode, alignment | wasm.OTHER_MEMORY]) + leb(self.tier) + leb(offset)
+
+    def load(self, kind: int, offset: int = 0) -> bytes:
+        """Encodes an aligned load from the tier's memory of a number of this type."""
+        return self.address(_LOAD[kind], 2 + (kind in (I64, F64)), offset)
+
+    def store(self, kind: int, offset: int = 0) -> bytes:
+        """Encodes an aligned store to the tier's memory of a number of this type."""
+        return self.address(_STORE[kind], 2 + (kind in (I64, F64)), offset)
+
+    def copy(self, to: int, source: int) -> bytes:
+        """Encodes a copy from one of the memories to another, both given by index."""
+        return b"\xfc\x0a" + leb(to) + leb(source)
+
+    def image(self) -> bytes | None:
+        """Returns what the module's memory holds at the start; None where that is open."""
+        memory = bytearray(self._before * PAGE)
+        reader = Reader(self._module.get(DATA))
+        for _ in reader.repeat():
+            if reader.u32() or (offset := reader.expression())[0] != wasm.I32_CONST:
+                return None
+            begin, data = constant(offset), reader.take(reader.u32())
+            if offset != b"\x41" + sleb(begin) + b"\x0b" or begin < 0 or begin + len(data) > len(memory):
+                return None
+            memory[begin : begin + len(data)] = data
+        return bytes(memory)
+
+    def put(self, pages: int) -> None:
+        """Gives the tier's memory so many pages."""
+        reader = Reader(self._module.get(MEMORY))
+        reader.u32()
+        if self.tier == self._count:
+            # It never grows.
+            limits = reader.data[reader.position :] + b"\1" + leb(pages) * 2
+            self._module.put(MEMORY, leb(self._count + 1) + limits)
+            return
+        flags, before = reader.u8(), reader.u32()
+        limits = bytes([flags]) + leb(pages)
+        if flags & 1:
+            limits += leb(reader.u32() + pages - before)
+        self._module.put(MEMORY, vector([limits + reader.data[reader.position :]]))
+
+    def segment(self, at: int, data: bytes) -> bytes:
+        """Encodes a data segment that is in the tier's memory from the start."""
+        where = b"\2" + leb(self.tier) if self.tier else b"\0"
+        return where + b"\x41" + sleb(at) + b"\x0b" + leb(len(data)) + data
+
+
+class Places:
+    """Where in the tier's memory its things lie, in bytes; the blocks `packed` are there from the start."""
+
+    def __init__(self, begin: int, tables: int, packed: Sequence[Block], bodies: Sequence[Block], widest: int) -> None:
+        self.at_start = len(packed)
+        self.elements = begin
+        self.state = begin + tables
+        self.overrun = self.state + STATE.size
+        self.damaged = self.overrun + len(OVERRUN)
+        self.blocks = self.damaged + len(DAMAGED)
+        self.blocks += -self.blocks % 4
+        self.bodies = self.blocks + ENTRY.size * (self.at_start + len(bodies) + 1)
+        self.end = self.bodies + sum(block.size for block in bodies)
+        self.room = self.end + -self.end % 16
+        self.stack = self.room + room((*packed, *bodies))
+        self.stack += -self.stack % 16
+        end = self.stack + STACK_BYTES
+        # A call's arguments and link, or the locals of a part, may lie beyond the limit; the frame that they grow into may not.
+        self.limit = end - 4 * SLOT * (widest + 2)
+        self.pages = -(-end // PAGE)
