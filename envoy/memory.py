@@ -20,7 +20,10 @@ def resident(pid: int) -> int:
 
 
 def linear(pid: int) -> list[int]:
-    """Returns the size of each VM's linear memory in bytes: writable memory with V8's reserved address space behind it."""
+    """Returns the size of each linear memory in bytes: writable memory with V8's reserved address space behind it.
+
+    A VM of a filter with a cold tier has two.
+    """
     sizes, writable = [], (0, 0)
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         addresses, permissions = line.split(maxsplit=2)[:2]

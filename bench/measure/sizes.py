@@ -26,7 +26,7 @@ SECTIONS = {
 
 @dataclass
 class Size:
-    """A module's digest, and its bytes: of the file, deflated, and by section; `pages` is its memory at the start."""
+    """A module's digest, and its bytes: of the file, deflated, and by section; `pages` is what its memories have at the start."""
 
     sha256: str
     total: int
@@ -45,7 +45,7 @@ def measure(module: Path) -> Size:
         name = SECTIONS.get(number, "other")
         sections[name] = sections.get(name, 0) + len(body)
     memory = wasm.Reader(parsed.get(wasm.MEMORY))
-    pages = wasm.read_limits(memory) if memory.u32() else 0
+    pages = sum(wasm.read_limits(memory) for _ in memory.repeat())
     return Size(
         hashlib.sha256(code).hexdigest(),
         len(code),

@@ -197,7 +197,7 @@ def _sizes(report: Report) -> Table:
                 *cells,
             ]
         )
-    note = "Bytes of the file, deflated, and by section; memory at the start in pages of 64 KiB."
+    note = "Bytes of the file, deflated, and by section; memories at the start in pages of 64 KiB."
     return Table("Module size", note, ["", "file", "deflated", "memory pages", "functions", *sections], rows)
 
 

@@ -64,8 +64,10 @@ def test_an_overrun_traps_and_the_vm_goes_on(keep: tuple[int, ...]) -> None:
     both, end = pair("1", keep), PAGE
     works(both, 1)
     # From inside across the end, at it, behind it, and far behind it.
-    for begin, size in itertools.product((0, 8, end - 8, end, end + 1, 3 * PAGE, FAR, -1), (9, PAGE, 3 * PAGE, FAR, -1)):
-        if 0 <= begin and begin + size <= end and size >= 0:
+    for begin, size in itertools.product(
+        (0, 8, end - 8, end, end + 1, 3 * PAGE, FAR, -1), (9, PAGE, 3 * PAGE, FAR, -1)
+    ):
+        if begin >= 0 and begin + size <= end and size >= 0:
             continue
         assert both.call("fill", begin, size) == TRAP
         assert both.call("copy", begin, 0, size) == TRAP

@@ -286,7 +286,9 @@ class _Assembly:
         cold = {f for f in self.elements if f is not None and f not in self.functions.index}
         for number in sorted({self.declarations.functions[function] for function in cold}):
             kind = self.declarations.kinds[number]
-            called = b"\x23" + leb(self.element_global) + _const(2) + b"\x74" + self.memories.load(I32, self.places.elements)
+            called = (
+                b"\x23" + leb(self.element_global) + _const(2) + b"\x74" + self.memories.load(I32, self.places.elements)
+            )
             body = _body(*map(_get, range(len(kind.parameters))), called, _call(ways_in[number]))
             shared[number] = self._add(kind.parameters, kind.results, body)
         return {function: shared[self.declarations.functions[function]] for function in cold}
@@ -396,7 +398,11 @@ class _Assembly:
         for i, (kind, mutable) in enumerate(self.declarations.globals):
             if kind in NUMBERS and (mutable or not write):
                 code += _get(index) + _const(i) + b"\x46\x04\x40" + _get(slot)
-                code += self.memories.load(kind) + b"\x24" + leb(i) if write else b"\x23" + leb(i) + self.memories.store(kind)
+                code += (
+                    self.memories.load(kind) + b"\x24" + leb(i)
+                    if write
+                    else b"\x23" + leb(i) + self.memories.store(kind)
+                )
                 code += b"\x0f\x0b"
         return _body(code + b"\0")
 
@@ -427,7 +433,9 @@ class _Assembly:
             elif opcode in (wasm.GLOBAL_GET, wasm.GLOBAL_SET):
                 raise ToolchainError("the interpreter must do without a stack in memory, and so without globals")
             elif opcode in _OF_MEMORIES:
-                raise ToolchainError(f"the interpreter must not contain opcode {opcode:#x}: of which memory is not known")
+                raise ToolchainError(
+                    f"the interpreter must not contain opcode {opcode:#x}: of which memory is not known"
+                )
             else:
                 out += body[start : reader.position]
             start = reader.position
