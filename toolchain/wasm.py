@@ -19,6 +19,9 @@ FUNC_KIND, TABLE_KIND, MEMORY_KIND, GLOBAL_KIND = range(4)
 I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
 PAGE = 65536
 
+_VALUE_TYPES = {I32, I64, F32, F64, 0x7B, 0x70, 0x6F}  # the last three: v128, funcref, externref
+_NEW_LIMITS = 0xFC  # flags beyond a maximum's and that of sharing
+
 
 class FormatError(ValueError):
     """Bytes that are not what the format, or this toolchain's part of it, allows."""
@@ -158,6 +161,14 @@ class Global:
 
 
 @dataclass
+class Table:
+    """A defined table: the type of its elements, and whether an expression says what they are at first."""
+
+    type: int
+    initialised: bool
+
+
+@dataclass
 class FunctionType:
     """A function's type: a byte for each parameter and result."""
 
@@ -216,9 +227,11 @@ class Module:
         reader = Reader(self.get(TYPE))
         types = []
         for _ in reader.repeat():
-            if reader.u8() != 0x60:
-                raise FormatError("a type that is not a function's")
-            types.append(FunctionType(reader.take(reader.u32()), reader.take(reader.u32())))
+            if (form := reader.u8()) != 0x60:
+                raise FormatError(
+                    f"a type that is not a function's ({form:#x}): of garbage collection nothing is known here"
+                )
+            types.append(FunctionType(_value_types(reader), _value_types(reader)))
         return types
 
     def imports(self) -> list[Import]:
@@ -231,10 +244,11 @@ class Module:
                 reader.u32()
             elif kind in (TABLE_KIND, MEMORY_KIND):
                 if kind == TABLE_KIND:
-                    reader.u8()
+                    _value_type(reader)
                 read_limits(reader)
             elif kind == GLOBAL_KIND:
-                reader.take(2)
+                _value_type(reader)
+                reader.u8()
             else:
                 raise FormatError(f"import {module}.{name} of kind {kind}")
             imports.append(Import(module, name, kind, reader.data[start : reader.position]))
@@ -256,7 +270,21 @@ class Module:
     def globals(self) -> list[Global]:
         """Returns the defined globals, which the imported ones precede in the index space."""
         reader = Reader(self.get(GLOBAL))
-        return [Global(reader.u8(), bool(reader.u8()), reader.expression()) for _ in reader.repeat()]
+        return [Global(_value_type(reader), bool(reader.u8()), reader.expression()) for _ in reader.repeat()]
+
+    def tables(self) -> list[Table]:
+        """Returns the defined tables, which the imported ones precede in the index space."""
+        reader = Reader(self.get(TABLE))
+        tables = []
+        for _ in reader.repeat():
+            initialised = reader.data[reader.position] == 0x40
+            if initialised:
+                reader.take(2)
+            tables.append(Table(_value_type(reader), initialised))
+            read_limits(reader)
+            if initialised:
+                reader.expression()
+        return tables
 
     def put_globals(self, values: Iterable[Global]) -> None:
         """Replaces the defined globals."""
@@ -277,6 +305,19 @@ class Module:
             yield types[index]
 
 
+def _value_type(reader: Reader) -> int:
+    kind = reader.u8()
+    if kind not in _VALUE_TYPES:
+        raise FormatError(
+            f"a value of type {kind:#x}: no number, vector, funcref or externref, and nothing else is known here"
+        )
+    return kind
+
+
+def _value_types(reader: Reader) -> bytes:
+    return bytes(_value_type(reader) for _ in reader.repeat())
+
+
 def constant(expression: bytes) -> int:
     """Returns the number that a constant expression `i32.const` is."""
     reader = Reader(expression)
@@ -288,6 +329,10 @@ def constant(expression: bytes) -> int:
 def read_limits(reader: Reader) -> int:
     """Reads the limits of a table or memory and returns the minimum (elements or pages)."""
     flags, minimum = reader.u8(), reader.u32()
+    if flags & _NEW_LIMITS:
+        raise FormatError(
+            "a memory or table whose addresses have 64 bits, or whose pages another size: neither is known here"
+        )
     if flags & 1:
         reader.u32()
     return minimum

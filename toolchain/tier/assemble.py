@@ -53,6 +53,7 @@ _COLD_CALL = 768
 
 _CRITICAL = 5
 _INITIALIZE = "_initialize"
+_FUNCREF = 0x70
 _NONE = 0xFFFF_FFFF
 _OF_MEMORIES = {wasm.MEMORY_SIZE, wasm.MEMORY_GROW, wasm.MEMORY_INIT, wasm.MEMORY_COPY, wasm.MEMORY_FILL}
 _UNREACHABLE = b"\0\0\x0b"
@@ -127,7 +128,8 @@ class _Assembly:
         self.places = Places(self.memories.begin, len(tables), packed, bodies, widest)
         self.stack_global = len(self.declarations.globals)
         self.element_global = self.stack_global + 1
-        self.table = self._tables()
+        own_tables = self._tables()
+        self.table, self.calls_through_table = len(own_tables), own_tables[:1] == [_FUNCREF]
         self.passive = 1 if packed else Reader(module.get(DATA)).u32() + 1
         self.stack_pointer = translation.stack_pointer
         linked = self._link(Module(interpreter))
@@ -209,9 +211,10 @@ class _Assembly:
         reader = Reader(self.module.get(section))
         self.module.put(section, leb(reader.u32() + count) + reader.data[reader.position :] + items)
 
-    def _tables(self) -> int:
-        imported = sum(i.kind == TABLE_KIND for i in self.module.imports())
-        return imported + Reader(self.module.get(TABLE)).u32()
+    def _tables(self) -> list[int]:
+        """Returns the types of the module's tables."""
+        imported = [i.descriptor[0] for i in self.module.imports() if i.kind == TABLE_KIND]
+        return imported + [table.type for table in self.module.tables()]
 
     def _image(self) -> bytes | None:
         """Returns what the memory holds at the start; None where that is open, or where nothing runs first that could unpack it."""
@@ -344,7 +347,7 @@ class _Assembly:
         for own in (True, False):
             for number in range(len(self.declarations.kinds)):
                 kind = self._callable(number)
-                if kind is None or (own and not self.table):
+                if kind is None or (own and not self.calls_through_table):
                     ways.append(self._add(bytes([I32, I32]), b"", _UNREACHABLE))
                     continue
                 index, frame = 0, 1

@@ -13,20 +13,42 @@ from toolchain import instructions as wasm
 from toolchain.instructions import read_body, read_instructions
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.translate import Part
-from toolchain.wasm import ELEMENT, FUNC_KIND, FUNCTION, START, TABLE_KIND, Export, Module, Reader, leb, vector
+from toolchain.wasm import (
+    ELEMENT,
+    FUNC_KIND,
+    FUNCTION,
+    START,
+    TABLE_KIND,
+    Export,
+    Module,
+    Reader,
+    constant,
+    leb,
+    sleb,
+    vector,
+)
+
+_REF_FUNC = 0xD2
 
 
 def read_elements(module: Module) -> list[int | None] | None:
-    """Returns the function of each element of the module's only table; None where it cannot be known for sure."""
+    """Returns the function of each element of the module's only table.
+
+    None where it cannot be known for sure, or where something else than code, elements and exports names a function.
+    """
     kinds = [i.kind for i in module.imports()] + [e.kind for e in module.exports()]
-    if TABLE_KIND in kinds:
+    if TABLE_KIND in kinds or any(table.initialised for table in module.tables()):
+        return None
+    if any(value.initial[0] == _REF_FUNC for value in module.globals()):
         return None
     reader = Reader(module.get(ELEMENT))
     elements: list[int | None] = []
     for _ in reader.repeat():
-        if reader.u32() != 0 or (offset := reader.expression())[0] != 0x41:
+        if reader.u32() != 0:
             return None
-        start = Reader(offset, 1).u32()
+        offset = reader.expression()
+        if offset[0] != wasm.I32_CONST or offset != b"\x41" + sleb(start := constant(offset)) + b"\x0b":
+            return None
         functions = reader.numbers()
         elements += [None] * (start + len(functions) - len(elements))
         elements[start : start + len(functions)] = functions

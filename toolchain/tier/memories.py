@@ -27,7 +27,6 @@ from toolchain.wasm import (
     leb,
     read_limits,
     sleb,
-    vector,
 )
 
 STACK_BYTES = 8 << 20
@@ -104,7 +103,7 @@ class Memories:
         limits = bytes([flags]) + leb(pages)
         if flags & 1:
             limits += leb(reader.u32() + pages - before)
-        self._module.put(MEMORY, vector([limits + reader.data[reader.position :]]))
+        self._module.put(MEMORY, leb(self._count) + limits + reader.data[reader.position :])
 
     def segment(self, at: int, data: bytes) -> bytes:
         """Encodes a data segment that is in the tier's memory from the start."""
