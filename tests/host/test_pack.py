@@ -13,8 +13,7 @@ import wasmtime
 
 from tests.host.toolchain_case import INTERPRETER, TIERS_MEMORY, with_tiers_memory
 from toolchain.tier.assemble import assemble
-from toolchain.tier.pack import ENTRY
-from toolchain.wasm import PAGE
+from toolchain.wasm import DATA, PAGE, Module, Reader
 
 _PAGES, _BEGIN, _SIZE = 5, PAGE, 3 * PAGE
 _RANDOM = random.Random(7)
@@ -162,6 +161,26 @@ def test_data_of_another_size_or_form_is_told(wrong: str, monkeypatch: pytest.Mo
     assert vm.lines == ["cold tier: the module's data is damaged"]
 
 
+@pytest.mark.parametrize("contents", ["words", "noise"])
+def test_any_bit_that_flips_is_told_at_the_start(contents: str) -> None:
+    chance, tiered = random.Random(contents), assemble(_module(CONTENTS[contents]), (), INTERPRETER.read_bytes())
+    reader = Reader(Module(tiered.module).get(DATA))
+    assert (reader.u32(), reader.u32(), reader.u32()) == (2, 2, 1)  # of two segments the first is in the tier's memory
+    reader.expression()
+    reader.take(reader.u32())
+    assert reader.u32() == 1
+    size = reader.u32()
+    assert reader.position + size == reader.end and tiered.module.endswith(reader.take(size))
+    for at in (0, size - 4, *(chance.randrange(size - 4) for _ in range(20))):
+        module = bytearray(tiered.module)
+        module[at - size] ^= 1 << chance.randrange(8)
+        vm = Vm(bytes(module))
+        with pytest.raises(wasmtime.Trap):
+            vm.initialize()
+        assert vm.lines == ["cold tier: the module's data is damaged"]
+        assert vm.memory() == bytes(_PAGES * PAGE)
+
+
 def _damaged(data: bytes, chance: random.Random) -> bytes:
     damaged = bytearray(data)
     kind = chance.randrange(4)
@@ -194,7 +213,7 @@ def test_damaged_data_is_told_and_nothing_is_written_elsewhere(monkeypatch: pyte
             assert vm.lines in ([], ["cold tier: the module's data is damaged"])
             told += bool(vm.lines)
         # The tables, that of blocks included, may have changed, the room to unpack, and behind it what is on its way to the image.
-        largest = max(size for _, size, _, _ in ENTRY.iter_unpack(before[places.blocks : places.bodies]))
+        largest = 1 << 16
         after = bytearray(vm.memory(TIERS_MEMORY))
         for begin, end in ((places.elements, places.bodies), (places.room, places.stack + largest)):
             after[begin:end] = before[begin:end]

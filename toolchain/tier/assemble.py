@@ -19,7 +19,7 @@ from toolchain.stackguard import take
 from toolchain.tier.declarations import NUMBERS, Declarations
 from toolchain.tier.functions import Functions, read_elements
 from toolchain.tier.memories import DAMAGED, OVERRUN, SLOT, STATE, Memories, Places
-from toolchain.tier.pack import ENTRY, FETCHED, Block, cut, entries, pack_bodies, pack_image
+from toolchain.tier.pack import ENTRY, FETCHED, Block, checksum, cut, entries, pack_bodies, pack_image, segment
 from toolchain.tier.parts import split, unreached
 from toolchain.tier.translate import HEAD, KEPT, MARKED, Part, Translation, digest, translate
 from toolchain.tools import ToolchainError
@@ -150,6 +150,8 @@ class _Assembly:
         module.put_globals([*module.globals(), *own_globals])
         self._append(TABLE, 1, b"\x70\0" + leb(len(table)))
         self._append(ELEMENT, 1, b"\2" + leb(self.table) + b"\x41\0\x0b\0" + vector(leb(f) for f in table))
+        blocks = [*packed, *(replace(block, at=self.places.bodies + block.at) for block in bodies)]
+        table_of_blocks, passive = entries(blocks), segment(blocks)
         state = STATE.pack(
             self.places.elements + 4 * len(self.elements),
             self.places.bodies,
@@ -163,16 +165,15 @@ class _Assembly:
             len(self.elements),
             len(self.declarations.kinds),
             len(table) - 3,
+            checksum(table_of_blocks + passive),
         )
-        blocks = [*packed, *(replace(block, at=self.places.bodies + block.at) for block in bodies)]
         head = state + OVERRUN + DAMAGED
-        head += bytes(self.places.blocks - self.places.state - len(head)) + entries(blocks)
+        head += bytes(self.places.blocks - self.places.state - len(head)) + table_of_blocks
         at = self.places.state
         if packed:
             module.put(DATA, b"\0")
         else:
             at, head = self.places.elements, tables + head
-        passive = b"".join(block.packed for block in blocks)
         self._append(DATA, 2, self.memories.segment(at, head) + b"\1" + leb(len(passive)) + passive)
         module.put(DATA_COUNT, leb(self.passive + 1))
 

@@ -50,10 +50,11 @@ typedef struct {
   const u32 *elements; // the function that each element of the module's table holds, or NONE
   u32 element_count;
   u32 types;
-  u32 loops; // in the interpreter's own table: of narrow code, of wide code, then `fetch`
+  u32 loops;    // in the interpreter's own table: of narrow code, of wide code, then `fetch`
+  u64 checksum; // of the blocks and all that the segment holds (pack.py)
 } State;
 
-enum { NONE = ~0u };
+enum { NONE = ~0u, PIECE = 1 << 15 };
 
 // The link behind which a frame lies; no `code` where compiled code called.
 typedef struct {
@@ -171,6 +172,20 @@ static void run_body(const State *state, const Body *body, Slot *frame, const u8
 
 #include "inflate.h"
 
+// Whether the segment, looked at piece by piece where there is room, and the table of blocks are what they were when they were packed.
+OUTLINE int sound(const State *state, u32 *room) {
+  const Block *last = state->blocks + state->block_count;
+  u32 end = (last->from + 3) & ~3u;
+  u64 sum = 0, sums = 0;
+  for (const u32 *word = (const u32 *)state->blocks; word < (const u32 *)(last + 1); word++) sums += sum += *word;
+  for (u32 at = 0, size; at < end; at += size) {
+    size = end - at < PIECE ? end - at : PIECE;
+    load((u8 *)room, at, size);
+    for (const u32 *word = room; word < room + size / sizeof(u32); word++) sums += sum += *word;
+  }
+  return sums == state->checksum;
+}
+
 // Puts into memory the block in which the body of a function lies that has never been called; for no body, what both memories hold at
 // the start. Nothing is unpacked to the module's memory itself: `top`, where the value stack is free, is on the way.
 EXPORT(fetch) __attribute__((minsize)) void fetch(State *state, const u8 *body, u8 *top) {
@@ -183,6 +198,7 @@ EXPORT(fetch) __attribute__((minsize)) void fetch(State *state, const u8 *body, 
       end = middle;
   }
   if (!body) {
+    if (state->at_start && !sound(state, (u32 *)top)) damaged();
     first = 0;
     end = state->at_start;
     state->at_start = 0;

@@ -38,7 +38,7 @@ SLOT = 8
 OVERRUN = b"cold tier: the value stack is full"
 DAMAGED = b"cold tier: the module's data is damaged"
 
-STATE = struct.Struct("<12I")
+STATE = struct.Struct("<12IQ")
 """What the interpreter reads first; `State` in interpreter.c."""
 
 _LOAD = {I32: 0x28, I64: 0x29, F32: 0x2A, F64: 0x2B}

@@ -74,6 +74,12 @@ def pack_bodies(blocks: Iterable[bytes], compressed: bool) -> Iterator[Block]:
         at += len(block)
 
 
+def segment(blocks: Iterable[Block]) -> bytes:
+    """Returns what the module holds of the blocks, in whole words."""
+    packed = b"".join(block.packed for block in blocks)
+    return packed + bytes(-len(packed) % 4)
+
+
 def entries(blocks: Sequence[Block]) -> bytes:
     """Returns the table of blocks, one more than there are."""
     offsets = itertools.accumulate((len(block.packed) for block in blocks), initial=0)
@@ -81,6 +87,12 @@ def entries(blocks: Sequence[Block]) -> bytes:
     return b"".join(
         ENTRY.pack(at, size, offset, 0) for (at, size), offset in zip([*sizes, (0, 0)], offsets, strict=True)
     )
+
+
+def checksum(data: bytes) -> int:
+    """Returns Fletcher's checksum, of words of 32 bits and without a modulus but that of 64 bits: any bit that flips changes it."""
+    words: tuple[int, ...] = struct.unpack(f"<{len(data) // 4}I", data)
+    return sum(itertools.accumulate(words)) % (1 << 64)
 
 
 def room(blocks: Iterable[Block]) -> int:
