@@ -150,32 +150,7 @@ class _Assembly:
         module.put_globals([*module.globals(), *own_globals])
         self._append(TABLE, 1, b"\x70\0" + leb(len(table)))
         self._append(ELEMENT, 1, b"\2" + leb(self.table) + b"\x41\0\x0b\0" + vector(leb(f) for f in table))
-        blocks = [*packed, *(replace(block, at=self.places.bodies + block.at) for block in bodies)]
-        table_of_blocks, passive = entries(blocks), segment(blocks)
-        state = STATE.pack(
-            self.places.elements + 4 * len(self.elements),
-            self.places.bodies,
-            self.places.blocks,
-            len(packed) + len(bodies),
-            len(image),
-            len(packed),
-            self.places.room,
-            self.places.limit,
-            self.places.elements,
-            len(self.elements),
-            len(self.declarations.kinds),
-            len(table) - 3,
-            checksum(table_of_blocks + passive),
-        )
-        head = state + OVERRUN + DAMAGED
-        head += bytes(self.places.blocks - self.places.state - len(head)) + table_of_blocks
-        at = self.places.state
-        if packed:
-            module.put(DATA, b"\0")
-        else:
-            at, head = self.places.elements, tables + head
-        self._append(DATA, 2, self.memories.segment(at, head) + b"\1" + leb(len(passive)) + passive)
-        module.put(DATA_COUNT, leb(self.passive + 1))
+        self._put_data(len(image), packed, bodies, tables, loops=len(table) - 3)
 
     # ---- what the interpreter reads
 
@@ -205,6 +180,38 @@ class _Assembly:
         ordered = [bodies[number] for number in order]
         blocks = [*cut(ordered[: len(first)]), *cut(ordered[len(first) :])]
         return offsets, [*pack_bodies(blocks, compressed=True)]
+
+    def _put_data(
+        self, image: int, packed: Sequence[Block], bodies: Sequence[Block], tables: bytes, loops: int
+    ) -> None:
+        """Lays down what the interpreter reads; of the blocks `packed` the first `image` are the module's memory, if any are."""
+        places, module = self.places, self.module
+        blocks = [*packed, *(replace(block, at=places.bodies + block.at) for block in bodies)]
+        table_of_blocks, passive = entries(blocks), segment(blocks)
+        state = STATE.pack(
+            places.elements + 4 * len(self.elements),
+            places.bodies,
+            places.blocks,
+            len(blocks),
+            image,
+            len(packed),
+            places.room,
+            places.limit,
+            places.elements,
+            len(self.elements),
+            len(self.declarations.kinds),
+            loops,
+            checksum(table_of_blocks + passive),
+        )
+        head = state + OVERRUN + DAMAGED
+        head += bytes(places.blocks - places.state - len(head)) + table_of_blocks
+        at = places.state
+        if packed:
+            module.put(DATA, b"\0")
+        else:
+            at, head = places.elements, tables + head
+        self._append(DATA, 2, self.memories.segment(at, head) + b"\1" + leb(len(passive)) + passive)
+        module.put(DATA_COUNT, leb(self.passive + 1))
 
     # ---- sections
 
