@@ -14,6 +14,7 @@ from tests.host.toolchain_case import ABI, INTERPRETER, TIERS_MEMORY, TRANSLATIO
 from toolchain.tier import tier
 from toolchain.tier.assemble import FORGET, Tiered, assemble
 from toolchain.tier.build import train
+from toolchain.tier.memories import STACK_BYTES
 from toolchain.tier.pack import ENTRY
 from toolchain.tier.report import report
 from toolchain.tier.translate import read_translation, translate
@@ -165,10 +166,14 @@ class Root(proxy_wasm.RootContext):
         return True
 
     def on_tick(self):
-        try:
-            self.recur(0)
-        except RecursionError:
-            proxy_wasm.info("deep enough")
+        nested = []
+        for _ in range(20_000):
+            nested = [nested]
+        for deep in (lambda: self.recur(0), lambda: repr(nested), lambda: json.dumps(nested)):
+            try:
+                deep()
+            except RecursionError:
+                proxy_wasm.info("deep enough")
 
     def recur(self, n):
         return [self.recur(n + 1) for _ in (0,)]
@@ -193,7 +198,9 @@ def test_a_filter_works_with_every_function_cold(snapshot: bytes) -> None:
     scattered = _fetched(cold, vm)
     assert vm.host.lines() == ['{"sum": 42}']
     vm.tick()
-    assert vm.host.lines()[-1] == "deep enough"
+    assert vm.host.lines()[1:] == ["deep enough"] * 3
+    # CPython gives up long before the value stack is full.
+    assert 100_000 < _deepest(cold, vm) < STACK_BYTES / 4
     # An engine takes its time for each function that there is, however small.
     assert len(Module(cold.module).bodies()) < len(Module(snapshot).bodies()) / 20
     # Together what a start calls takes less room.
@@ -214,6 +221,12 @@ def _fetched(tiered: Tiered, vm: WasmModule) -> int:
     assert isinstance(memory, wasmtime.Memory)
     blocks = ENTRY.iter_unpack(memory.read(vm._store, places.blocks, places.bodies))
     return sum(size for _, size, _, fetched in itertools.islice(blocks, places.at_start, None) if fetched)
+
+
+def _deepest(tiered: Tiered, vm: WasmModule) -> int:
+    memory, begin = vm._exports[TIERS_MEMORY], tiered.places.stack
+    assert isinstance(memory, wasmtime.Memory)
+    return len(memory.read(vm._store, begin, begin + STACK_BYTES).rstrip(b"\0"))
 
 
 def test_a_training_forgets_what_happens_once(snapshot: bytes) -> None:
