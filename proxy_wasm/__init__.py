@@ -22,13 +22,10 @@ from proxy_wasm._calls import (
     error,
     get_buffer,
     get_buffer_status,
-    get_header,
-    get_header_map,
     get_log_level,
     get_metric,
     get_property,
     get_shared_data,
-    http_call,
     increment_metric,
     info,
     log,
@@ -39,7 +36,6 @@ from proxy_wasm._calls import (
     register_shared_queue,
     resolve_shared_queue,
     set_buffer,
-    set_effective_context,
     set_property,
     set_shared_data,
     set_tick_period,
@@ -47,7 +43,6 @@ from proxy_wasm._calls import (
     warn,
 )
 from proxy_wasm._contexts import RootContext, StreamContext
-from proxy_wasm._dispatch import register
 from proxy_wasm._errors import (
     BadArgumentError,
     BadExpressionError,
@@ -63,6 +58,8 @@ from proxy_wasm._errors import (
     SerializationFailureError,
     UnimplementedError,
 )
+from proxy_wasm._http import HttpAnswer, get_header, get_header_map, get_http_answer, http_call, set_effective_context
+from proxy_wasm._register import register
 from proxy_wasm._types import Action, Buffer, FailurePolicy, HeaderMap, LogLevel, MetricKind, PeerType
 
 __all__ = [
@@ -76,6 +73,7 @@ __all__ = [
     "FailurePolicy",
     "HeaderMap",
     "HostError",
+    "HttpAnswer",
     "InternalFailureError",
     "InvalidMemoryAccessError",
     "LogLevel",
@@ -105,6 +103,7 @@ __all__ = [
     "get_buffer_status",
     "get_header",
     "get_header_map",
+    "get_http_answer",
     "get_log_level",
     "get_metric",
     "get_property",

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import _proxy_wasm
 
-from proxy_wasm import _maps
 from proxy_wasm._errors import HostError, raise_for_status
 from proxy_wasm._types import StreamType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from proxy_wasm._maps import Headers
-    from proxy_wasm._types import Buffer, HeaderMap
+    from proxy_wasm._types import Buffer
 
 _proxy_wasm.set_status_handler(raise_for_status)
 
@@ -37,8 +35,14 @@ def _log(level: int, message: str | bytes) -> None:
 
 
 def log_enabled(level: int) -> bool:
-    """Tells whether the proxy writes lines of this level, so that a line nobody reads need not be formatted."""
-    return level >= get_log_level()
+    """Tells whether the proxy writes lines of this level, so that a line nobody reads need not be formatted.
+
+    A proxy that does not let the filter ask may write them all.
+    """
+    try:
+        return level >= get_log_level()
+    except HostError:
+        return True
 
 
 def trace(message: str | bytes) -> None:
@@ -91,18 +95,22 @@ set_buffer = _proxy_wasm.proxy_set_buffer_bytes
 
 
 def get_buffer(buffer: Buffer, start: int = 0, length: int | None = None) -> bytes | None:
-    """Returns a buffer's bytes, to its end where no length is given; None where the callback has no such buffer."""
+    """Returns a buffer's bytes, to its end if no length is given.
+
+    A data buffer that the proxy does not hold just now is empty. None: the body of an answer, or the plugin's configuration, outside
+    of its callback.
+    """
     # The host adds the two in 32 bits: a sum past the end would be refused.
     return _proxy_wasm.proxy_get_buffer_bytes(buffer, start, _U32_MAX - start if length is None else length)
 
 
 def continue_downstream() -> None:
-    """Lets bytes from the client flow again after a callback returned Action.PAUSE."""
+    """Lets the connection go on after a callback returned Action.PAUSE, with the bytes that were held back."""
     _proxy_wasm.proxy_continue_stream(_DOWNSTREAM)
 
 
 def continue_upstream() -> None:
-    """Lets bytes from the upstream server flow again after a callback returned Action.PAUSE."""
+    """Lets bytes from the upstream server flow again; Envoy does not offer it: UnimplementedError."""
     _proxy_wasm.proxy_continue_stream(_UPSTREAM)
 
 
@@ -146,34 +154,6 @@ get_metric = _proxy_wasm.proxy_get_metric
 set_tick_period = _proxy_wasm.proxy_set_tick_period_milliseconds
 current_time_nanoseconds = _proxy_wasm.proxy_get_current_time_nanoseconds
 
-# ---- HTTP calls
-
-
-def http_call(
-    cluster: str | bytes,
-    headers: Headers,
-    body: str | bytes = b"",
-    trailers: Headers = (),
-    timeout_milliseconds: int = 5000,
-) -> int:
-    """Sends an HTTP request to a cluster and returns the call's number, which `on_http_call_response` is told.
-
-    The headers need `:method`, `:path` and `:authority`; else, or where there is no such cluster: BadArgumentError.
-    """
-    return _proxy_wasm.proxy_http_call(
-        cluster, _maps.serialize(headers), body, _maps.serialize(trailers), timeout_milliseconds
-    )
-
-
-def get_header_map(header_map: HeaderMap) -> list[tuple[bytes, bytes]] | None:
-    """Returns a map's names and values in order; None where the callback has no such map."""
-    pairs = _proxy_wasm.proxy_get_header_map_pairs(header_map)
-    return None if pairs is None else _maps.parse(pairs)
-
-
-get_header = _proxy_wasm.proxy_get_header_map_value
-
 # ---- contexts
 
-set_effective_context = _proxy_wasm.proxy_set_effective_context
-done = _proxy_wasm.proxy_done
+done = _proxy_wasm.proxy_done  # NotFoundError if on_done was not called, or returned True

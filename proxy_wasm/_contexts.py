@@ -43,7 +43,7 @@ class RootContext:
         """Called by a foreign function of the host."""
 
     def on_http_call_response(self, call: int, header_count: int, body_size: int, trailer_count: int) -> None:
-        """Called with the answer to an HTTP call; no headers mean that it failed."""
+        """Called with the answer to an HTTP call that the root made; `get_http_answer` reads it."""
 
     def on_done(self) -> bool:
         """Called when the plugin goes away; after False it stays until it calls `done()`."""
@@ -88,7 +88,8 @@ class StreamContext:
         """Called when the upstream connection was closed."""
 
     def on_http_call_response(self, call: int, header_count: int, body_size: int, trailer_count: int) -> None:
-        """Called with the answer to an HTTP call; no headers mean that it failed."""
+        """Called with the answer to an HTTP call that the stream made, which `get_http_answer` reads; the default tells the root."""
+        self.root.on_http_call_response(call, header_count, body_size, trailer_count)
 
     def on_done(self) -> bool:
         """Called when the connection is over; Envoy goes on to `on_log` and `on_delete` whatever it returns."""

@@ -2,7 +2,8 @@
 
 The proxy knows a context by its number. Each function here looks the number up and calls one method: one lookup, one
 call. A number nobody knows (its constructor raised, or the plugin has no stream context) is answered as if there were
-no filter. An exception goes to `on_error`, which logs it and applies the failure policy; nothing leaves as a trap.
+no filter. An exception goes to `on_error`, which logs it and applies the failure policy; nothing leaves as a trap. What a callback
+returns for an action is checked by the boundary: None, or an Action.
 """
 
 from __future__ import annotations
@@ -11,49 +12,25 @@ import sys
 
 import _proxy_wasm
 
-from proxy_wasm import _logging
+from proxy_wasm import _errors, _http, _logging
 from proxy_wasm._calls import close_downstream, continue_downstream, get_property, property_path
 from proxy_wasm._contexts import RootContext, StreamContext
+from proxy_wasm._errors import BadArgumentError
 from proxy_wasm._types import Action, Buffer, FailurePolicy, LogLevel, PeerType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 root_classes: dict[str | None, type[RootContext]] = {}
+answers_wanted = False
+"""Whether a class has an `on_http_call_response`: then it is noted who makes a call."""
+
 roots: dict[int, RootContext] = {}
 streams: dict[int, StreamContext] = {}
 
 _PEERS = tuple(PeerType)
-
-
-def register(root_class: type[RootContext], root_id: str | None = None) -> None:
-    """Makes a root context's class known: for one root id of the proxy's configuration, or for every other one.
-
-    Only callbacks that the class or its stream context overrides are registered, and so exported by the built module.
-    Raises TypeError for what is no context class and ValueError for a root id that has one already.
-    """
-    if not (isinstance(root_class, type) and issubclass(root_class, RootContext)):
-        raise TypeError(f"register() takes a subclass of RootContext, not {root_class!r}")
-    stream_class = root_class.stream_context
-    if stream_class is not None and not (isinstance(stream_class, type) and issubclass(stream_class, StreamContext)):
-        raise TypeError(f"{root_class.__name__}.stream_context must be a subclass of StreamContext or None")
-    if not isinstance(root_class.failure_policy, FailurePolicy):
-        raise TypeError(f"{root_class.__name__}.failure_policy must be a FailurePolicy")
-    if root_id in root_classes:
-        raise ValueError(f"root id {root_id!r} has a context class already: {root_classes[root_id].__name__}")
-    root_classes[root_id] = root_class
-    _proxy_wasm.set_error_handler(on_error)
-    for method, function in CALLBACKS.items():
-        always = method in _ALWAYS or (method == "on_delete" and stream_class is not None)
-        if always or _overrides(root_class, RootContext, method) or _overrides(stream_class, StreamContext, method):
-            _proxy_wasm.register("proxy_" + method, function)
-            if function is on_new_connection:
-                _proxy_wasm.set_connection_handler(on_connection, roots, streams)
-
-
-def _overrides(cls: type | None, base: type, method: str) -> bool:
-    return cls is not None and getattr(cls, method, None) is not getattr(base, method, None)
 
 
 # ---- the life of the contexts
@@ -63,6 +40,7 @@ def on_context_create(context_id: int, parent_context_id: int) -> None:
     root = roots.get(parent_context_id)
     if root is None:
         if parent_context_id == 0:
+            _errors.in_proxy = True
             roots[context_id] = _root_class()(context_id)
     elif root.stream_context is not None:
         try:
@@ -80,7 +58,7 @@ def on_connection(context_id: int, root: RootContext) -> int | None:
     """
     stream_class = root.stream_context
     if stream_class is None:
-        return 0
+        return None
     try:
         stream = stream_class(context_id, root)
     except BaseException as error:
@@ -102,11 +80,16 @@ def _is_kept(stream_class: type[StreamContext]) -> bool:
     global _latest
     if stream_class not in _brief:
         for name in vars(StreamContext):
-            if name.startswith("on_") and name != "on_new_connection" and _overrides(stream_class, StreamContext, name):
+            if name.startswith("on_") and name != "on_new_connection" and overrides(stream_class, StreamContext, name):
                 return True
         _brief.add(stream_class)
     _latest = stream_class
     return False
+
+
+def overrides(cls: type | None, base: type, method: str) -> bool:
+    """Tells whether a class has a method of its own in place of its base's."""
+    return cls is not None and getattr(cls, method, None) is not getattr(base, method, None)
 
 
 class _FailedStream(StreamContext):
@@ -121,6 +104,9 @@ class _FailedStream(StreamContext):
     def on_upstream_data(self, size: int, end_of_stream: bool) -> Action:
         return self.on_new_connection()
 
+    def on_http_call_response(self, call: int, header_count: int, body_size: int, trailer_count: int) -> None:
+        pass
+
 
 def _root_class() -> type[RootContext]:
     if len(root_classes) == 1 and None in root_classes:
@@ -134,7 +120,7 @@ def _root_class() -> type[RootContext]:
 
 def on_done(context_id: int) -> bool:
     context = _context(context_id)
-    return True if context is None else _accepted(context.on_done())
+    return True if context is None else _accepted("on_done", context.on_done())
 
 
 def on_log(context_id: int) -> None:
@@ -147,8 +133,12 @@ def on_delete(context_id: int) -> None:
     context: RootContext | StreamContext | None = streams.pop(context_id, None)
     if context is None:
         context = roots.pop(context_id, None)
-    if context is not None:
-        context.on_delete()
+    try:
+        if context is not None:
+            context.on_delete()
+    finally:
+        if answers_wanted:
+            _http.forget_caller(context_id)
 
 
 def _context(context_id: int) -> RootContext | StreamContext | None:
@@ -156,9 +146,11 @@ def _context(context_id: int) -> RootContext | StreamContext | None:
     return roots.get(context_id) if stream is None else stream
 
 
-def _accepted(result: bool | None) -> bool:
+def _accepted(method: str, result: bool | None) -> bool:
     """Reads an author's answer to a yes-or-no callback: a method that returns nothing had no objection."""
-    return result is None or bool(result)
+    if result is None or result is True or result is False:
+        return result is not False
+    raise TypeError(f"{method}() returned {result!r}: return True, False, or nothing")
 
 
 # ---- the plugin
@@ -172,14 +164,14 @@ def on_vm_start(context_id: int, configuration_size: int) -> bool:
     root = roots.get(context_id)
     if root is None:
         return False
-    return _accepted(root.on_vm_start(_read(Buffer.VM_CONFIGURATION, configuration_size)))
+    return _accepted("on_vm_start", root.on_vm_start(_read(Buffer.VM_CONFIGURATION, configuration_size)))
 
 
 def on_configure(context_id: int, configuration_size: int) -> bool:
     root = roots.get(context_id)
     if root is None:
         return False
-    return _accepted(root.on_configure(_read(Buffer.PLUGIN_CONFIGURATION, configuration_size)))
+    return _accepted("on_configure", root.on_configure(_read(Buffer.PLUGIN_CONFIGURATION, configuration_size)))
 
 
 def on_tick(context_id: int) -> None:
@@ -201,9 +193,40 @@ def on_foreign_function(context_id: int, function_id: int, argument_size: int) -
 
 
 def on_http_call_response(context_id: int, call: int, header_count: int, body_size: int, trailer_count: int) -> None:
-    context = _context(context_id)
-    if context is not None:
+    """Takes an answer to the context that asked; the proxy tells the root of it, whoever that was.
+
+    An answer whose connection is gone is nobody's. A stream that is not kept leaves its own to the root, as `StreamContext` does.
+    The failure policy is the asking context's, so exceptions end here.
+    """
+    caller = _http.take_caller(call)
+    if caller is None:
+        return
+    context = _context(caller) or roots.get(context_id)
+    if context is None:
+        return
+    if caller != context_id:
+        try:
+            _http.set_effective_context(caller)
+        except BadArgumentError:
+            return
+    try:
         context.on_http_call_response(call, header_count, body_size, trailer_count)
+    except BaseException as error:
+        on_error("proxy_on_http_call_response", caller, error, context_id if caller != context_id else 0)
+
+
+def asking(function: Callable[..., int | bool | None]) -> Callable[..., int | bool | None]:
+    """Returns a callback that says whose it is, so that an HTTP call knows who makes it."""
+
+    def callback(context_id: int, *arguments: Any) -> int | bool | None:
+        outer = _http.running, _http.effective
+        _http.running, _http.effective = context_id, 0
+        try:
+            return function(context_id, *arguments)
+        finally:
+            _http.running, _http.effective = outer
+
+    return callback
 
 
 def _read(buffer: Buffer, size: int) -> bytes:
@@ -215,17 +238,17 @@ def _read(buffer: Buffer, size: int) -> bytes:
 
 def on_new_connection(context_id: int) -> int | None:
     stream = streams.get(context_id)
-    return 0 if stream is None else stream.on_new_connection()
+    return None if stream is None else stream.on_new_connection()
 
 
 def on_downstream_data(context_id: int, size: int, end_of_stream: int) -> int | None:
     stream = streams.get(context_id)
-    return 0 if stream is None else stream.on_downstream_data(size, end_of_stream != 0)
+    return None if stream is None else stream.on_downstream_data(size, end_of_stream != 0)
 
 
 def on_upstream_data(context_id: int, size: int, end_of_stream: int) -> int | None:
     stream = streams.get(context_id)
-    return 0 if stream is None else stream.on_upstream_data(size, end_of_stream != 0)
+    return None if stream is None else stream.on_upstream_data(size, end_of_stream != 0)
 
 
 def on_downstream_connection_close(context_id: int, close_type: int) -> None:
@@ -267,8 +290,6 @@ CALLBACKS: dict[str, Callable[..., int | bool | None]] = {
     )
 }
 
-_ALWAYS = ("on_context_create", "on_vm_start")
-
 # ---- failures
 
 # The connection is over or nearly so: there is nothing left to continue or to close.
@@ -283,7 +304,7 @@ _ENDINGS = (
 def on_error(callback: str, context_id: int, error: BaseException, parent_context_id: int = 0) -> int:
     """Logs a callback's exception and returns the callback's result by the failure policy; never raises.
 
-    The parent is given for a stream that `on_connection` made, and that need not be kept.
+    The parent is given for a stream that need not be kept.
     """
     try:
         for line in _logging.traceback_lines(error):
@@ -298,14 +319,21 @@ def on_error(callback: str, context_id: int, error: BaseException, parent_contex
     root = roots.get(parent_context_id) if stream is None else getattr(stream, "root", None)
     if root is None or callback in _ENDINGS:
         return 0
-    action = Action.CONTINUE
-    try:
-        if root.failure_policy is FailurePolicy.CLOSE:
-            action = Action.PAUSE
-            close_downstream()
-        elif callback == "proxy_on_http_call_response":
-            # Whoever waits for an answer has paused the connection.
-            continue_downstream()
-    except BaseException:
-        pass
+    action, act = Action.CONTINUE, None
+    if root.failure_policy is FailurePolicy.CLOSE:
+        action, act = Action.PAUSE, close_downstream
+    elif callback == "proxy_on_http_call_response":
+        # Whoever waits for an answer has paused the connection.
+        act = continue_downstream
+    if act is not None:
+        # The callback may have spoken for another context when it raised.
+        _try(_proxy_wasm.proxy_set_effective_context, context_id)
+        _try(act)
     return action
+
+
+def _try(call: Callable[..., None], *arguments: int) -> None:
+    try:
+        call(*arguments)
+    except BaseException:
+        return

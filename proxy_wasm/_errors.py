@@ -6,6 +6,12 @@ TYPE_CHECKING = False  # `typing` is not loaded into the guest for this
 if TYPE_CHECKING:
     from typing import NoReturn
 
+in_proxy = False
+"""Whether there is a proxy: there is none while the filter is imported, which happens when it is built."""
+
+_UNIMPLEMENTED = 12
+_NO_PROXY = "there is no proxy at build time; call it in on_configure or later"
+
 
 class HostError(Exception):
     """A host call was refused; `call` names it, and `status` is the ABI's number."""
@@ -16,7 +22,7 @@ class HostError(Exception):
         self.status = status
 
     def __str__(self) -> str:
-        return f"{self.call}: status {self.status}"
+        return f"{self.call}: {f'status {self.status}' if in_proxy or self.status != _UNIMPLEMENTED else _NO_PROXY}"
 
 
 class NotFoundError(HostError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
-from proxy_wasm._calls import get_log_level, log
+from proxy_wasm._calls import log, log_enabled
 from proxy_wasm._errors import HostError
 from proxy_wasm._types import LogLevel
 
@@ -82,7 +82,7 @@ def _install_handler(replaced: tuple[object, object]) -> None:
     root.addHandler(handler)
     # WARNING is what logging starts with: whoever set another level meant it.
     if root.level == logging.WARNING:
-        root.setLevel(get_log_level() * 10 or 5)
+        root.setLevel(next(level for level in LogLevel if level == LogLevel.CRITICAL or log_enabled(level)) * 10 or 5)
 
 
 def _host_level(level: int) -> LogLevel:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     Text = str | bytes
+    Pairs = list[tuple[bytes, bytes]]
     Headers = Mapping[str, Text] | Iterable[tuple[Text, Text]]
 
 
@@ -18,7 +19,7 @@ def serialize(headers: Headers) -> bytes:
     return _u32(len(encoded)) + sizes + b"".join(b"%b\0%b\0" % pair for pair in encoded)
 
 
-def parse(data: bytes) -> list[tuple[bytes, bytes]]:
+def parse(data: bytes) -> Pairs:
     """Returns the map's pairs in order, or raises ValueError, never anything else; no bytes at all are an empty map."""
     if not data:
         return []

@@ -45,6 +45,8 @@ PyObject *PYTHON(PyTuple_New)(Py_ssize_t);
 int PYTHON(PyTuple_SetItem)(PyObject *, Py_ssize_t, PyObject *);
 int PYTHON(PyErr_BadArgument)(void);
 void PYTHON(PyErr_SetString)(PyObject *, const char *);
+PyObject *PYTHON(PyErr_Format)(PyObject *, const char *, ...);
+void PYTHON(PyErr_SetRaisedException)(PyObject *);
 int PYTHON(Py_EnterRecursiveCall)(const char *);
 PyObject *PYTHON(PyErr_Occurred)(void);
 PyObject *PYTHON(PyErr_GetRaisedException)(void);
@@ -68,7 +70,12 @@ typedef struct {
 int start_boundary(void);
 
 static PyObject *type_error, *str_type, *none;
-static PyObject *status_handler, *error_handler, *connection_handler, *known_roots, *known_streams;
+static PyObject *status_handler, *error_handler, *action_type, *connection_handler, *known_roots, *known_streams;
+
+static int same(const char *a, const char *b) {
+  while (*a && *a == *b) a++, b++;
+  return *a == *b;
+}
 
 static PyObject *new_none(void) {
   Py_IncRef(none);
@@ -84,6 +91,16 @@ static PyObject *usage(const char *text) {
 static int take_bytes(PyObject *object, Bytes *bytes) {
   if (Py_TYPE(object) == str_type) return (bytes->data = PyUnicode_AsUTF8AndSize(object, &bytes->size)) != 0;
   return PyBytes_AsStringAndSize(object, (char **)&bytes->data, &bytes->size) == 0;
+}
+
+// A value that a host call does not take: the exception names the call. One about the text itself, such as a lone surrogate, stays.
+static PyObject *wrong_argument(const char *call, const char *parameter, const char *wanted, PyObject *value) {
+  PyObject *error = PyErr_GetRaisedException(), *type = Py_TYPE(error);
+  if (type == type_error) PyErr_Format(type, "%s: %s must be %s, not %T", call, parameter, wanted, value);
+  else if (same(wanted, "int")) PyErr_Format(type, "%s: %s is out of range", call, parameter);
+  else return PyErr_SetRaisedException(error), (PyObject *)0;
+  Py_DecRef(error);
+  return 0;
 }
 
 // The host's answer, in memory that it had from proxy_on_memory_allocate.
@@ -111,12 +128,22 @@ static PyObject *failed(const char *name, u32 status) {
   return result;
 }
 
-// The callback's result as a number; `fallback`, with the exception set, if it is none.
-static u32 as_result(PyObject *object, u32 fallback) {
+// A callback's result as a number; `fallback`, with the exception set, if it is none.
+typedef u32 Reader(const char *callback, PyObject *object, u32 fallback);
+
+static u32 as_number(const char *callback, PyObject *object, u32 fallback) {
   if (object == none) return 0; // immortal: there is no reference to give back
   i64 value = PyLong_AsLongLong(object);
   Py_DecRef(object);
   return !~value && PyErr_Occurred() ? fallback : (u32)value;
+}
+
+// The same for a result that is an action: True would be PAUSE, and meant as its opposite.
+static u32 as_action(const char *callback, PyObject *object, u32 fallback) {
+  if (object == none || Py_TYPE(object) == action_type) return as_number(callback, object, fallback);
+  PyErr_Format(type_error, "%s() returned %R: return a proxy_wasm.Action, or nothing", callback + sizeof "proxy", object);
+  Py_DecRef(object);
+  return fallback;
 }
 
 // An exception in a callback: the SDK's handler logs it and gives the result; nothing that happens here may trap.
@@ -128,7 +155,7 @@ static u32 raised(const char *callback, u32 context_id, u32 parent_context_id, u
     result = PyObject_Vectorcall(error_handler, arguments + 1, 4 | VECTORCALL_ARGUMENTS_OFFSET, 0);
   for (int i = 1; i < 5; i++)
     if (arguments[i]) Py_DecRef(arguments[i]);
-  u32 value = result ? as_result(result, fallback) : fallback;
+  u32 value = result ? as_number(callback, result, fallback) : fallback;
   PyErr_Clear();
   return value;
 }
@@ -156,19 +183,21 @@ static u32 run_connection(u32 context_id, u32 parent_context_id) {
     result = PyObject_Vectorcall(connection_handler, arguments + 1, 2 | VECTORCALL_ARGUMENTS_OFFSET, 0);
     Py_DecRef(arguments[1]);
   }
-  u32 value = result ? as_result(result, 0) : 0;
+  u32 value = result ? as_action("proxy_on_new_connection", result, 0) : 0;
   if (value || result == none || !PyErr_Occurred()) return value;
   return raised("proxy_on_new_connection", context_id, parent_context_id, 0);
 }
 
-static u32 run_callback(PyObject *function, const char *callback, const u32 *numbers, u32 count, u32 fallback) {
+static u32 run_callback(
+    PyObject *function, const char *callback, const u32 *numbers, u32 count, u32 fallback, Reader *read
+) {
   if (!function) return fallback;
   PyObject *arguments[8] = {0}, *result = 0;
   u32 made = 0;
   while (made < count && (arguments[made + 1] = PyLong_FromUnsignedLong(numbers[made]))) made++;
   if (made == count) result = PyObject_Vectorcall(function, arguments + 1, count | VECTORCALL_ARGUMENTS_OFFSET, 0);
   while (made) Py_DecRef(arguments[made--]);
-  u32 value = result ? as_result(result, fallback) : fallback;
+  u32 value = result ? read(callback, result, fallback) : fallback;
   // A failure's value is the fallback; None never failed.
   if (value != fallback || result == none || !PyErr_Occurred()) return value;
   return raised(callback, numbers[0], 0, fallback);
@@ -220,10 +249,5 @@ static int limit_recursion(void) {
       return 1;
     }
   return 0;
-}
-
-static int same(const char *a, const char *b) {
-  while (*a && *a == *b) a++, b++;
-  return *a == *b;
 }
 #endif

@@ -18,6 +18,7 @@ Abi = dict[str, Any]
 _C_TYPES = {"u32": ["u32"], "u64": ["u64"], "i64": ["i64"], "bytes": ["const char *", "u32"]}
 _C_TYPES |= {"out-u32": ["u32 *"], "out-u64": ["u64 *"], "out-bytes": ["char **", "u32 *"]}
 _TAKE = {"u32": "PyLong_AsUnsignedLong", "u64": "PyLong_AsUnsignedLongLong", "i64": "PyLong_AsLongLong"}
+_TAKEN = {"bytes": "str or bytes", "u32": "int", "u64": "int", "i64": "int"}
 _GIVE = {
     "out-u32": "PyLong_FromUnsignedLong(%s)",
     "out-u64": "PyLong_FromUnsignedLongLong(%s)",
@@ -61,10 +62,11 @@ def _host_call(name: str, call: dict[str, Any], status: dict[str, int]) -> list[
     lines += [f'  if (count != {len(inputs)}) return usage("{name}({", ".join(inputs)})");']
     passed = []
     for i, (p, kind) in enumerate(inputs.items()):
+        wrong = f'return wrong_argument("{name}", "{p}", "{_TAKEN[kind]}", arguments[{i}]);'
         if kind == "bytes":
-            lines += [f"  Bytes {p};", f"  if (!take_bytes(arguments[{i}], &{p})) return 0;"]
+            lines += [f"  Bytes {p};", f"  if (!take_bytes(arguments[{i}], &{p})) {wrong}"]
         else:
-            lines += [f"  {kind} {p} = {_TAKE[kind]}(arguments[{i}]);", f"  if (!~{p} && PyErr_Occurred()) return 0;"]
+            lines += [f"  {kind} {p} = {_TAKE[kind]}(arguments[{i}]);", f"  if (!~{p} && PyErr_Occurred()) {wrong}"]
     for p, kind in parameters.items():
         if kind == "bytes":
             passed += [f"{p}.data", f"{p}.size"]
@@ -77,9 +79,8 @@ def _host_call(name: str, call: dict[str, Any], status: dict[str, int]) -> list[
         else:
             passed += [p]
     lines += [f"  u32 status = {name}({', '.join(passed)});"]
-    for absent in call.get("absent", []):
-        lines += [f"  if (status == {status[absent]}) return new_none();"]
-    lines += [f'  if (status) return failed("{name}", status);']
+    nothing = " || ".join(f"status == {status[answer]}" for answer in call.get("absent", []))
+    lines += [f'  if (status) return {f"{nothing} ? new_none() : " if nothing else ""}failed("{name}", status);']
     results = [_GIVE[kind].replace("%s", p) for p, kind in outputs.items()]
     if len(results) > 1:
         lines += [f"  PyObject *results = PyTuple_New({len(results)});", "  if (!results) return 0;"]
@@ -93,12 +94,14 @@ def _callback(index: int, name: str, callback: dict[str, Any]) -> list[str]:
     parameters = callback["parameters"]
     signature = ", ".join(f"u32 {p}" for p in parameters)
     fallback = callback.get("failed", 0)
-    result = "result" in callback
+    result = callback.get("result")
+    read = "as_action" if result == "action" else "as_number"
+    run = f'run_callback(callbacks[{index}], "{name}", numbers, {len(parameters)}, {fallback}, {read});'
     return [
         f'EXPORT("{name}") {"u32" if result else "void"} export_{name}({signature}) {{',
         *_BEFORE.get(name, ["  settle(context_id);"]),
         f"  u32 numbers[] = {{{', '.join(parameters)}}};",
-        f'  {"return " if result else ""}run_callback(callbacks[{index}], "{name}", numbers, {len(parameters)}, {fallback});',
+        f"  {'return ' if result else ''}{run}",
         "}",
         "",
     ]
@@ -116,10 +119,12 @@ def generate(abi: Abi) -> str:
     lines += ["static void settle(u32 context_id) {"]
     lines += ["  u32 parent = held_back_parent(context_id), numbers[] = {context_id, parent};"]
     create = list(callbacks).index("proxy_on_context_create")
-    lines += [f'  if (parent) run_callback(callbacks[{create}], "proxy_on_context_create", numbers, 2, 0);', "}", ""]
+    lines += [f'  if (parent) run_callback(callbacks[{create}], "proxy_on_context_create", numbers, 2, 0, as_number);']
+    lines += ["}", ""]
     for index, (name, callback) in enumerate(callbacks.items()):
         lines += _callback(index, name, callback)
-    own = ["register", "set_status_handler", "set_error_handler", "set_connection_handler", "packed_address"]
+    own = ["register", "set_status_handler", "set_error_handler", "set_action_type", "set_connection_handler"]
+    own += ["packed_address"]
     table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *calls))
     abi_version = abi["version"].replace(".", "_")
     return (
@@ -138,6 +143,9 @@ static PyObject *py_set_status_handler(PyObject *self, PyObject *const *argument
 }}
 static PyObject *py_set_error_handler(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
   return count == 1 ? replace(&error_handler, arguments[0]) : usage("set_error_handler(function)");
+}}
+static PyObject *py_set_action_type(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
+  return count == 1 ? replace(&action_type, arguments[0]) : usage("set_action_type(type)");
 }}
 static PyObject *py_set_connection_handler(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
   if (count != 3) return usage("set_connection_handler(function, roots, streams)");

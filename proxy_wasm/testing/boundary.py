@@ -28,6 +28,7 @@ class Boundary:
         self.callbacks: dict[str, Callable[..., int | bool | None]] = {}
         self.status_handler: Callable[[str, int], NoReturn] | None = None
         self.error_handler: Callable[[str, int, BaseException, int], int] | None = None
+        self.action_type: type[int] | None = None
         self.connection_handler: Callable[[int, Any], int | None] | None = None
         self.roots: Mapping[int, object] = {}
         self.streams: Mapping[int, object] = {}
@@ -47,6 +48,10 @@ class Boundary:
         """Keeps what answers for a callback that raised."""
         self.error_handler = handler
 
+    def set_action_type(self, action: type[int]) -> None:
+        """Keeps the type of what a callback may return for an action."""
+        self.action_type = action
+
     def set_connection_handler(
         self, handler: Callable[[int, Any], int | None], roots: Mapping[int, object], streams: Mapping[int, object]
     ) -> None:
@@ -58,7 +63,11 @@ class Boundary:
         inputs = call.inputs
         if len(arguments) != len(inputs):
             raise TypeError(f"{call.name}() takes {len(inputs)} arguments ({len(arguments)} given)")
-        values = [_convert(kind, value) for kind, value in zip(inputs, arguments, strict=True)]
+        names = [name for name, kind in call.parameters.items() if not kind.startswith("out-")]
+        values = [
+            _convert(f"{call.name}: {name}", kind, value)
+            for name, kind, value in zip(names, inputs, arguments, strict=True)
+        ]
         try:
             if self.host is None:
                 if call.name != "proxy_log":
@@ -103,7 +112,12 @@ class Boundary:
         self, callback: str, function: Callable[..., int | bool | None], arguments: tuple[Any, ...], parent: int = 0
     ) -> int | None:
         try:
-            return _result(function(*arguments))
+            result = function(*arguments)
+            # True would be PAUSE, and meant as its opposite.
+            if CALLBACKS[callback].result == "action" and result is not None and type(result) is not self.action_type:
+                method = callback.removeprefix("proxy_")
+                raise TypeError(f"{method}() returned {result!r}: return a proxy_wasm.Action, or nothing")
+            return _result(result)
         except BaseException as error:
             try:
                 if self.error_handler is None:
@@ -142,18 +156,18 @@ def _result(result: object) -> int:
     return int(result)
 
 
-def _convert(kind: str, value: Any) -> int | bytes:
+def _convert(parameter: str, kind: str, value: Any) -> int | bytes:
     if kind == "bytes":
         if isinstance(value, str):
             return value.encode()
         if isinstance(value, bytes):
             return value
-        raise TypeError(f"expected bytes or str, not {type(value).__name__}")
+        raise TypeError(f"{parameter} must be str or bytes, not {type(value).__name__}")
     if not isinstance(value, int):
-        raise TypeError(f"expected int, not {type(value).__name__}")
+        raise TypeError(f"{parameter} must be int, not {type(value).__name__}")
     low, high = _RANGES[kind]
     if not low <= value < high:
-        raise OverflowError(f"{value} does not fit {kind}")
+        raise OverflowError(f"{parameter} is out of range")
     return int(value)
 
 
@@ -169,7 +183,8 @@ BOUNDARY = Boundary()
 _MODULE = ModuleType("_proxy_wasm", "The test hosts' stand-in for the boundary to the proxy.")
 for _call in HOST_CALLS.values():
     setattr(_MODULE, _call.name, _function(_call))
-for _name in ("register", "set_status_handler", "set_error_handler", "set_connection_handler"):
+for _name in ("register", "set_status_handler", "set_error_handler", "set_action_type", "set_connection_handler"):
     setattr(_MODULE, _name, getattr(BOUNDARY, _name))
 _MODULE.packed_address = packed_address  # type: ignore[attr-defined]
+_MODULE.outside_vm = True  # type: ignore[attr-defined]
 sys.modules.setdefault("_proxy_wasm", _MODULE)

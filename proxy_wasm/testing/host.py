@@ -17,10 +17,14 @@ from dataclasses import dataclass, field
 from proxy_wasm.testing.abi import STATUS
 
 COUNTER, GAUGE, HISTOGRAM = range(3)
-DOWNSTREAM, UPSTREAM = 2, 3
+REQUEST, RESPONSE, DOWNSTREAM, UPSTREAM = range(4)
 DOWNSTREAM_DATA, UPSTREAM_DATA, HTTP_CALL_RESPONSE_BODY = 2, 3, 4
 VM_CONFIGURATION, PLUGIN_CONFIGURATION, FOREIGN_FUNCTION_ARGUMENTS = 6, 7, 8
 HTTP_CALL_RESPONSE_HEADERS, HTTP_CALL_RESPONSE_TRAILERS = 6, 7
+# Envoy's numbers of metrics and calls go in steps of this: the low bits say what it is.
+STEP = 4
+
+Pairs = list[tuple[bytes, bytes]]
 
 
 class HostStatus(Exception):
@@ -43,14 +47,16 @@ class Metric:
 
 @dataclass
 class HttpCall:
-    """An HTTP call as the filter made it."""
+    """An HTTP call as the filter made it: in whose name, and the root, which is told of the answer."""
 
     context_id: int
+    root_context_id: int
     cluster: bytes
-    headers: list[tuple[bytes, bytes]]
+    headers: Pairs
     body: bytes
-    trailers: list[tuple[bytes, bytes]]
+    trailers: Pairs
     timeout_milliseconds: int
+    answered: bool = False
 
 
 @dataclass
@@ -61,8 +67,8 @@ class Context:
     parent_context_id: int = 0
     properties: dict[bytes, bytes] = field(default_factory=dict)
     buffers: dict[int, bytes] = field(default_factory=dict)
-    header_maps: dict[int, list[tuple[bytes, bytes]]] = field(default_factory=dict)
-    end_of_stream: bool = False
+    header_maps: dict[int, Pairs] = field(default_factory=dict)
+    filter_state: dict[bytes, bytes] = field(default_factory=dict)
     continued: list[int] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     done: int = 0
@@ -81,6 +87,9 @@ class Host:
         self.contexts: dict[int, Context] = {}
         self.context_id = 0
         self.effective_context_id = 0
+        self.vm_configuration = b""
+        self.pending_done: set[int] = set()
+        self.after_call: list[Callable[[], object]] = []
         self.foreign_functions: dict[bytes, Callable[[bytes], bytes]] = {}
         self.foreign_calls: list[tuple[int, bytes, bytes]] = []
         self.shared_data: dict[bytes, tuple[bytes, int]] = {}
@@ -90,16 +99,24 @@ class Host:
         self.metrics: dict[int, Metric] = {}
         self.tick_periods: dict[int, int] = {}
         self.clusters: set[bytes] | None = None
+        self.empty_clusters: set[bytes] = set()
         self.http_calls: dict[int, HttpCall] = {}
         self._cas = 0
 
     @property
     def context(self) -> Context:
         """The context that the current callback, or `set_effective_context` within it, speaks for."""
-        context = self.contexts.get(self.effective_context_id or self.context_id)
+        # A context that is gone speaks for nobody: the callback's own does.
+        context = self.contexts.get(self.effective_context_id) or self.contexts.get(self.context_id)
         if context is None:
             raise HostStatus("BAD_ARGUMENT")
         return context
+
+    @property
+    def root(self) -> Context:
+        """The context's root: calls are made in its name, and their answers, the clock and the end are its own."""
+        context = self.context
+        return self.contexts.get(context.parent_context_id, context)
 
     def lines(self, level: int | None = None) -> list[str]:
         """Returns the logged lines, of one level or of all."""
@@ -130,17 +147,27 @@ class Host:
             context = self.contexts.get(context.parent_context_id)
         if path in self.properties:
             return self.properties[path]
+        # What the filter set hides no attribute of the proxy's, and is found by a name of one segment.
+        if path in self.context.filter_state and b"\0" not in path:
+            return self.context.filter_state[path]
         raise HostStatus("NOT_FOUND")
 
     def proxy_set_property(self, path: bytes, value: bytes) -> None:
-        self.context.properties[path.removesuffix(b"\0")] = value
+        if not self.context.parent_context_id:
+            raise HostStatus("NOT_FOUND")
+        self.context.filter_state[path] = value
 
     # ---- buffers and streams
 
     def _buffer(self, buffer: int) -> bytes:
-        if buffer not in self.context.buffers:
+        if buffer > FOREIGN_FUNCTION_ARGUMENTS:
+            raise HostStatus("BAD_ARGUMENT")
+        if buffer == VM_CONFIGURATION:
+            return self.vm_configuration
+        context = self.root if buffer == HTTP_CALL_RESPONSE_BODY else self.context
+        if buffer in (HTTP_CALL_RESPONSE_BODY, PLUGIN_CONFIGURATION) and buffer not in context.buffers:
             raise HostStatus("NOT_FOUND")
-        return self.context.buffers[buffer]
+        return context.buffers.get(buffer, b"")
 
     def proxy_get_buffer_bytes(self, buffer: int, start: int, length: int) -> bytes:
         data = self._buffer(buffer)
@@ -149,11 +176,11 @@ class Host:
         return data[start : start + length]
 
     def proxy_get_buffer_status(self, buffer: int) -> tuple[int, int]:
-        return len(self._buffer(buffer)), int(self.context.end_of_stream)
+        return len(self._buffer(buffer)), 0
 
     def proxy_set_buffer_bytes(self, buffer: int, start: int, length: int, value: bytes) -> None:
         data = self._buffer(buffer)
-        if buffer not in (DOWNSTREAM_DATA, UPSTREAM_DATA):
+        if buffer not in (DOWNSTREAM_DATA, UPSTREAM_DATA) or buffer not in self.context.buffers:
             raise HostStatus("BAD_ARGUMENT")
         # As in Envoy: insert at the front, replace from the front, or append; nothing in the middle.
         if start == 0:
@@ -164,12 +191,18 @@ class Host:
             raise HostStatus("BAD_ARGUMENT")
 
     def proxy_continue_stream(self, stream: int) -> None:
-        if stream not in (DOWNSTREAM, UPSTREAM):
+        if stream > UPSTREAM:
             raise HostStatus("BAD_ARGUMENT")
-        self.context.continued.append(stream)
+        if stream == UPSTREAM:
+            raise HostStatus("UNIMPLEMENTED")
+        context = self.context
+        context.continued.append(stream)
+        # What was held back goes on when the callback is over.
+        if stream == DOWNSTREAM:
+            self.after_call.append(lambda: context.buffers.pop(DOWNSTREAM_DATA, None))
 
     def proxy_close_stream(self, stream: int) -> None:
-        if stream not in (DOWNSTREAM, UPSTREAM):
+        if stream > UPSTREAM:
             raise HostStatus("BAD_ARGUMENT")
         self.context.closed.append(stream)
 
@@ -201,9 +234,10 @@ class Host:
         return queue
 
     def proxy_resolve_shared_queue(self, vm_id: bytes, name: bytes) -> int:
-        if (vm_id, name) not in self.queue_names:
+        found = self.queue_names.get((vm_id or self.vm_id, name))
+        if found is None:
             raise HostStatus("NOT_FOUND")
-        return self.queue_names[vm_id, name]
+        return found
 
     def _queue(self, queue: int) -> deque[bytes]:
         if queue not in self.queues:
@@ -229,13 +263,17 @@ class Host:
     def proxy_define_metric(self, kind: int, name: bytes) -> int:
         if kind > HISTOGRAM:
             raise HostStatus("BAD_ARGUMENT")
-        metric = len(self.metrics) + 1
-        self.metrics[metric] = Metric(kind, name)
+        metric = kind + STEP * (1 + sum(number % STEP == kind for number in self.metrics))
+        # A name of that kind is one metric, whoever defines it, and however often.
+        known = (found for found in self.metrics.values() if (found.kind, found.name) == (kind, name))
+        self.metrics[metric] = next(known, None) or Metric(kind, name)
         return metric
 
     def proxy_increment_metric(self, metric: int, offset: int) -> None:
+        if metric % STEP > GAUGE:
+            raise HostStatus("BAD_ARGUMENT")
         found = self._metric(metric)
-        if found.kind == HISTOGRAM or (found.kind == COUNTER and offset < 0):
+        if found.kind == COUNTER and offset <= 0:
             raise HostStatus("BAD_ARGUMENT")
         found.value += offset
 
@@ -249,15 +287,14 @@ class Host:
             found.value += value
 
     def proxy_get_metric(self, metric: int) -> int:
-        found = self._metric(metric)
-        if found.kind == HISTOGRAM:
+        if metric % STEP > GAUGE:
             raise HostStatus("BAD_ARGUMENT")
-        return found.value
+        return self._metric(metric).value
 
     # ---- time
 
     def proxy_set_tick_period_milliseconds(self, milliseconds: int) -> None:
-        self.tick_periods[self.context.context_id] = milliseconds
+        self.tick_periods[self.root.context_id] = milliseconds
 
     def proxy_get_current_time_nanoseconds(self) -> int:
         return self.now
@@ -268,38 +305,55 @@ class Host:
         self, cluster: bytes, headers: bytes, body: bytes, trailers: bytes, timeout_milliseconds: int
     ) -> int:
         pairs = parse_header_map(headers)
-        known = self.clusters is None or cluster in self.clusters
+        known = self.clusters is None or cluster in self.clusters | self.empty_clusters
         if not known or not {b":method", b":path", b":authority"} <= {name for name, _ in pairs}:
             raise HostStatus("BAD_ARGUMENT")
-        call = len(self.http_calls) + 1
+        if cluster in self.empty_clusters:
+            raise HostStatus("INTERNAL_FAILURE")
+        call = STEP * (len(self.http_calls) + 1)
         self.http_calls[call] = HttpCall(
-            self.context.context_id, cluster, pairs, body, parse_header_map(trailers), timeout_milliseconds
+            self.context.context_id,
+            self.root.context_id,
+            cluster,
+            pairs,
+            body,
+            parse_header_map(trailers),
+            timeout_milliseconds,
         )
         return call
 
+    def _header_map(self, header_map: int) -> Pairs | None:
+        if header_map > HTTP_CALL_RESPONSE_TRAILERS:
+            raise HostStatus("BAD_ARGUMENT")
+        return self.root.header_maps.get(header_map)
+
     def proxy_get_header_map_pairs(self, map: int) -> bytes:
-        return serialize_header_map(self._header_map(map))
+        pairs = self._header_map(map)
+        return serialize_header_map(pairs) if pairs else b""
 
     def proxy_get_header_map_value(self, map: int, key: bytes) -> bytes:
-        for name, value in self._header_map(map):
+        pairs = self._header_map(map)
+        if pairs is None:
+            raise HostStatus("BAD_ARGUMENT")
+        for name, value in pairs:
             if name == key.lower():
                 return value
         raise HostStatus("NOT_FOUND")
 
-    def _header_map(self, header_map: int) -> list[tuple[bytes, bytes]]:
-        if header_map not in self.context.header_maps:
-            raise HostStatus("NOT_FOUND")
-        return self.context.header_maps[header_map]
-
     # ---- contexts
 
     def proxy_set_effective_context(self, context_id: int) -> None:
-        if context_id not in self.contexts:
+        # 0 is the VM itself: then the callback's own context is meant again.
+        if context_id and context_id not in self.contexts:
             raise HostStatus("BAD_ARGUMENT")
         self.effective_context_id = context_id
 
     def proxy_done(self) -> None:
-        self.context.done += 1
+        root = self.root
+        if root.context_id not in self.pending_done:
+            raise HostStatus("NOT_FOUND")
+        self.pending_done.remove(root.context_id)
+        root.done += 1
 
 
 # The SDK has functions of its own for this; a host that used them would not notice if both were wrong.

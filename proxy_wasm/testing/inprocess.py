@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from types import TracebackType
+from typing import Any
 
-from proxy_wasm import _dispatch
+import _proxy_wasm
+
+from proxy_wasm import _dispatch, _errors, _http
 from proxy_wasm._contexts import RootContext
+from proxy_wasm._register import register
 from proxy_wasm.testing.boundary import BOUNDARY
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.lifecycle import Vm
@@ -20,32 +25,32 @@ class InProcess(Vm):
         self._root_class = root_class
 
     def __enter__(self) -> InProcess:
-        self._boundary = BOUNDARY.host, BOUNDARY.callbacks, BOUNDARY.connection_handler
-        self._saved = (
-            _dispatch.root_classes.copy(),
-            _dispatch.roots.copy(),
-            _dispatch.streams.copy(),
-            sys.stdout,
-            sys.stderr,
-        )
-        BOUNDARY.host, BOUNDARY.callbacks = self.host, {}
-        BOUNDARY.connection_handler, BOUNDARY.held_back = None, {}
+        self._undo = ExitStack()
+        for holder, name, value in (
+            (BOUNDARY, "host", self.host),
+            (BOUNDARY, "callbacks", {}),
+            (BOUNDARY, "connection_handler", None),
+            (BOUNDARY, "held_back", {}),
+            (_errors, "in_proxy", True),
+            (_dispatch, "answers_wanted", False),
+            (_proxy_wasm, "outside_vm", False),
+            (sys, "stdout", sys.stdout),
+            (sys, "stderr", sys.stderr),
+        ):
+            self._undo.callback(setattr, holder, name, getattr(holder, name))
+            setattr(holder, name, value)
         for table in (_dispatch.root_classes, _dispatch.roots, _dispatch.streams):
+            self._undo.callback(_restore, table, table.copy())
             table.clear()
+        self._undo.callback(_http.forget_all)
         if self._root_class is not None:
-            _dispatch.register(self._root_class)
+            register(self._root_class)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        (BOUNDARY.host, BOUNDARY.callbacks, BOUNDARY.connection_handler), BOUNDARY.held_back = self._boundary, {}
-        root_classes, roots, streams, sys.stdout, sys.stderr = self._saved
-        for table in (_dispatch.root_classes, _dispatch.roots, _dispatch.streams):
-            table.clear()
-        _dispatch.root_classes.update(root_classes)
-        _dispatch.roots.update(roots)
-        _dispatch.streams.update(streams)
+        self._undo.close()
 
     @property
     def exports(self) -> set[str]:
@@ -54,3 +59,8 @@ class InProcess(Vm):
 
     def _call(self, callback: str, *arguments: int) -> int | None:
         return BOUNDARY.call_guest(callback, arguments)
+
+
+def _restore(table: dict[Any, Any], entries: dict[Any, Any]) -> None:
+    table.clear()
+    table.update(entries)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from proxy_wasm.testing import abi
 from proxy_wasm.testing.host import (
+    DOWNSTREAM,
     DOWNSTREAM_DATA,
     FOREIGN_FUNCTION_ARGUMENTS,
     HTTP_CALL_RESPONSE_BODY,
@@ -13,14 +14,28 @@ from proxy_wasm.testing.host import (
     HTTP_CALL_RESPONSE_TRAILERS,
     PLUGIN_CONFIGURATION,
     UPSTREAM_DATA,
-    VM_CONFIGURATION,
     Context,
     Host,
+    Pairs,
 )
 
 UNKNOWN, LOCAL, REMOTE = range(3)
 CONTINUE, PAUSE = range(2)
-Pairs = list[tuple[bytes, bytes]]
+
+_FAILURES = {
+    502: b"upstream connect error or disconnect/reset before headers. reset reason: protocol error",
+    503: b"upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+    504: b"upstream request timeout",
+}
+
+
+class NeverInEnvoyError(AssertionError):
+    """The test makes a callback that no Envoy would make here."""
+
+
+def _expect(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise NeverInEnvoyError(otherwise)
 
 
 class Vm(ABC):
@@ -43,6 +58,10 @@ class Vm(ABC):
             result = self._call(callback, context_id, *arguments)
         finally:
             self.host.context_id, self.host.effective_context_id = saved
+        while self.host.after_call:
+            self.host.after_call.pop(0)()
+        if self.root.done and callback != "proxy_on_delete" and self.root.context_id in self.host.contexts:
+            self.delete(self.root)
         return None if abi.CALLBACKS[callback].result is None else result
 
     def create_context(self, parent_context_id: int = 0, properties: dict[bytes, bytes] | None = None) -> Context:
@@ -56,27 +75,30 @@ class Vm(ABC):
     def start(self, vm_configuration: bytes = b"", configuration: bytes = b"", root_id: bytes = b"") -> bool:
         """Starts the VM and configures the plugin; tells whether both were accepted."""
         self.host.properties[b"plugin_root_id"] = root_id
+        self.host.vm_configuration = vm_configuration
         self.root = self.create_context()
-        return self._configure("proxy_on_vm_start", VM_CONFIGURATION, vm_configuration) and self.configure(
-            configuration
-        )
+        started = self.call("proxy_on_vm_start", self.root.context_id, len(vm_configuration)) != 0
+        return started and self.configure(configuration)
 
     def configure(self, configuration: bytes = b"") -> bool:
         """Configures the plugin, for the first time or again; tells whether it accepted."""
-        return self._configure("proxy_on_configure", PLUGIN_CONFIGURATION, configuration)
-
-    def _configure(self, callback: str, buffer: int, configuration: bytes) -> bool:
-        self.root.buffers[buffer] = configuration
-        accepted = self.call(callback, self.root.context_id, len(configuration))
-        del self.root.buffers[buffer]
+        self.root.buffers[PLUGIN_CONFIGURATION] = configuration
+        accepted = self.call("proxy_on_configure", self.root.context_id, len(configuration))
+        del self.root.buffers[PLUGIN_CONFIGURATION]
         return accepted != 0
 
-    def connection(self, properties: dict[bytes, bytes] | None = None, source: str | None = None) -> Connection:
-        """Makes a connection's context; `source` is short for the property source.address."""
+    def connection(
+        self, properties: dict[bytes, bytes] | None = None, source: str | None = None, early_data: bool = False
+    ) -> Connection:
+        """Makes a connection's context; `source` is short for the property source.address.
+
+        `early_data` says that `tcp_proxy` has `max_early_data_bytes`: Envoy then reads from the client while `on_new_connection` is
+        paused.
+        """
         properties = dict(properties or {})
         if source is not None:
             properties[b"source\0address"] = source.encode()
-        return Connection(self, self.create_context(self.root.context_id, properties))
+        return Connection(self, self.create_context(self.root.context_id, properties), early_data)
 
     def tick(self) -> None:
         """Lets the tick period pass once."""
@@ -95,18 +117,38 @@ class Vm(ABC):
     def http_call_response(
         self, call: int, headers: Pairs | None = None, body: bytes = b"", trailers: Pairs | None = None
     ) -> None:
-        """Answers an HTTP call, on the context that made it; no headers mean that it failed."""
-        headers, trailers = headers or [], trailers or []
-        context = self.host.contexts[self.host.http_calls[call].context_id]
-        context.header_maps = {HTTP_CALL_RESPONSE_HEADERS: headers, HTTP_CALL_RESPONSE_TRAILERS: trailers}
-        context.buffers[HTTP_CALL_RESPONSE_BODY] = body
-        self.call("proxy_on_http_call_response", context.context_id, call, len(headers), len(body), len(trailers))
-        context.header_maps = {}
-        del context.buffers[HTTP_CALL_RESPONSE_BODY]
+        """Answers an HTTP call as Envoy does, on the root; no headers mean that the call was reset."""
+        made = self.host.http_calls[call]
+        _expect(not made.answered, f"call {call} was answered before, and a call has one answer")
+        _expect(
+            made.root_context_id in self.host.contexts, f"call {call} was cancelled when its root context went away"
+        )
+        made.answered = True
+        root = self.host.contexts[made.root_context_id]
+        if headers:
+            root.header_maps = {HTTP_CALL_RESPONSE_HEADERS: headers}
+            if trailers:
+                root.header_maps[HTTP_CALL_RESPONSE_TRAILERS] = trailers
+            root.buffers[HTTP_CALL_RESPONSE_BODY] = body
+        sizes = len(headers or ()), len(body), len(trailers or ())
+        self.call("proxy_on_http_call_response", root.context_id, call, *sizes)
+        root.header_maps = {}
+        root.buffers.pop(HTTP_CALL_RESPONSE_BODY, None)
+
+    def http_call_failure(self, call: int, status: int = 503) -> None:
+        """Answers an HTTP call as Envoy does if nobody else answers: 503, 504 if the time is over, 502 for an answer that is no HTTP."""
+        body = _FAILURES[status]
+        headers = [
+            (b":status", b"%d" % status),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"text/plain"),
+        ]
+        self.http_call_response(call, headers, body)
 
     def shutdown(self) -> bool:
         """Ends the plugin; False means that it wants to stay until it calls done()."""
         if self.call("proxy_on_done", self.root.context_id) == 0:
+            self.host.pending_done.add(self.root.context_id)
             return False
         self.delete(self.root)
         return True
@@ -118,45 +160,96 @@ class Vm(ABC):
 
 
 class Connection:
-    """One connection through the filter."""
+    """One connection through the filter. What Envoy never does with a connection raises NeverInEnvoyError."""
 
-    def __init__(self, vm: Vm, context: Context) -> None:
+    def __init__(self, vm: Vm, context: Context, early_data: bool = False) -> None:
         self.vm = vm
         self.context = context
+        self.early_data = early_data
+        self._told = self._let_through = self._over = False
+        self._ends: set[int] = set()
 
     @property
     def context_id(self) -> int:
         """The context's number."""
         return self.context.context_id
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the filter let the connection go on, to `tcp_proxy` and its upstream server."""
+        return (self._let_through or DOWNSTREAM in self.context.continued) and not self.context.closed
+
+    @property
+    def is_read(self) -> bool:
+        """Whether Envoy reads from the client; if it does not, it does not notice either that the client left."""
+        return self.goes_on or self.early_data
+
     def new_connection(self) -> int:
         """Tells the filter that the client has connected; returns the action."""
-        return self.vm.call("proxy_on_new_connection", self.context_id) or CONTINUE
+        _expect(not self._told, "a filter is told of a connection once")
+        self._told = True
+        return self._acted(self.vm.call("proxy_on_new_connection", self.context_id))
 
     def downstream_data(self, data: bytes, end_of_stream: bool = False) -> int:
         """Gives the filter bytes from the client; returns the action."""
+        self._expect_open()
+        _expect(
+            self.is_read,
+            "Envoy reads nothing from a client whose connection is paused in on_new_connection, unless tcp_proxy has "
+            "max_early_data_bytes: continue it first, or make it with connection(early_data=True)",
+        )
         return self._data("proxy_on_downstream_data", DOWNSTREAM_DATA, data, end_of_stream)
 
     def upstream_data(self, data: bytes, end_of_stream: bool = False) -> int:
-        """Gives the filter bytes from the upstream server; returns the action."""
-        return self._data("proxy_on_upstream_data", UPSTREAM_DATA, data, end_of_stream)
-
-    def _data(self, callback: str, buffer: int, data: bytes, end_of_stream: bool) -> int:
-        # What a paused filter did not pass on is still in the buffer.
-        self.context.buffers[buffer] = self.context.buffers.get(buffer, b"") + data
-        self.context.end_of_stream = end_of_stream
-        size = len(self.context.buffers[buffer])
-        action = self.vm.call(callback, self.context_id, size, int(end_of_stream)) or CONTINUE
-        if action == CONTINUE:
-            del self.context.buffers[buffer]
+        """Gives the filter bytes from the upstream server, after whose end its connection is closed; returns the action."""
+        self._expect_open()
+        _expect(self.goes_on, "there is no upstream server before the filter lets the connection go on")
+        action = self._data("proxy_on_upstream_data", UPSTREAM_DATA, data, end_of_stream)
+        if end_of_stream:
+            self.vm.call("proxy_on_upstream_connection_close", self.context_id, UNKNOWN)
         return action
 
-    def upstream_close(self, peer: int = REMOTE) -> None:
-        """Closes the upstream connection."""
-        self.vm.call("proxy_on_upstream_connection_close", self.context_id, peer)
+    def _expect_open(self) -> None:
+        _expect(self._told, "on_new_connection comes before any data")
+        _expect(not self.context.closed, "the filter closed the connection: nothing comes but its end")
+        _expect(not self._over, "the connection has ended")
 
-    def close(self, peer: int = REMOTE) -> None:
-        """Closes the client's connection and ends the context."""
+    def _data(self, callback: str, buffer: int, data: bytes, end_of_stream: bool) -> int:
+        _expect(buffer not in self._ends, "there was an end of stream, after which no data comes")
+        if end_of_stream:
+            self._ends.add(buffer)
+        # What a paused filter did not pass on is still in the buffer.
+        self.context.buffers[buffer] = self.context.buffers.get(buffer, b"") + data
+        size = len(self.context.buffers[buffer])
+        action = self._acted(self.vm.call(callback, self.context_id, size, int(end_of_stream)))
+        if action == CONTINUE:
+            self.context.buffers.pop(buffer, None)
+        return action
+
+    def _acted(self, action: int | None) -> int:
+        self._let_through = self._let_through or not action
+        return action or CONTINUE
+
+    def upstream_close(self) -> None:
+        """Closes the upstream connection: the filter sees the end of its data."""
+        self.upstream_data(b"", end_of_stream=True)
+
+    def close(self, peer: int | None = None) -> None:
+        """Ends the connection and the context.
+
+        It is the client that leaves, REMOTE, without an end of stream. LOCAL is Envoy: the filter closed the connection, both ends of
+        stream were seen, or Envoy itself had enough.
+        """
+        _expect(not self._over, "the connection has ended")
+        local = self.context.closed or not self.is_read or {DOWNSTREAM_DATA, UPSTREAM_DATA} <= self._ends
+        if peer is None:
+            peer = LOCAL if local else REMOTE
+        _expect(
+            self.is_read or peer != REMOTE or bool(self.context.closed),
+            "Envoy does not notice that a client leaves while its connection is paused in on_new_connection, unless tcp_proxy has "
+            "max_early_data_bytes: make it with connection(early_data=True)",
+        )
+        self._over = True
         self.vm.call("proxy_on_downstream_connection_close", self.context_id, peer)
         self.vm.call("proxy_on_done", self.context_id)
         self.vm.call("proxy_on_log", self.context_id)

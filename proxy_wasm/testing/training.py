@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from proxy_wasm.testing.host import Host
-from proxy_wasm.testing.lifecycle import Connection
+from proxy_wasm.testing.lifecycle import Connection, Vm
 from proxy_wasm.testing.wasm import WasmModule
 
 SOURCES = ("127.22.0.10:58108", "172.22.0.11:443", "[::1]:57246", "[2001:db8::a]:58108", "[::ffff:203.0.113.9]:5555")
@@ -39,11 +39,21 @@ def open_many(vm: WasmModule, sources: Iterable[str | None], count: int = 200) -
         connection.close()
 
 
+def answer_calls(vm: Vm) -> None:
+    """Answers the HTTP calls that wait for it, with 200 and a body; those that are made meanwhile wait for the next time."""
+    for call, made in list(vm.host.http_calls.items()):
+        if not made.answered:
+            vm.http_call_response(call, [(b":status", b"200"), (b"content-type", b"text/plain")], b"OK")
+
+
 def _use(connection: Connection) -> None:
     connection.new_connection()
-    connection.downstream_data(b"GET / HTTP/1.1\r\n\r\n")
-    connection.upstream_data(b"HTTP/1.1 200 OK\r\n\r\n", end_of_stream=True)
-    connection.upstream_close()
+    answer_calls(connection.vm)
+    if not connection.context.closed:
+        connection.downstream_data(b"GET / HTTP/1.1\r\n\r\n")
+        answer_calls(connection.vm)
+    if connection.goes_on:
+        connection.upstream_data(b"HTTP/1.1 200 OK\r\n\r\n", end_of_stream=True)
     connection.close()
 
 
@@ -53,7 +63,8 @@ def train(module: bytes) -> Iterator[bytes]:
     vm.start()
     configured(vm)
     for source in SOURCES:
-        _use(vm.connection(source=source))
+        _use(vm.connection(source=source, early_data=True))
     open_many(vm, SOURCES)
     vm.tick()
+    answer_calls(vm)
     yield vm.memory

@@ -8,6 +8,7 @@ import pytest
 
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import build
+from toolchain.tools import ToolchainError
 
 TRACE, DEBUG, INFO, WARN, ERROR = range(5)
 
@@ -37,6 +38,20 @@ def numbers():
     say((proxy_wasm.get_metric(gauge), proxy_wasm.get_metric(counter)))
     say([name_of(lambda: proxy_wasm.record_metric(gauge, value)) for value in (2**64, -1, "x", None)])
     say(name_of(lambda: proxy_wasm.increment_metric(gauge, 2**63)))
+
+def text_of(function):
+    try:
+        function()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+def wrong():
+    say(text_of(lambda: proxy_wasm.get_property(["source"])))
+    say(text_of(lambda: proxy_wasm.set_shared_data("key", "value", "cas")))
+    say(text_of(lambda: proxy_wasm.set_tick_period(-1)))
+    say(text_of(lambda: proxy_wasm.get_property()))
+
+def nothing(): pass
 
 def texts():
     proxy_wasm.set_shared_data("key", b"")
@@ -77,9 +92,11 @@ def leave(): sys.exit(3)
 class Stream(proxy_wasm.StreamContext):
     def on_new_connection(self):
         globals()[proxy_wasm.get_property(SOURCE).decode()]()
-        return Action.PAUSE
+        return eval(proxy_wasm.get_property("result") or "Action.PAUSE")
 
     def on_downstream_data(self, size, end_of_stream):
+        if proxy_wasm.get_property("result"):
+            return eval(proxy_wasm.get_property("result"))
         say((size, end_of_stream, proxy_wasm.get_buffer(proxy_wasm.Buffer.DOWNSTREAM_DATA)))
 
 class Root(proxy_wasm.RootContext):
@@ -148,6 +165,54 @@ def test_text_and_bytes_cross_the_boundary(vm: WasmModule) -> None:
     ]
 
 
+def test_a_wrong_argument_is_an_error_that_names_the_call(vm: WasmModule) -> None:
+    run(vm, "wrong")
+    assert vm.host.lines() == [
+        "'TypeError: proxy_get_property: path must be str or bytes, not list'",
+        "'TypeError: proxy_set_shared_data: cas must be int, not str'",
+        "'OverflowError: proxy_set_tick_period_milliseconds: milliseconds is out of range'",
+        "'TypeError: proxy_get_property(path)'",
+    ]
+
+
+@pytest.mark.parametrize("result", ["True", "False", "0", "1", "'continue'", "1.0"])
+@pytest.mark.parametrize("callback", ["new_connection", "downstream_data"])
+def test_what_is_no_action_is_an_error(modules: dict[str, bytes], cache: Path, callback: str, result: str) -> None:
+    vm = start(modules["CLOSE"], cache)
+    vm.host.properties[b"result"] = result.encode()
+    connection = vm.connection(source="nothing", early_data=True)
+    if callback == "downstream_data":
+        vm.host.properties[b"result"] = b"Action.CONTINUE"
+        assert connection.new_connection() == 0
+        vm.host.properties[b"result"] = result.encode()
+    assert getattr(connection, callback)(*[b"x"][: callback == "downstream_data"]) == 1
+    assert connection.context.closed == [2]
+    assert vm.host.lines(ERROR)[-1].endswith(
+        f"TypeError: on_{callback}() returned {result}: return a proxy_wasm.Action, or nothing"
+    )
+
+
+def test_a_host_call_while_the_filter_is_built_says_that_there_is_no_proxy(tmp_path: Path) -> None:
+    source = "import proxy_wasm\nCOUNTER = proxy_wasm.define_metric(proxy_wasm.MetricKind.COUNTER, 'x')\n"
+    with pytest.raises(ToolchainError) as raised:
+        build(tmp_path, {"plugin.py": source})
+    assert str(raised.value).endswith(
+        "UnimplementedError: proxy_define_metric: there is no proxy at build time; call it in on_configure or later"
+    )
+
+
+def test_a_mistake_in_a_class_stops_the_build(tmp_path: Path) -> None:
+    source = "import proxy_wasm\nclass Plugin(proxy_wasm.RootContext):\n    def on_tik(self): pass\nproxy_wasm.register(Plugin)\n"
+    with pytest.raises(ToolchainError, match=r"TypeError: Plugin\.on_tik: .*; did you mean on_tick?"):
+        build(tmp_path, {"plugin.py": source})
+
+
+def test_a_second_class_for_a_root_id_stops_the_build(tmp_path: Path) -> None:
+    source = "import proxy_wasm\n" + "proxy_wasm.register(proxy_wasm.RootContext)\n" * 2
+    with pytest.raises(ToolchainError, match="ValueError: root id None has a context class already: RootContext"):
+        build(tmp_path, {"plugin.py": source})
+
+
 def test_statuses_are_typed_exceptions_or_none(vm: WasmModule) -> None:
     run(vm, "statuses")
     assert vm.host.lines() == ["'NotFoundError'", "None", "'CasMismatchError'"]
@@ -186,7 +251,7 @@ def test_two_vms_draw_different_numbers(modules: dict[str, bytes], cache: Path) 
 
 
 def test_data_reaches_the_stream_context(vm: WasmModule) -> None:
-    connection = vm.connection(source="drawn")
+    connection = vm.connection(source="drawn", early_data=True)
     connection.new_connection()
     vm.host.logs.clear()
     assert connection.downstream_data(b"hello", end_of_stream=True) == 0

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import pytest
 
-from proxy_wasm import Action, FailurePolicy, RootContext, StreamContext, _dispatch, close_downstream
+from proxy_wasm import Action, FailurePolicy, RootContext, StreamContext, _dispatch, set_effective_context
 from proxy_wasm.testing.abi import CALLBACKS
 from proxy_wasm.testing.host import DOWNSTREAM, Host, HostStatus
 from proxy_wasm.testing.inprocess import InProcess
 
 RESULTS = ("proxy_on_new_connection", "proxy_on_downstream_data", "proxy_on_upstream_data")
-STREAM_CALLBACKS = [name for name in CALLBACKS if hasattr(StreamContext, name.removeprefix("proxy_"))]
+# What becomes of an answer to an HTTP call is in test_answers.py.
+STREAM_CALLBACKS = [
+    name
+    for name in CALLBACKS
+    if hasattr(StreamContext, name.removeprefix("proxy_")) and name != "proxy_on_http_call_response"
+]
 
 
 def _raise(self: object, *_: object) -> NoReturn:
@@ -38,7 +43,7 @@ def test_continue_is_the_default() -> None:
 @pytest.mark.parametrize("policy", FailurePolicy)
 @pytest.mark.parametrize("name", STREAM_CALLBACKS)
 def test_stream_callbacks(policy: FailurePolicy, name: str) -> None:
-    closing = policy is FailurePolicy.CLOSE and (name in RESULTS or name == "proxy_on_http_call_response")
+    closing = policy is FailurePolicy.CLOSE and name in RESULTS
     callback = CALLBACKS[name]
     with InProcess(_root(policy)) as vm:
         vm.root = vm.create_context()
@@ -49,8 +54,7 @@ def test_stream_callbacks(policy: FailurePolicy, name: str) -> None:
         elif callback.result:
             assert result == (Action.PAUSE if closing else Action.CONTINUE)
         assert connection.context.closed == ([DOWNSTREAM] if closing else [])
-        answering = name == "proxy_on_http_call_response" and not closing
-        assert connection.context.continued == ([DOWNSTREAM] if answering else [])
+        assert connection.context.continued == []
         lines = vm.host.lines(4)
         prefix = f"{name} (context {connection.context_id}): "
         assert all(line.startswith(prefix) for line in lines)
@@ -68,11 +72,10 @@ def test_root_callbacks(policy: FailurePolicy) -> None:
         vm.tick()
         vm.queue_ready(1)
         vm.foreign_function(1)
-        vm.call("proxy_on_http_call_response", vm.root.context_id, 1, 0, 0, 0)
         vm.call("proxy_on_log", vm.root.context_id)
         root = vm.root
         assert vm.shutdown()
-        assert len([line for line in vm.host.lines(4) if line.endswith("RuntimeError: on purpose")]) == 9
+        assert len([line for line in vm.host.lines(4) if line.endswith("RuntimeError: on purpose")]) == 8
         assert not _dispatch.roots
         assert (root.closed, root.continued) == ([], [])
 
@@ -84,10 +87,10 @@ def test_a_stream_whose_constructor_raises(policy: FailurePolicy, data_first: bo
     with InProcess(_root(policy, stream_constructor=True)) as vm:
         vm.root = vm.create_context()
         connection = vm.connection()
-        if data_first:
-            connection.downstream_data(b"x")
-        for action in (connection.new_connection(), connection.downstream_data(b"x"), connection.upstream_data(b"x")):
-            assert action == (Action.PAUSE if closing else Action.CONTINUE)
+        callbacks = ["new_connection", "downstream_data", "upstream_data"]
+        for name in ["downstream_data", *callbacks] if data_first else callbacks:
+            result = vm.call(f"proxy_on_{name}", connection.context_id, *[1, 0][: 2 * (name != "new_connection")])
+            assert result == (Action.PAUSE if closing else Action.CONTINUE)
         assert connection.context.closed == ([DOWNSTREAM] if closing else [])
         prefix = f"proxy_on_context_create (context {connection.context_id}): "
         assert [line for line in vm.host.lines(4) if "RuntimeError: on purpose" in line][:1] == [
@@ -132,10 +135,11 @@ def test_the_policy_holds_where_the_log_does_not() -> None:
         assert vm.connection().new_connection() == Action.PAUSE
 
 
-def test_a_wrong_result_is_a_failure() -> None:
+@pytest.mark.parametrize("result", ["continue", True, False, 0, 1, 1.0, iter(())])
+def test_a_wrong_result_is_a_failure(result: object) -> None:
     class Stream(StreamContext):
-        def on_new_connection(self):  # type: ignore[no-untyped-def]
-            return "continue"
+        def on_new_connection(self) -> Action:
+            return cast(Action, result)
 
     class Root(RootContext):
         stream_context = Stream
@@ -146,6 +150,41 @@ def test_a_wrong_result_is_a_failure() -> None:
         connection = vm.connection()
         assert connection.new_connection() == Action.PAUSE
         assert connection.context.closed == [DOWNSTREAM]
+        assert vm.host.lines(4)[-1].endswith(
+            f"TypeError: on_new_connection() returned {result!r}: return a proxy_wasm.Action, or nothing"
+        )
+
+
+@pytest.mark.parametrize("result", ["yes", 0, 1, Action.CONTINUE])
+@pytest.mark.parametrize("method", ["on_vm_start", "on_configure", "on_done"])
+def test_a_wrong_answer_to_a_question_is_a_failure(method: str, result: object) -> None:
+    root = type("Root", (RootContext,), {method: lambda self, *_: result})
+    with InProcess(root) as vm:
+        assert vm.start() == (method == "on_done")
+        # A plugin that cannot say whether it is done is.
+        assert vm.shutdown()
+        assert vm.host.lines(4)[-1].endswith(
+            f"TypeError: {method}() returned {result!r}: return True, False, or nothing"
+        )
+
+
+def test_the_policy_is_for_the_callback_s_own_connection() -> None:
+    class Stream(StreamContext):
+        def on_new_connection(self) -> None:
+            if self.context_id == 3:
+                set_effective_context(2)
+                raise RuntimeError("on purpose")
+
+    class Root(RootContext):
+        stream_context = Stream
+        failure_policy = FailurePolicy.CLOSE
+
+    with InProcess(Root) as vm:
+        vm.start()
+        other, failing = vm.connection(), vm.connection()
+        other.new_connection()
+        failing.new_connection()
+        assert (other.context.closed, failing.context.closed) == ([], [DOWNSTREAM])
 
 
 def test_recursion_and_exit_are_exceptions_too() -> None:
@@ -157,7 +196,6 @@ def test_recursion_and_exit_are_exceptions_too() -> None:
             raise SystemExit(3)
 
         def on_upstream_data(self, size: int, end_of_stream: bool) -> None:
-            close_downstream()
             raise MemoryError
 
     class Root(RootContext):

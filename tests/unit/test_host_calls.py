@@ -44,15 +44,21 @@ def test_properties(vm: InProcess) -> None:
     path = proxy_wasm.property_path("source", b"address")
     assert path == b"source\0address"
     assert proxy_wasm.get_property(path) is None
-    proxy_wasm.set_property(path, "10.0.0.1:5")
+    with pytest.raises(proxy_wasm.NotFoundError):
+        proxy_wasm.set_property("name", b"a root has no connection to keep it")
+    connection = vm.connection(source="10.0.0.1:5")
+    vm.host.context_id = connection.context_id
+    proxy_wasm.set_property("name", b"")
+    assert proxy_wasm.get_property("name") == b""
+    proxy_wasm.set_property(path, "what the proxy knows is not hidden")
     assert proxy_wasm.get_property(path) == b"10.0.0.1:5"
-    proxy_wasm.set_property("empty", b"")
-    assert proxy_wasm.get_property("empty") == b""
 
 
 def test_buffers(vm: InProcess) -> None:
-    assert proxy_wasm.get_buffer(Buffer.DOWNSTREAM_DATA) is None
-    assert proxy_wasm.get_buffer_status(Buffer.DOWNSTREAM_DATA) is None
+    assert proxy_wasm.get_buffer(Buffer.DOWNSTREAM_DATA) == b""
+    assert proxy_wasm.get_buffer_status(Buffer.DOWNSTREAM_DATA) == (0, 0)
+    assert proxy_wasm.get_buffer(Buffer.HTTP_CALL_RESPONSE_BODY) is None
+    assert proxy_wasm.get_buffer_status(Buffer.PLUGIN_CONFIGURATION) is None
     vm.root.buffers[Buffer.DOWNSTREAM_DATA] = b"abcdef"
     assert proxy_wasm.get_buffer_status(Buffer.DOWNSTREAM_DATA) == (6, 0)
     assert proxy_wasm.get_buffer(Buffer.DOWNSTREAM_DATA, 4) == b"ef"
@@ -62,16 +68,19 @@ def test_buffers(vm: InProcess) -> None:
     assert proxy_wasm.get_buffer(Buffer.DOWNSTREAM_DATA) == b"XYZcdef!"
     with pytest.raises(proxy_wasm.BadArgumentError):
         proxy_wasm.set_buffer(Buffer.DOWNSTREAM_DATA, 1, 1, b"")
-    with pytest.raises(proxy_wasm.NotFoundError):
+    with pytest.raises(proxy_wasm.BadArgumentError):
         proxy_wasm.set_buffer(Buffer.UPSTREAM_DATA, 0, 0, b"")
+    with pytest.raises(proxy_wasm.NotFoundError):
+        proxy_wasm.set_buffer(Buffer.HTTP_CALL_RESPONSE_BODY, 0, 0, b"")
 
 
 def test_streams(vm: InProcess) -> None:
     proxy_wasm.continue_downstream()
-    proxy_wasm.continue_upstream()
+    with pytest.raises(proxy_wasm.UnimplementedError):
+        proxy_wasm.continue_upstream()
     proxy_wasm.close_upstream()
     proxy_wasm.close_downstream()
-    assert vm.root.continued == [h.DOWNSTREAM, h.UPSTREAM]
+    assert vm.root.continued == [h.DOWNSTREAM]
     assert vm.root.closed == [h.UPSTREAM, h.DOWNSTREAM]
 
 
@@ -123,8 +132,10 @@ def test_metrics(vm: InProcess) -> None:
     assert proxy_wasm.get_metric(gauge) == 2**40 - 1
     proxy_wasm.record_metric(histogram, 7)
     assert vm.host.metrics[histogram].records == [7]
+    assert proxy_wasm.get_metric(proxy_wasm.define_metric(MetricKind.GAUGE, "GAUGE")) == 2**40 - 1
+    assert len({metric.name for metric in vm.host.metrics.values()}) == 3
     with pytest.raises(proxy_wasm.NotFoundError):
-        proxy_wasm.get_metric(99)
+        proxy_wasm.get_metric(400)
 
 
 def test_time(vm: InProcess) -> None:
@@ -145,7 +156,9 @@ def test_http_call(vm: InProcess) -> None:
 
 
 def test_header_maps(vm: InProcess) -> None:
-    assert proxy_wasm.get_header_map(HeaderMap.HTTP_CALL_RESPONSE_HEADERS) is None
+    assert proxy_wasm.get_header_map(HeaderMap.HTTP_CALL_RESPONSE_HEADERS) == []
+    with pytest.raises(proxy_wasm.BadArgumentError):
+        proxy_wasm.get_header(HeaderMap.HTTP_CALL_RESPONSE_HEADERS, ":status")
     pairs = [(b":status", b"200"), (b"x", b""), (b"x", b"\0\n")]
     vm.root.header_maps[HeaderMap.HTTP_CALL_RESPONSE_HEADERS] = pairs
     assert proxy_wasm.get_header_map(HeaderMap.HTTP_CALL_RESPONSE_HEADERS) == pairs
@@ -153,23 +166,46 @@ def test_header_maps(vm: InProcess) -> None:
     assert proxy_wasm.get_header(HeaderMap.HTTP_CALL_RESPONSE_HEADERS, "y") is None
 
 
-def test_effective_context_and_done() -> None:
+def test_effective_context() -> None:
     class Root(proxy_wasm.RootContext):
         def on_tick(self) -> None:
             proxy_wasm.set_effective_context(2)
             proxy_wasm.close_downstream()
-            proxy_wasm.done()
+            proxy_wasm.set_effective_context(0)
+            proxy_wasm.close_upstream()
 
     with InProcess(Root) as vm:
         vm.start()
         connection = vm.connection()
         vm.tick()
         assert connection.context.closed == [h.DOWNSTREAM]
-        assert connection.context.done == 1
+        assert vm.root.closed == [h.UPSTREAM]
         assert vm.host.effective_context_id == 0
         assert connection.new_connection() == Action.CONTINUE
         with pytest.raises(proxy_wasm.BadArgumentError):
             proxy_wasm.set_effective_context(99)
+
+
+def test_done() -> None:
+    class Root(proxy_wasm.RootContext):
+        def on_done(self) -> bool:
+            return False
+
+        def on_tick(self) -> None:
+            proxy_wasm.done()
+
+        def on_delete(self) -> None:
+            proxy_wasm.info("deleted")
+
+    with InProcess(Root) as vm:
+        vm.start()
+        vm.tick()
+        assert "NotFoundError: proxy_done: status 1" in vm.host.lines(4)[-1]
+        assert not vm.shutdown()
+        assert "deleted" not in vm.host.lines()
+        vm.tick()
+        assert vm.host.lines()[-1] == "deleted"
+        assert vm.root.context_id not in vm.host.contexts
 
 
 class Refusing(Host):
@@ -202,14 +238,50 @@ def test_the_host_answers_every_call_of_the_table() -> None:
 
 
 def test_without_a_host_calls_are_unimplemented() -> None:
-    with pytest.raises(proxy_wasm.UnimplementedError):
+    with pytest.raises(proxy_wasm.UnimplementedError, match="there is no proxy at build time; call it in on_configure"):
         proxy_wasm.get_property("x")
 
 
 def test_wrong_arguments(vm: InProcess) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="proxy_get_property: path must be str or bytes, not int"):
         proxy_wasm.get_property(5)  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="proxy_get_property"):
         proxy_wasm.get_property()  # type: ignore[call-arg]
-    with pytest.raises(OverflowError):
+    with pytest.raises(OverflowError, match="proxy_set_tick_period_milliseconds: milliseconds is out of range"):
         proxy_wasm.set_tick_period(-1)
+    with pytest.raises(TypeError, match="proxy_log: level must be int, not str"):
+        proxy_wasm.log("info", "x")  # type: ignore[arg-type]
+
+
+class Restricted(Host):
+    """A host that lets a filter neither log nor count, as Envoy's `capability_restriction_config` may have it."""
+
+    def proxy_log(self, level: int, message: bytes) -> None:
+        raise HostStatus("INTERNAL_FAILURE")
+
+    def proxy_get_log_level(self) -> int:
+        raise HostStatus("INTERNAL_FAILURE")
+
+    def proxy_increment_metric(self, metric: int, offset: int) -> None:
+        raise HostStatus("INTERNAL_FAILURE")
+
+    def proxy_record_metric(self, metric: int, value: int) -> None:
+        raise HostStatus("INTERNAL_FAILURE")
+
+
+def test_a_line_that_the_host_refuses_decides_nothing_and_a_count_tells() -> None:
+    class Root(proxy_wasm.RootContext):
+        def on_configure(self, configuration: bytes) -> bool:
+            proxy_wasm.info("a line")
+            print("another")
+            counter = proxy_wasm.define_metric(MetricKind.COUNTER, "counter")
+            with pytest.raises(proxy_wasm.InternalFailureError):
+                proxy_wasm.increment_metric(counter, 1)
+            with pytest.raises(proxy_wasm.InternalFailureError):
+                proxy_wasm.record_metric(counter, 1)
+            with pytest.raises(proxy_wasm.InternalFailureError):
+                proxy_wasm.log(LogLevel.INFO, "the host call itself")
+            return proxy_wasm.log_enabled(LogLevel.TRACE)
+
+    with InProcess(Root, Restricted()) as vm:
+        assert vm.start()

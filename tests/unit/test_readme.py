@@ -7,26 +7,71 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import proxy_wasm
-from proxy_wasm import _calls
+from proxy_wasm import Action, _calls, _http
 from proxy_wasm.testing.abi import CALLBACKS
 from proxy_wasm.testing.inprocess import InProcess
 
 GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_programs_run() -> None:
-    program, test = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
-    names: dict[str, Any] = {"InProcess": InProcess, "Action": proxy_wasm.Action}
-    with InProcess():  # its registration ends here
-        exec(program, names)
-    exec(test, names)
+PROGRAM, ASKING, SNIFFING, TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+
+
+def names(*programs: str) -> dict[str, Any]:
+    """Returns what the programs define."""
+    defined: dict[str, Any] = {"InProcess": InProcess, "Action": Action}
+    with InProcess():  # a registration ends here
+        for program in programs:
+            exec(program, defined)
+    return defined
+
+
+def test_the_program_and_its_test_run() -> None:
+    exec(TEST, names(PROGRAM))
+
+
+@pytest.mark.parametrize(("status", "line"), [(200, None), (403, None), (504, "the authorizer does not answer")])
+def test_the_authorizer_is_asked(status: int, line: str | None) -> None:
+    connection_class = names(PROGRAM, ASKING)["Connection"]
+    with InProcess(type("Plugin", (proxy_wasm.RootContext,), {"stream_context": connection_class})) as vm:
+        vm.start()
+        connection = vm.connection(source="10.0.0.1:4711")
+        assert connection.new_connection() == Action.PAUSE
+        ((call, made),) = vm.host.http_calls.items()
+        assert (made.cluster, dict(made.headers)[b"x-source"]) == (b"authz", b"10.0.0.1:4711")
+        if status == 504:
+            vm.http_call_failure(call, status)
+        else:
+            vm.http_call_response(call, [(b":status", b"%d" % status)])
+        assert connection.goes_on == (status == 200)
+        assert bool(connection.context.closed) == (status != 200)
+        assert vm.host.lines() == [line][: line is not None]
+
+
+def test_who_says_nothing_goes_on_after_a_while() -> None:
+    defined = names(PROGRAM, SNIFFING)
+    with InProcess(defined["Sniffers"]) as vm:
+        assert vm.start()
+        speaking, silent, leaving = (vm.connection(early_data=True) for _ in range(3))
+        for connection in (speaking, silent, leaving):
+            assert connection.new_connection() == Action.PAUSE
+        leaving.close()
+        speaking.downstream_data(b"GET /")
+        vm.tick()
+        assert (speaking.goes_on, silent.goes_on) == (True, False)
+        vm.host.now += 200_000_000
+        vm.tick()
+        assert silent.goes_on
+        assert vm.host.logs == [(2, "first bytes: b'GET /'")]
 
 
 def test_the_tables_are_complete() -> None:
     for name in set(CALLBACKS) - {"proxy_on_context_create"}:
         assert f"| `{name.removeprefix('proxy_')}(" in GUIDE
-    for name in set(proxy_wasm.__all__) & set(vars(_calls)):
+    for name in filter(str.islower, set(proxy_wasm.__all__) & (set(vars(_calls)) | set(vars(_http)))):
         assert re.search(rf"`{name}[`(]", GUIDE), name
 
 

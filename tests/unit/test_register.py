@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 
 import proxy_wasm
-from proxy_wasm import RootContext, StreamContext, register
+from proxy_wasm import RootContext, StreamContext, _dispatch, register
 from proxy_wasm.testing.abi import CALLBACKS
 from proxy_wasm.testing.inprocess import InProcess
 
@@ -30,7 +34,9 @@ def test_a_bare_root_exports_the_least() -> None:
 def test_a_roots_method_exports_its_callback(method: str) -> None:
     root = type("Root", (RootContext,), {method: lambda self, *_: True})
     with InProcess(root) as vm:
-        assert vm.exports == ALWAYS | {"proxy_" + method}
+        # A root that waits for answers is told of its end, to forget them.
+        end = {"proxy_on_delete"} if method == "on_http_call_response" else set()
+        assert vm.exports == ALWAYS | {"proxy_" + method} | end
 
 
 @pytest.mark.parametrize("method", STREAM_ONLY)
@@ -86,3 +92,114 @@ def test_wrong_classes() -> None:
         register(RootContext)
         with pytest.raises(ValueError, match="already"):
             register(RootContext)
+
+
+def test_tests_import_one_filter_after_the_other() -> None:
+    first, second = type("First", (RootContext,), {}), type("Second", (RootContext,), {})
+    before = dict(_dispatch.root_classes)
+    try:
+        # No VM is there, as while test modules are imported: the tests say later which class they mean.
+        register(first)
+        register(second)
+        with InProcess(first) as vm:
+            vm.start()
+            assert [type(root) for root in _dispatch.roots.values()] == [first]
+    finally:
+        _dispatch.root_classes.clear()
+        _dispatch.root_classes.update(before)
+
+
+def _stream(**methods: object) -> type[RootContext]:
+    return type("Plugin", (RootContext,), {"stream_context": type("Connection", (StreamContext,), methods)})
+
+
+def _root(**methods: object) -> type[RootContext]:
+    return type("Plugin", (RootContext,), methods)
+
+
+async def _coroutine(self: object) -> None:
+    pass
+
+
+def _generator(self: object) -> Iterator[None]:
+    yield None
+
+
+MISTAKES: dict[str, tuple[type[RootContext], str]] = {
+    "misspelt": (
+        _stream(on_new_conection=lambda self: None),
+        "Connection.on_new_conection: StreamContext has no such callback, and nothing would call it; did you mean on_new_connection?",
+    ),
+    "misspelt in the root": (_root(on_tik=lambda self: None), "Plugin.on_tik: .* did you mean on_tick?"),
+    "nothing alike": (
+        _root(on_x=lambda self: None),
+        "Plugin.on_x: .* Its callbacks: on_vm_start, .* needs another name",
+    ),
+    "HTTP": (_stream(on_request_headers=lambda self: None), "on_request_headers: HTTP callbacks are not supported yet"),
+    "HTTP, as Rust has it": (_stream(on_http_response_body=lambda self: None), "HTTP callbacks are not supported yet"),
+    "gRPC": (_root(on_grpc_receive=lambda self: None), "gRPC callbacks are not supported yet"),
+    "a stream's in the root": (
+        _root(on_new_connection=lambda self: None),
+        "Plugin.on_new_connection: it is a callback of StreamContext, and this class is a RootContext",
+    ),
+    "a root's in the stream": (
+        _stream(on_tick=lambda self: None),
+        "Connection.on_tick: it is a callback of RootContext",
+    ),
+    "too few": (
+        _stream(on_downstream_data=lambda self, size: None),
+        r"on_downstream_data: it takes \(self, size\), but is called with \(self, size, end_of_stream\)",
+    ),
+    "too many": (
+        _stream(on_new_connection=lambda self, more: None),
+        r"on_new_connection: it takes \(self, more\), but is called with \(self\)",
+    ),
+    "a keyword": (
+        _stream(on_log=lambda self, *, more: None),
+        r"it takes \(self, \*, more\), but is called with \(self\)",
+    ),
+    "no method": (_root(on_tick=5), "Plugin.on_tick: a callback is a method, not 5"),
+    "async def": (
+        _stream(on_new_connection=_coroutine),
+        "on_new_connection: it is async def, and nothing would await it",
+    ),
+    "yield": (_root(on_tick=_generator), "on_tick: it has a yield"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_explained(name: str) -> None:
+    cls, message = MISTAKES[name]
+    with InProcess(), pytest.raises(TypeError, match=message):
+        register(cls)
+
+
+def test_what_is_no_mistake() -> None:
+    class Mixin:
+        def on_log(self, *anything: object) -> None:
+            pass
+
+    register_fine = _stream(
+        on_downstream_data=lambda self, size, end_of_stream=False: None,
+        on_upstream_data=lambda self, *arguments: None,
+        on_done=lambda self, more=1, *, other=2: None,
+        on_call="not callable, and no callback's name",
+        _on_data=lambda self: None,
+    )
+    register_fine.stream_context = type("Mixed", (Mixin, register_fine.stream_context), {})  # type: ignore[arg-type]
+    with InProcess(register_fine) as vm:
+        assert "proxy_on_log" in vm.exports
+
+
+def test_a_filter_without_mistakes_does_not_load_their_explanation() -> None:
+    """`difflib` and `inspect` would be in every built module."""
+    program = "import sys, proxy_wasm; proxy_wasm.register(proxy_wasm.RootContext); print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-S", "-c", program], text=True, capture_output=True, check=True, env=_environment()
+    )
+    assert "proxy_wasm._register" in loaded.stdout.split()
+    assert "proxy_wasm._mistakes" not in loaded.stdout.split()
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

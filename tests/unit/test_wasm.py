@@ -69,7 +69,7 @@ def test_a_connection(vm: WasmModule) -> None:
     connection.close()
     assert vm.host.logs == [(1, "standalone"), (2, "10.0.0.1:5")]
     assert vm.host.foreign_calls == [(2, b"route", b"10.0.0.1:5")]
-    assert vm.host.metrics[1].value == -3
+    assert vm.host.metrics[5].value == -3
     assert vm.read(512, 8) == vm.host.now.to_bytes(8, "little")
     assert vm.memory_pages == 1
     assert vm.shutdown()

@@ -1,0 +1,132 @@
+"""HTTP calls: making them, reading their answers, and who made which.
+
+The proxy makes every call in the root's name and tells the root of every answer. `_dispatch` takes the answer to the context that
+asked; for that it keeps `running` up to date, but only in a filter that has an `on_http_call_response`: no other pays for it.
+"""
+
+from __future__ import annotations
+
+import _proxy_wasm
+
+from proxy_wasm import _maps
+from proxy_wasm._types import Buffer, HeaderMap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proxy_wasm._maps import Headers, Pairs
+
+_GATEWAY_FAILURES = (502, 503, 504)
+
+
+class HttpAnswer:
+    """The answer to an HTTP call; it stays as it is when the callback is over."""
+
+    __slots__ = ("body", "headers", "trailers")
+
+    def __init__(self, headers: Pairs, body: bytes = b"", trailers: Pairs | None = None) -> None:
+        self.headers = headers
+        self.body = body
+        self.trailers = [] if trailers is None else trailers
+
+    @property
+    def status(self) -> int:
+        """The HTTP status; 0 if the call was reset before there was one."""
+        return int(self.header(":status") or 0)
+
+    @property
+    def failed(self) -> bool:
+        """Whether nobody answered: no status at all, 502, 503 or 504.
+
+        Envoy itself answers with 503 if the server refuses the connection or closes it, with 504 if the time is over, and with 502 if
+        the answer is no HTTP. A server that answers so is no help either.
+        """
+        return self.status in (0, *_GATEWAY_FAILURES)
+
+    def header(self, name: str) -> bytes | None:
+        """Returns the first value of a header, or None; names are in lower case."""
+        wanted = name.lower().encode()
+        return next((value for found, value in self.headers if found == wanted), None)
+
+
+def http_call(
+    cluster: str | bytes,
+    headers: Headers,
+    body: str | bytes = b"",
+    trailers: Headers = (),
+    timeout_milliseconds: int = 5000,
+) -> int:
+    """Sends an HTTP request to a cluster and returns the call's number, which `on_http_call_response` is told.
+
+    The headers need `:method`, `:path` and `:authority`; else, or if there is no such cluster: BadArgumentError. A cluster without
+    a healthy endpoint: InternalFailureError.
+    """
+    call = _proxy_wasm.proxy_http_call(
+        cluster, _maps.serialize(headers), body, _maps.serialize(trailers), timeout_milliseconds
+    )
+    if running:
+        caller = effective or running
+        callers[call] = caller
+        _calls.setdefault(caller, set()).add(call)
+    return call
+
+
+def get_http_answer() -> HttpAnswer:
+    """Returns the answer that `on_http_call_response` was called for; outside of it, one that failed."""
+    return HttpAnswer(
+        get_header_map(HeaderMap.HTTP_CALL_RESPONSE_HEADERS),
+        _proxy_wasm.proxy_get_buffer_bytes(Buffer.HTTP_CALL_RESPONSE_BODY, 0, 0xFFFFFFFF) or b"",
+        get_header_map(HeaderMap.HTTP_CALL_RESPONSE_TRAILERS),
+    )
+
+
+def get_header_map(header_map: HeaderMap) -> Pairs:
+    """Returns a map's names and values in order; a map that is not there is empty."""
+    return _maps.parse(_proxy_wasm.proxy_get_header_map_pairs(header_map))
+
+
+get_header = _proxy_wasm.proxy_get_header_map_value
+
+
+# ---- who made which
+
+running = effective = 0
+"""The context whose callback runs, and the one in whose name it makes its host calls; 0 if there is no such, or nobody wants answers."""
+
+callers: dict[int, int] = {}
+"""The context that made a call, by the call's number, until its answer comes or the context is gone."""
+
+_calls: dict[int, set[int]] = {}
+
+
+def set_effective_context(context_id: int) -> None:
+    """Makes the rest of this callback's host calls in another context's name; 0 is the callback's own context again.
+
+    BadArgumentError if there is no such context.
+    """
+    global effective
+    _proxy_wasm.proxy_set_effective_context(context_id)
+    effective = context_id
+
+
+def take_caller(call: int) -> int | None:
+    """Returns the context that made a call, and forgets it; None if it is gone."""
+    caller = callers.pop(call, None)
+    if caller is not None:
+        _calls[caller].discard(call)
+        if not _calls[caller]:
+            del _calls[caller]
+    return caller
+
+
+def forget_caller(context_id: int) -> None:
+    """Forgets the calls of a context that is gone."""
+    for call in _calls.pop(context_id, ()):
+        # A proxy may come to use a number again.
+        if callers.get(call) == context_id:
+            del callers[call]
+
+
+def forget_all() -> None:
+    """Forgets every call: a test's VM is gone."""
+    callers.clear()
+    _calls.clear()

@@ -1,0 +1,52 @@
+"""What is wrong with a context class, in a sentence. Only a registration that fails imports this: a built filter does not have it."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+
+from proxy_wasm._contexts import RootContext, StreamContext
+
+_HTTP = re.compile(r"on_(http_)?(request|response)_")
+_GRPC = re.compile(r"on_grpc_")
+
+
+def explain(cls: type, base: type, name: str) -> str:
+    """Returns what is wrong with a class's method, and what to do."""
+    return f"{cls.__name__}.{name}: " + (
+        _unknown(base, name) if not hasattr(base, name) else _misshapen(cls, base, name)
+    )
+
+
+def _unknown(base: type, name: str) -> str:
+    if _HTTP.match(name):
+        return "HTTP callbacks are not supported yet; a filter handles TCP connections"
+    if _GRPC.match(name):
+        return "gRPC callbacks are not supported yet; http_call is there"
+    other = StreamContext if base is RootContext else RootContext
+    if hasattr(other, name):
+        return f"it is a callback of {other.__name__}, and this class is a {base.__name__}"
+    callbacks = [callback for callback in vars(base) if callback.startswith("on_")]
+    close = difflib.get_close_matches(name[3:], [callback[3:] for callback in callbacks], 1)
+    hint = f"; did you mean on_{close[0]}?" if close else f". Its callbacks: {', '.join(callbacks)}."
+    return (
+        f"{base.__name__} has no such callback, and nothing would call it{hint} A method of your own needs another name"
+    )
+
+
+def _misshapen(cls: type, base: type, name: str) -> str:
+    method = getattr(cls, name)
+    if not callable(method):
+        return f"a callback is a method, not {method!r}"
+    if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+        return "it is async def, and nothing would await it; a callback is a plain def"
+    if inspect.isgeneratorfunction(method):
+        return "it has a yield, so that a call would not run it; a callback is a plain def"
+    return f"it takes {_parameters(method)}, but is called with {_parameters(getattr(base, name))}"
+
+
+def _parameters(method: object) -> str:
+    assert callable(method)
+    parameters = inspect.signature(method).parameters.values()
+    return str(inspect.Signature([parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]))
