@@ -193,7 +193,7 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
     here = Path(__file__).parent
     (work / "boundary.c").write_text(generate(abi))
     objects = []
-    for source in (work / "boundary.c", here / "wasi.c", here / "start.c"):
+    for source in (work / "boundary.c", here / "wasi.c", here / "waits.c", here / "start.c"):
         objects.append(work / (source.stem + ".o"))
         tools.zig(
             "cc",

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import boundary, docstrings, pristine, stackguard
+from toolchain import boundary, docstrings, pristine, stackguard, waits
 from toolchain.component import split
 from toolchain.interpreter import export_globals
 from toolchain.layout import BOUNDARY, HELPERS, MAIN, START, Layout, recognise
@@ -100,6 +100,7 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: boundary.Abi, tools: T
     flat = _merged([*_parts(layout, extension, data), Part(BOUNDARY, extension.module)], tools)
     exports = {e.name: e for e in flat.exports()}
     stackguard.check(flat, exports[stackguard.REFUSE].index, exports[_STACK_POINTER].index)
+    waits.refuse(flat)
     flat.put_exports(_exports(exports, extension))
     flat.drop_custom_sections(keep=NAMES)
     return flat.encode()

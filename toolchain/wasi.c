@@ -47,10 +47,17 @@ EXPORT("wasi:clocks/wall-clock@0.2.0#now") void wall_now(Datetime *result) {
 EXPORT("wasi:clocks/wall-clock@0.2.0#resolution") void wall_resolution(Datetime *result) {
   result->seconds = 0, result->nanoseconds = 1;
 }
-EXPORT("wasi:clocks/monotonic-clock@0.2.0#now") u64 monotonic_now(void) { return clock_now(MONOTONIC); }
+// It stands at 0 during the build, and goes on from there with a VM's first reading: what the build read lies before all that a VM reads,
+// and what counts from the start of the process (process_time) counts from the start of the VM.
+EXPORT("wasi:clocks/monotonic-clock@0.2.0#now") u64 monotonic_now(void) {
+  static u64 begin;
+  u64 now = clock_now(MONOTONIC);
+  if (now && !begin) begin = now - 1;
+  return now > begin ? now - begin : 0;
+}
 EXPORT("wasi:clocks/monotonic-clock@0.2.0#resolution") u64 monotonic_resolution(void) { return 1; }
 
-// Nothing may block in a proxy: every wait is over at once.
+// Nothing may block in a proxy: waits.c refuses what Python code could wait in, and what is left of waiting is over at once.
 EXPORT("wasi:clocks/monotonic-clock@0.2.0#subscribe-duration") u32 subscribe_duration(u64 n) { return POLLABLE; }
 EXPORT("wasi:clocks/monotonic-clock@0.2.0#subscribe-instant") u32 subscribe_instant(u64 n) { return POLLABLE; }
 EXPORT("wasi:io/streams@0.2.0#[method]input-stream.subscribe") u32 input_subscribe(u32 stream) { return POLLABLE; }

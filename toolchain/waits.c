@@ -1,0 +1,59 @@
+// What CPython would wait in: a sleep, a lock that is held, a queue, a select. Here it raises instead (waits.py puts it in its place).
+//
+// A worker has one thread. While it waits, none of its connections is served, and nobody is left to release the lock.
+#include "boundary.h"
+
+PyObject *PYTHON(PyObject_GetAttrString)(PyObject *, const char *);
+int PYTHON(PyObject_IsTrue)(PyObject *);
+PyObject *PYTHON(PyList_New)(Py_ssize_t);
+
+#define REFUSAL(what) \
+  what " would wait, and nothing may wait in a proxy: one thread serves all connections of a worker. " \
+       "Call set_tick_period(milliseconds), return, and go on in on_tick()"
+
+enum { LOCK_FAILURE, LOCK_ACQUIRED, LOCK_INTERRUPTED };   // PyLockStatus
+enum { HANDLE_SIGNALS = 2, FAIL_IF_INTERRUPTED = 4 };      // _PyLockFlags: who locks knows LOCK_INTERRUPTED
+enum { LOCKED = 1 };                                      // PyMutex
+enum { PARKED = 0 };                                      // _PyParkingLot_Park
+
+static PyObject *refuse(const char *text) {
+  PyObject *error = PyObject_GetAttrString(PyImport_AddModule("builtins"), "RuntimeError");
+  if (error) PyErr_SetString(error, text), Py_DecRef(error);
+  return 0;
+}
+
+static int takes_time(PyObject *duration) { return duration == Py_GetConstantBorrowed(0) || PyObject_IsTrue(duration); }
+
+EXPORT("waits#time_sleep") PyObject *wait_time_sleep(PyObject *module, PyObject *seconds) {
+  if (takes_time(seconds)) return refuse(REFUSAL("time.sleep()"));
+  PyObject *nothing = Py_GetConstantBorrowed(0);
+  Py_IncRef(nothing);
+  return nothing;
+}
+// Who does not wait is told that nothing has happened: there is no socket with which anything could.
+EXPORT("waits#select_select") PyObject *wait_select(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+  if (count != 4 || takes_time(arguments[3])) return refuse(REFUSAL("select.select()"));
+  PyObject *ready = PyTuple_New(3);
+  for (Py_ssize_t i = 0; ready && i < 3; i++) PyTuple_SetItem(ready, i, PyList_New(0));
+  return ready;
+}
+EXPORT("waits#select_poll_poll") PyObject *wait_poll(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
+  return count != 1 || takes_time(arguments[0]) ? refuse(REFUSAL("poll()")) : PyList_New(0);
+}
+EXPORT("waits#_PyMutex_LockTimed") int wait_lock(volatile u8 *mutex, i64 timeout, int flags) {
+  if (!(*mutex & LOCKED)) {
+    *mutex |= LOCKED;
+    return LOCK_ACQUIRED;
+  }
+  if (!timeout) return LOCK_FAILURE;
+  // CPython itself locks without being told of interruptions: it would wait for itself.
+  if (!(flags & (HANDLE_SIGNALS | FAIL_IF_INTERRUPTED))) __builtin_trap();
+  refuse(REFUSAL("this lock is held: acquire()"));
+  return LOCK_INTERRUPTED;
+}
+// What is left of it is an empty queue: it hands on what the other thread gave it, which is null.
+EXPORT("waits#_PyParkingLot_Park")
+int wait_park(const void *address, const void *expected, u32 size, i64 timeout, void *argument, int detach) {
+  refuse(REFUSAL("this queue is empty: get()"));
+  return PARKED;
+}

@@ -1,0 +1,37 @@
+"""Every wait of CPython's raises in a proxy, with a sentence that names what to do instead (waits.c).
+
+Whatever Python code can wait in ends in one of a few C functions: those of `time` and `select` that end in a poll of WASI's, the lock,
+and the parking lot, which is behind queues and threads. Their bodies become calls of the functions in waits.c.
+"""
+
+from __future__ import annotations
+
+from toolchain.wasm import CODE, FUNC_KIND, FormatError, Module, leb, vector
+
+PREFIX = "waits#"
+"""What the names of the exports of waits.c begin with; a name of CPython's C function follows."""
+
+POLLING = frozenset({"clock_nanosleep", "poll", "_PySemaphore_Wait", "__pthread_cond_timedwait"})
+"""What a wait ends in. A test holds that only what cannot be reached from Python still calls it."""
+
+
+def refuse(module: Module) -> None:
+    """Lets CPython's waiting functions call those of waits.c, which are exported.
+
+    Raises FormatError if CPython has no function of a name, more than one, or one of another type.
+    """
+    imported = sum(i.kind == FUNC_KIND for i in module.imports())
+    types, bodies = list(module.function_types()), module.bodies()
+    indices: dict[str, list[int]] = {}
+    for index, name in module.function_names().items():
+        indices.setdefault(name, []).append(index)
+    for export in module.exports():
+        if not export.name.startswith(PREFIX):
+            continue
+        name = export.name.removeprefix(PREFIX)
+        found = [index for index in indices.get(name, ()) if types[index] == types[export.index]]
+        if len(found) != 1:
+            raise FormatError(f"{len(found)} functions are called {name} and have its type, which waits.c replaces")
+        arguments = b"".join(b"\x20" + leb(i) for i in range(len(types[export.index].parameters)))
+        bodies[found[0] - imported] = b"\0" + arguments + b"\x10" + leb(export.index) + b"\x0b"
+    module.put(CODE, vector(leb(len(body)) + body for body in bodies))
