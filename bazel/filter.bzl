@@ -3,8 +3,8 @@
 load("//bazel:defs.bzl", "python_action", "python_attributes", "python_module")
 load("//bazel:runtime.bzl", "RuntimeInfo")
 
-def _snapshot(ctx, runtime, out):
-    """Freezes the filter into the runtime."""
+def _snapshot(ctx, runtime, out, warnings):
+    """Freezes the filter into the runtime, and writes down what its author should know."""
     arguments = ctx.actions.args()
     arguments.add("--runtime", runtime.runtime)
     arguments.add("--compiled", runtime.compiled)
@@ -14,6 +14,7 @@ def _snapshot(ctx, runtime, out):
     arguments.add_all([".", ctx.bin_dir.path], before_each = "--root")
     arguments.add_all(ctx.files.packages, before_each = "--root", expand_directories = False)
     arguments.add("--out", out)
+    arguments.add("--warnings", warnings)
     python_action(
         ctx,
         module = "toolchain.snapshot",
@@ -23,12 +24,12 @@ def _snapshot(ctx, runtime, out):
             [runtime.runtime, runtime.compiled, runtime.stdlib, runtime.abi],
             transitive = [runtime.programs],
         ),
-        outputs = [out],
+        outputs = [out, warnings],
         mnemonic = "Snapshot",
         progress_message = "Freezing %s into %s" % (ctx.attr.module, out.short_path),
     )
 
-def _tier(ctx, runtime, snapshot, out, report):
+def _tier(ctx, runtime, snapshot, warnings, out, report):
     """Keeps compiled what the filter's training runs, and makes the rest cold."""
     arguments = ctx.actions.args()
     arguments.add("--snapshot", snapshot)
@@ -38,6 +39,7 @@ def _tier(ctx, runtime, snapshot, out, report):
     arguments.add("--abi", runtime.abi)
     arguments.add("--training", python_module(ctx.file.training))
     arguments.add("--out", out)
+    arguments.add("--warnings", warnings)
     arguments.add("--report", report)
     python_action(
         ctx,
@@ -45,7 +47,7 @@ def _tier(ctx, runtime, snapshot, out, report):
         arguments = [arguments],
         inputs = depset(
             ctx.files.srcs + ctx.files.deps + ctx.files._testing +
-            [ctx.file.training, snapshot, runtime.translation, runtime.interpreter, runtime.names, runtime.abi],
+            [ctx.file.training, snapshot, warnings, runtime.translation, runtime.interpreter, runtime.names, runtime.abi],
             transitive = [runtime.tier_programs],
         ),
         outputs = [out, report],
@@ -56,14 +58,15 @@ def _tier(ctx, runtime, snapshot, out, report):
 def _proxy_wasm_filter_impl(ctx):
     runtime = ctx.attr.runtime[RuntimeInfo]
     out = ctx.outputs.out
+    warnings = ctx.actions.declare_file(ctx.label.name + ".warnings.txt")
     if ctx.attr.cold_tier:
         snapshot = ctx.actions.declare_file(ctx.label.name + ".snapshot.wasm")
         report = ctx.actions.declare_file(ctx.label.name + ".report.txt")
-        _snapshot(ctx, runtime, snapshot)
-        _tier(ctx, runtime, snapshot, out, report)
+        _snapshot(ctx, runtime, snapshot, warnings)
+        _tier(ctx, runtime, snapshot, warnings, out, report)
         groups = OutputGroupInfo(report = depset([report]), snapshot = depset([snapshot]))
     else:
-        _snapshot(ctx, runtime, out)
+        _snapshot(ctx, runtime, out, warnings)
         groups = OutputGroupInfo(snapshot = depset([out]))
     return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out])), groups]
 

@@ -30,7 +30,6 @@ _PROPERTIES |= {b"connection\0requested_server_name": b"www.example.com"}
 def train(module: bytes) -> Iterator[bytes]:
     """Has connections of every kind, for each kind of configuration, with the log on and off."""
     vm = training.start(module)
-    vm.host.foreign_functions[b"set_envoy_filter_state"] = lambda argument: b""
     vm.start(b"", b"standalone", b"envoy_tcp_routing_filter")
     for level in (LogLevel.INFO, LogLevel.ERROR):
         vm.host.log_level = level

@@ -82,6 +82,7 @@ class Host:
         self.logs: list[tuple[int, str]] = []
         self.echo = False
         self.now = 1_700_000_000_000_000_000
+        self.clock_step = 0
         self.random: Callable[[int], bytes] = os.urandom
         self.properties: dict[bytes, bytes] = {}
         self.contexts: dict[int, Context] = {}
@@ -297,7 +298,13 @@ class Host:
         self.tick_periods[self.root.context_id] = milliseconds
 
     def proxy_get_current_time_nanoseconds(self) -> int:
-        return self.now
+        return self.read_clock()
+
+    def read_clock(self) -> int:
+        """Returns the time in nanoseconds, `now`, which each reading moves on by `clock_step`."""
+        now = self.now
+        self.now += self.clock_step
+        return now
 
     # ---- HTTP calls
 

@@ -7,6 +7,7 @@ VM's memory, from which the build reads what ran.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 
 from proxy_wasm.testing.host import Host
@@ -17,10 +18,57 @@ SOURCES = ("127.22.0.10:58108", "172.22.0.11:443", "[::1]:57246", "[2001:db8::a]
 """Source addresses of every kind: IPv4, IPv6, and IPv4 in IPv6."""
 
 
+CALLBACK_SECONDS = 60.0
+"""What one callback may take in a training."""
+
+_MILLISECOND = 10**6
+_ERROR = 4
+_TRACEBACK = "Traceback (most recent call last):"
+
+
+class TrainingWarning(UserWarning):
+    """A training did not run what it was to run."""
+
+
+class _Trained(WasmModule):
+    """A VM that warns of what its filter should not do in a training: raise, or refuse its configuration."""
+
+    _warned = False
+    _seen = 0
+
+    def _call(self, callback: str, *arguments: int) -> int | None:
+        result = super()._call(callback, *arguments)
+        lines = [text for level, text in self.host.logs[self._seen :] if level == _ERROR]
+        self._seen = len(self.host.logs)
+        begin = next((i for i, text in enumerate(lines) if _TRACEBACK in text), None)
+        if begin is not None and not self._warned:
+            self._warned = True
+            text = "\n".join(lines[begin:])
+            warnings.warn(f"{callback} raised an exception in the training:\n{text}", TrainingWarning, stacklevel=2)
+        return result
+
+    def _configure(self, callback: str, buffer: int, configuration: bytes) -> bool:
+        accepted = super()._configure(callback, buffer, configuration)
+        if not accepted:
+            warnings.warn(
+                f"{callback} refused the configuration {configuration[:100]!r} in the training: what follows is trained with a filter "
+                "that does not serve; say in a training of your own what it takes",
+                TrainingWarning,
+                stacklevel=2,
+            )
+        return accepted
+
+
 def start(module: bytes, host: Host | None = None) -> WasmModule:
-    """Returns a VM whose every run is the same: a module's bytes must not depend on chance."""
-    vm = WasmModule(module, host)
+    """Returns a VM whose every run is the same: a module's bytes must not depend on chance.
+
+    Its clock moves on a millisecond with each reading, so that who waits by the clock gets on. A callback that takes longer than
+    `CALLBACK_SECONDS` raises GuestStuck. Envoy's `set_envoy_filter_state` is answered.
+    """
+    vm = _Trained(module, host, limit_seconds=CALLBACK_SECONDS)
     vm.host.random = bytes  # zeros
+    vm.host.clock_step = _MILLISECOND
+    vm.host.foreign_functions.setdefault(b"set_envoy_filter_state", lambda argument: b"")
     return vm
 
 

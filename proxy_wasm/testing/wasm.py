@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+import threading
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -41,19 +44,68 @@ class GuestExit(Exception):
     """The module called proc_exit."""
 
 
+class GuestStuck(Exception):
+    """A callback did not end within the time that it was given."""
+
+
+class _Watch(threading.Thread):
+    """Looks every second at the callback that runs: says that it takes long, and in the end interrupts it.
+
+    Seconds are the processor's: what else runs on the machine does not count.
+    """
+
+    def __init__(self, engine: wasmtime.Engine, limit_seconds: float) -> None:
+        super().__init__(daemon=True)
+        self.engine, self.limit_seconds = engine, limit_seconds
+        self.running: tuple[str, float] | None = None
+        self.ended = False
+        self.told: set[str] = set()
+
+    def run(self) -> None:
+        """Runs as long as the process does, or until it has ended a callback."""
+        while not self.ended:
+            time.sleep(min(1.0, self.limit_seconds / 4))
+            running = self.running
+            if running is None:
+                continue
+            callback, since = running
+            seconds = time.process_time() - since
+            if seconds > self.limit_seconds:
+                self.ended = True
+                self.engine.increment_epoch()
+            elif seconds > self.limit_seconds / 6 and callback not in self.told:
+                self.told.add(callback)
+                print(
+                    f"{callback} runs for {seconds:.0f} s; after {self.limit_seconds:.0f} s it is ended",
+                    file=sys.stderr,
+                )
+
+
 class WasmModule(Vm):
     """A VM whose guest is a built core module.
 
     Raises ModuleError for a module that asks for what a proxy does not have, or lacks what it needs. With a cache
-    directory the compiled code is kept there: compiling CPython takes seconds, reading it back a moment.
+    directory the compiled code is kept there: compiling CPython takes seconds, reading it back a moment. With a limit, a
+    callback that takes longer raises GuestStuck, after which the VM is of no use.
     """
 
-    def __init__(self, module: Code, host: Host | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        module: Code,
+        host: Host | None = None,
+        cache: Path | None = None,
+        limit_seconds: float | None = None,
+    ) -> None:
         super().__init__(host)
         code = Path(module).read_bytes() if isinstance(module, str | Path) else bytes(module)
-        engine = _engine()
+        engine = _engine(interruptible=limit_seconds is not None)
         compiled = _compile(engine, code, cache)
         self._store = wasmtime.Store(engine)
+        self._watch: _Watch | None = None
+        if limit_seconds is not None:
+            self._store.set_epoch_deadline(1)
+            self._watch = _Watch(engine, limit_seconds)
+            self._watch.start()
         linker = wasmtime.Linker(engine)
         for item in compiled.imports:
             linker.define_func(item.module, item.name or "", _function_type(item), self._import(item))
@@ -96,8 +148,24 @@ class WasmModule(Vm):
 
     def _call(self, callback: str, *arguments: int) -> int | None:
         function = self._callbacks.get(callback)
-        result: int | None = None if function is None else function(*arguments)
+        if function is None:
+            return None
+        result: int | None = function(*arguments) if self._watch is None else self._watched(callback, arguments)
         return result
+
+    def _watched(self, callback: str, arguments: tuple[int, ...]) -> int | None:
+        watch = self._watch
+        assert watch is not None
+        watch.running = callback, time.process_time()
+        try:
+            result: int | None = self._callbacks[callback](*arguments)
+            return result
+        except wasmtime.Trap:
+            if not watch.ended:
+                raise
+            raise GuestStuck(f"{callback} did not end within {watch.limit_seconds:.0f} s") from None
+        finally:
+            watch.running = None
 
     # ---- imports
 
@@ -195,7 +263,7 @@ class WasmModule(Vm):
         return 0
 
     def _wasi_clock_time_get(self, clock: int, precision: int, address: int) -> int:
-        self.write(address, self.host.now.to_bytes(8, "little"))
+        self.write(address, self.host.read_clock().to_bytes(8, "little"))
         return 0
 
     def _wasi_fd_write(self, descriptor: int, vectors: int, count: int, written: int) -> int:
@@ -227,8 +295,9 @@ class WasmModule(Vm):
         raise GuestExit(f"the module called proc_exit({code})")
 
 
-def _engine() -> wasmtime.Engine:
+def _engine(interruptible: bool = False) -> wasmtime.Engine:
     config = wasmtime.Config()
+    config.epoch_interruption = interruptible
     # CPython's guard against deep recursion counts with V8's stack, of 984 KiB, and with V8's frames, which are smaller.
     config.max_wasm_stack = 2 << 20
     for feature in ("wasm_reference_types", "wasm_function_references", "wasm_gc", "wasm_exceptions"):

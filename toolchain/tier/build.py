@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -22,6 +24,9 @@ from toolchain.tier.report import report
 from toolchain.tier.translate import read_translation
 from toolchain.tools import ToolchainError, read, run_main
 
+Trained = tuple[list[int], dict[int, set[int]], set[int]]
+"""What ran in a training: see `train`."""
+
 
 def run(training: str, module: bytes) -> Iterator[bytes]:
     """Yields a VM's memory from a training; raises `ToolchainError` with the training's traceback."""
@@ -32,7 +37,15 @@ def run(training: str, module: bytes) -> Iterator[bytes]:
         raise ToolchainError(f"the training {training} failed:\n{text}") from None
 
 
-def train(training: str, cold: Tiered) -> tuple[list[int], dict[int, set[int]], set[int]]:
+def warned(training: str, cold: Tiered) -> tuple[Trained, list[str]]:
+    """Returns what `train` does, and what the training warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        trained = train(training, cold)
+    return trained, [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+
+
+def train(training: str, cold: Tiered) -> Trained:
     """Returns what ran in a training: the functions, first those that always did, the marks of parts, and what it let be forgotten.
 
     Raises as `run` does.
@@ -58,18 +71,27 @@ def main() -> None:
     parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
     parser.add_argument("--training", required=True, help="the module that trains, such as filter.training")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--warnings", type=Path, help="what the snapshot warned of, for the report")
     parser.add_argument("--report", type=Path, required=True, help="write here what is compiled, what is cold, and why")
     options = parser.parse_args()
     snapshot, interpreter = read(options.snapshot), read(options.interpreter)
     translation = read_translation(read(options.translation))
-    ran, reached, started = train(options.training, assemble(snapshot, (), interpreter, translation, training=True))
+    cold = assemble(snapshot, (), interpreter, translation, training=True)
+    (ran, reached, started), said = warned(options.training, cold)
+    for warning in said:
+        print(f"warning: {warning}", file=sys.stderr)
     if not ran:
         raise ToolchainError(f"the training {options.training} ran nothing of the module that it was given")
     tiered = assemble(snapshot, ran, interpreter, translation, reached=reached, started=started)
-    module = hint(tiered.module, partial(run, options.training))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # they were said in the first training
+        module = hint(tiered.module, partial(run, options.training))
     verify.verify(module, boundary.read_abi(options.abi))
     options.out.write_bytes(module)
-    options.report.write_text(report(snapshot, ran, reached, translation, read(options.names).decode()))
+    said += read(options.warnings).decode().splitlines() if options.warnings else []
+    notes = "".join(f"warning: {warning}\n" for warning in said)
+    compiled = report(snapshot, ran, reached, translation, read(options.names).decode())
+    options.report.write_text(f"{notes}\n{compiled}" if notes else compiled)
 
 
 if __name__ == "__main__":
