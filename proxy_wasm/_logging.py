@@ -61,7 +61,11 @@ def install() -> None:
 
 
 def _install_handler(replaced: tuple[object, object]) -> None:
-    import logging
+    if TYPE_CHECKING:
+        import logging
+    else:
+        # An import would take it into every filter's module, compressed.
+        logging = sys.modules["logging"]
 
     class HostHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

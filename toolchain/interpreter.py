@@ -5,17 +5,23 @@ A fixed clock, randomness from a hash chain, and nothing to read but what the bu
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import hashlib
 import re
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import wasmtime
 
 from toolchain import boundary, heap
+from toolchain.late import Import
 from toolchain.sources import Found
-from toolchain.tools import ToolchainError
+from toolchain.tools import ToolchainError, read
 from toolchain.wasm import (
     DATA,
     DATA_COUNT,
@@ -36,6 +42,8 @@ EPOCH_NANOSECONDS = 1_700_000_000 * 10**9
 _SEED = b"proxy-wasm snapshot"
 _NOT_FOUND, _UNIMPLEMENTED = 1, 12
 _WASI_NOSYS = 52
+_MONOTONIC = 1
+_TELL_SECONDS, _LIMIT_SECONDS = 10, 60  # of the processor's time
 _MAX_SEGMENTS = 60_000  # V8 takes 100,000
 
 Answers = dict[bytes, Callable[[str], bytes]]
@@ -48,7 +56,9 @@ class Interpreter:
     def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, answers: Answers) -> None:
         self.answers = answers
         self.drawn = 0
+        self.engine = engine
         self.store = wasmtime.Store(engine)
+        self.store.set_epoch_deadline(1)
         linker = wasmtime.Linker(engine)
         functions: dict[str, Callable[..., int]] = {
             "proxy_log": self._log,
@@ -82,6 +92,36 @@ class Interpreter:
         if not answer:
             raise ToolchainError(f"the interpreter failed in {function}")
         return self._read(self._word(answer), self._word(answer + 4))
+
+    @contextlib.contextmanager
+    def limited(self, what: str) -> Iterator[None]:
+        """Says that something takes long, and in the end raises `ToolchainError` with where the filter's module stands."""
+        begin = time.process_time()  # what else runs on the machine does not count
+        over, interrupted = threading.Event(), threading.Event()
+
+        def watch() -> None:
+            told = False
+            while not over.wait(_TELL_SECONDS / 4):
+                seconds = time.process_time() - begin
+                if seconds > _LIMIT_SECONDS:
+                    interrupted.set()
+                    self.engine.increment_epoch()
+                    return
+                if seconds > _TELL_SECONDS and not told:
+                    told = True
+                    print(f"{what} takes long; it is ended after {_LIMIT_SECONDS} s", file=sys.stderr)
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        except wasmtime.Trap:
+            if not interrupted.is_set():
+                raise
+            self.store.set_epoch_deadline(1)
+            place = self.python("where", b"").decode()
+            raise ToolchainError(f"{what} did not end within {_LIMIT_SECONDS} s; it stands in\n{place}") from None
+        finally:
+            over.set()
 
     def start(self) -> None:
         """Starts CPython in the libraries' pristine memory."""
@@ -154,7 +194,8 @@ class Interpreter:
         return 0
 
     def _clock_time_get(self, clock: int, precision: int, address: int) -> int:
-        self._write(address, EPOCH_NANOSECONDS.to_bytes(8, "little"))
+        now = 0 if clock == _MONOTONIC else EPOCH_NANOSECONDS
+        self._write(address, now.to_bytes(8, "little"))
         return 0
 
     def _proc_exit(self, status: int) -> int:
@@ -166,6 +207,7 @@ class Compiler:
 
     def __init__(self, interpreter: Interpreter) -> None:
         self._interpreter = interpreter
+        self._reads_imports = False
 
     def answer(self, module: Found | None) -> bytes:
         """Returns a module as boot.py's finder expects it; nothing for None.
@@ -187,9 +229,34 @@ class Compiler:
     def _compiled(self, request: bytes) -> bytes:
         return self._interpreter.python("compile_module", request)
 
+    def pack(self, data: bytes) -> bytes:
+        """Compresses, the same way on every machine."""
+        return self._interpreter.python("pack", data)
+
     def packed(self, module: Found | None) -> bytes:
-        """Returns the same, compressed."""
-        return self._interpreter.python("pack", self.answer(module))
+        """Returns `answer`, compressed."""
+        return self.pack(self.answer(module))
+
+    def imports(self, module: Found) -> list[Import]:
+        """Returns what a module's source imports; nothing for one that does not compile."""
+        found = self._read_imports("imports", module.origin.encode() + b"\0" + module.source)
+        return [Import(*entry) for entry in found]
+
+    def builtin_names(self) -> list[str]:
+        """Returns the names of the modules that are built in."""
+        return list(self._read_imports("builtin_names", b""))
+
+    def _read_imports(self, function: str, argument: bytes) -> Any:
+        if not self._reads_imports:
+            path = Path(__file__).with_name("imported.py")
+            program = self.answer(Found("M", path.name, read(path), False))
+            self._interpreter.answers[b"build.code"] = lambda name: program if name == path.stem else b""
+            self._interpreter.answers[b"build.source"] = lambda origin: b""
+            error = self._interpreter.python("load", path.stem.encode())
+            if error:
+                raise ToolchainError(f"{path.name} does not start:\n{error.decode()}")
+            self._reads_imports = True
+        return ast.literal_eval(self._interpreter.python(function, argument).decode())
 
 
 def make_engine() -> wasmtime.Engine:
@@ -197,6 +264,7 @@ def make_engine() -> wasmtime.Engine:
     config = wasmtime.Config()
     config.cranelift_nan_canonicalization = True
     config.cranelift_opt_level = "none"
+    config.epoch_interruption = True
     return wasmtime.Engine(config)
 
 

@@ -1,6 +1,7 @@
 """Freezes a filter into the runtime: imports its module in the started interpreter and writes the resulting state as a core module.
 
-The world in which the import happens is the same everywhere, and its code is compiled elsewhere (interpreter.py). Code is the
+The world in which the import happens is the same everywhere, and its code is compiled elsewhere (interpreter.py). What can be imported
+later is put beside it, compressed (late.py). Code is the
 runtime's own; memory, globals and memory size are as the import left them. Callbacks that the filter does not register are not
 exported, and the proxy never calls them.
 """
@@ -8,16 +9,22 @@ exported, and the proxy never calls them.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import wasmtime
 
-from toolchain import boundary, verify
+from toolchain import boundary, late, verify
 from toolchain.interpreter import Answers, Compiler, Interpreter, make_engine
-from toolchain.sources import Sources
+from toolchain.late import Import
+from toolchain.sources import Found, Sources
 from toolchain.tools import ToolchainError, read, run_main
 from toolchain.wasm import Module
+
+_ZONES = "zoneinfo._common"
+"""The module that reads time zones: with it the package tzdata is in the filter."""
 
 
 def _compile(engine: wasmtime.Engine, runtime: bytes, compiled: Path | None) -> wasmtime.Module:
@@ -29,7 +36,15 @@ def _compile(engine: wasmtime.Engine, runtime: bytes, compiled: Path | None) -> 
     return wasmtime.Module(engine, runtime)
 
 
-def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: str, abi: boundary.Abi) -> bytes:
+@dataclass(frozen=True)
+class Snapshot:
+    """A filter's module, and what its author should know."""
+
+    module: bytes
+    warnings: list[str]
+
+
+def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: str, abi: boundary.Abi) -> Snapshot:
     """Returns the filter's core module, or raises `ToolchainError`, with the Python traceback where the import failed."""
     engine = make_engine()
     code = _compile(engine, runtime, compiled)
@@ -37,11 +52,15 @@ def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: st
     answers: Answers = {
         b"build.code": lambda name: compiler.answer(sources.find(name)),
         b"build.source": sources.source,
+        b"build.zone": sources.zone,
+        b"build.zones": lambda _: "\n".join(name for names in sources.zones().values() for name in names).encode(),
     }
     interpreter = Interpreter(engine, code, answers)
-    traceback = interpreter.python("load", module.encode()).decode()
+    with interpreter.limited(f"importing {module}"):
+        traceback = interpreter.python("load", module.encode()).decode()
     if traceback:
-        raise ToolchainError(f"importing {module} failed:\n{traceback.rstrip()}")
+        raise ToolchainError(f"importing {module} failed:\n{traceback.rstrip()}{_advice(traceback, sources)}")
+    warnings = _seal(interpreter, compiler, sources)
     registered = {name for i, name in enumerate(abi["callback"]) if interpreter.call("build_registered", i)}
     if not registered:
         raise ToolchainError(f"{module} registers no context; end it with proxy_wasm.register(YourRootContext)")
@@ -52,7 +71,39 @@ def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: st
         e for e in frozen.exports() if e.name not in unused and not e.name.startswith(boundary.BUILD_PREFIX)
     )
     frozen.drop_custom_sections()
-    return frozen.encode()
+    return Snapshot(frozen.encode(), warnings)
+
+
+def _seal(interpreter: Interpreter, compiler: Compiler, sources: Sources) -> list[str]:
+    """Keeps what can be imported late, lets no more be asked for, and returns the warnings."""
+    index = sources.late_index
+
+    def imports(name: str, found: Found) -> list[Import]:
+        return (
+            [Import(*entry) for entry in index["imports"].get(name, ())] if found.standard else compiler.imports(found)
+        )
+
+    loaded = interpreter.python("loaded", b"").decode().splitlines()
+    found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imports)))
+    for name in found.names:
+        module = sources.find(name)
+        packed = sources.packed(name) if module is not None and module.standard else compiler.packed(module)
+        interpreter.python("keep", name.encode() + b"\0" + packed)
+    if _ZONES in loaded or _ZONES in found.names:
+        for data, names in sources.zones().items():
+            interpreter.python("keep_zone", "\n".join(names).encode() + b"\0" + compiler.pack(data))
+    interpreter.python("seal", b"")
+    return found.warnings
+
+
+def _advice(traceback: str, sources: Sources) -> str:
+    """Returns what an import's traceback does not say itself."""
+    advice = [sentence for name in sorted(sources.missed) if (sentence := sources.compiled(name))]
+    if "__file__" in traceback.rstrip().rpartition("\n")[2]:
+        advice.append(
+            "a module in the proxy has no __file__, since there are no files: put the data into a Python module"
+        )
+    return "".join(f"\nnote: {sentence}" for sentence in advice)
 
 
 def main() -> None:
@@ -69,12 +120,17 @@ def main() -> None:
     )
     parser.add_argument("--module", required=True, help="the filter's module, such as filter.plugin")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--warnings", type=Path, help="write the warnings here too")
     options = parser.parse_args()
     abi = boundary.read_abi(options.abi)
     sources = Sources(options.root, options.stdlib)
     built = snapshot(read(options.runtime), options.compiled, sources, options.module, abi)
-    verify.verify(built, abi)
-    options.out.write_bytes(built)
+    verify.verify(built.module, abi)
+    options.out.write_bytes(built.module)
+    for warning in built.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if options.warnings:
+        options.warnings.write_text("".join(f"{warning}\n" for warning in built.warnings))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from toolchain.tools import ToolchainError, read
+
+LATE, LATE_INDEX = "late/", "late.json"
+"""Members of the library's archive: the packed modules, and what they import (library.py)."""
+_ZONES = "tzdata/zoneinfo"
 
 
 class Found(NamedTuple):
@@ -28,12 +34,15 @@ class Sources:
         except (OSError, zipfile.BadZipFile) as error:
             raise ToolchainError(f"cannot read the standard library {stdlib}: {error}") from None
         self._sources: dict[str, bytes] = {}
+        self.missed: set[str] = set()
         self.members = set(self.archive.namelist())
 
     def find(self, name: str) -> Found | None:
         """Returns a module by its name, or None."""
         found = self._find(name)
-        if found is not None:
+        if found is None:
+            self.missed.add(name)
+        else:
             self._sources[found.origin] = found.source
         return found
 
@@ -50,6 +59,47 @@ class Sources:
         if any((root / path).is_dir() for root in self.roots):
             return Found("N", "", b"", False)
         return None
+
+    def names(self) -> list[str]:
+        """Returns the names of all modules of the standard library."""
+        paths = (name.removesuffix(".py").removesuffix("/__init__") for name in self.members if name.endswith(".py"))
+        names = sorted(path.replace("/", ".") for path in paths if not path.startswith("frozen/"))
+        return [name for name in names if all(part.isidentifier() for part in name.split("."))]
+
+    @cached_property
+    def late_index(self) -> dict[str, Any]:
+        """What library.py has found in the standard library."""
+        found: dict[str, Any] = json.loads(self.archive.read(LATE_INDEX)) if LATE_INDEX in self.members else {}
+        return found
+
+    def packed(self, name: str) -> bytes:
+        """Returns a module of the standard library as library.py packed it."""
+        return self.archive.read(f"{LATE}{name}")
+
+    def compiled(self, name: str) -> str | None:
+        """Returns a sentence about a module that is machine code in the filter's roots, or None."""
+        path = Path(name.replace(".", "/"))
+        for root in self.roots:
+            for found in sorted((root / path.parent).glob(f"{path.name}.*")):
+                if found.name.endswith((".so", ".pyd")):
+                    return f"{name} is compiled ({path.parent / found.name}); only pure Python fits"
+        return None
+
+    def zone(self, key: str) -> bytes:
+        """Returns a time zone of the package tzdata, or nothing."""
+        path = next((root / _ZONES / key for root in self.roots if (root / _ZONES / key).is_file()), None)
+        return read(path) if path is not None and ".." not in path.parts else b""
+
+    def zones(self) -> dict[bytes, list[str]]:
+        """Returns the time zones of the package tzdata, each with all of its names; none if no root has the package."""
+        top = next((root / _ZONES for root in self.roots if (root / _ZONES).is_dir()), None)
+        zones: dict[bytes, list[str]] = {}
+        if top is not None:
+            for path in sorted(path for path in top.rglob("*") if path.is_file()):
+                data = read(path)
+                if data.startswith(b"TZif"):
+                    zones.setdefault(data, []).append(path.relative_to(top).as_posix())
+        return zones
 
     def source(self, origin: str) -> bytes:
         """Returns the source of a module that was found, by its origin."""

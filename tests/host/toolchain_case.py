@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolchain.boundary import read_abi
-from toolchain.snapshot import snapshot
+from toolchain.snapshot import Snapshot, snapshot
 from toolchain.sources import Sources
 from toolchain.wasm import MEMORY_KIND, Export, Module
 
@@ -27,7 +27,17 @@ def with_tiers_memory(tiered: bytes) -> bytes:
 
 def build(root: Path, files: dict[str, str], module: str = "plugin") -> bytes:
     """Writes these sources below `root` and returns the module that the toolchain makes of them, the SDK within reach."""
+    write(root, files)
+    return freeze(root, module).module
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    """Writes these sources below `root`."""
     for name, source in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(source)
+
+
+def freeze(root: Path, module: str = "plugin") -> Snapshot:
+    """Returns what the toolchain makes of a module below `root`, the SDK within reach."""
     return snapshot(RUNTIME.read_bytes(), COMPILED, Sources([root, Path()], STDLIB), module, ABI)

@@ -1,9 +1,11 @@
 """The program that CPython starts with: it compiles a filter's modules, loads them when the snapshot asks for it, and seals imports.
 
 No file system is ever looked at. While a filter is loaded, code comes from the snapshot's host, through the foreign function
-`build.code`, which no proxy has. Once it is loaded, what can still be imported is what is built in, and `LATE`.
+`build.code`, which no proxy has. Once it is sealed, what can still be imported is what is built in, and `LATE`: the host, which
+knows what the loaded modules can come to import (toolchain/late.py), puts it there.
 """
 
+import _frozen_importlib
 import gc
 import marshal
 import sys
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 LATE: dict[str, bytes] = {}
 """Modules that a sealed filter can still import, each as the host's answer for it, compressed."""
 
+ZONES: dict[str, bytes] = {}
+"""Time zones by their names, in the form of tzdata's files, compressed."""
+
+_dictionary = b""
+
+_NOT_IN_THE_MODULE = "the filter was built without it; import it at the top of one of its modules: No module named "
 _AST_ONLY = 0x400  # ast.PyCF_ONLY_AST
 
 
@@ -42,6 +50,8 @@ class Loader:
         if not Finder.sealed:
             self.executed.append(code.co_filename)
         exec(code, module.__dict__)
+        if module.__name__ in _AMENDED:
+            _AMENDED[module.__name__](module)
 
 
 class Finder:
@@ -85,28 +95,88 @@ def _ask(function: str, argument: str) -> bytes:
 
 
 def _late(name: str) -> bytes:
-    packed = LATE.pop(name, b"")
+    packed = LATE.get(name, b"")
     return unpack(packed) if packed else b""
+
+
+def _zone(key: str) -> object:
+    import _io
+
+    packed = ZONES.get(key, b"")
+    data = unpack(packed) if packed else b"" if Finder.sealed else _ask("build.zone", key)
+    if not data:
+        raise sys.modules["zoneinfo._common"].ZoneInfoNotFoundError(
+            f"No time zone found with key {key}; is the package tzdata among the filter's packages?"
+        )
+    return _io.BytesIO(data)
+
+
+def _no_loop(cls: type, *arguments: object, **named: object) -> None:
+    raise RuntimeError(
+        "asyncio has no event loop in a proxy, where nothing may wait: return from the callback, and go on in the one that brings "
+        "what you wait for (on_tick, on_http_call_response)"
+    )
+
+
+def _zone_names() -> set[str]:
+    return set(ZONES) if Finder.sealed else set(_ask("build.zones", "").decode().splitlines())
+
+
+def _amend_zones(module: Any) -> None:
+    module.load_tzdata = _zone
+
+
+def _amend_zone_names(module: Any) -> None:
+    module.available_timezones = _zone_names
+
+
+def _amend_loop(module: Any) -> None:
+    # Not __init__: of what is never made, no finalizer complains.
+    module.BaseSelectorEventLoop.__new__ = staticmethod(_no_loop)
+
+
+_AMENDED = {
+    "asyncio.selector_events": _amend_loop,
+    "zoneinfo._common": _amend_zones,
+    "zoneinfo._tzpath": _amend_zone_names,
+}
+"""What is changed in modules of the standard library, which would look for files and sockets."""
 
 
 def pack(data: bytes) -> bytes:
     """Compresses."""
     import zlib
 
-    return zlib.compress(data, 9)
+    compressor = zlib.compressobj(9, zdict=zlib.decompress(_dictionary)) if _dictionary else zlib.compressobj(9)
+    return compressor.compress(data) + compressor.flush()
 
 
 def unpack(data: bytes) -> bytes:
     """Undoes `pack`."""
     import zlib
 
-    return zlib.decompress(data)
+    return zlib.decompressobj(zdict=zlib.decompress(_dictionary)).decompress(data)
+
+
+def set_dictionary(packed: bytes) -> bytes:
+    """Sets what `pack` and `unpack` know beforehand: code like that of many modules, packed without it."""
+    global _dictionary
+    _dictionary = packed
+    return b""
 
 
 def keep(entry: bytes) -> bytes:
     """Adds to `LATE`: a name, a NUL and the packed answer."""
     name, _, packed = entry.partition(b"\0")
     LATE[name.decode()] = packed
+    return b""
+
+
+def keep_zone(entry: bytes) -> bytes:
+    """Adds to `ZONES`: names of one zone, a line each, a NUL and the packed file."""
+    names, _, packed = entry.partition(b"\0")
+    for name in names.decode().splitlines():
+        ZONES[name] = packed
     return b""
 
 
@@ -156,13 +226,34 @@ def load(module: bytes) -> bytes:
             source = _ask("build.source", origin)
             linecache.cache[origin] = (len(source), None, source.decode().splitlines(True), origin)
         return "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace")
+    return b""
+
+
+def loaded(nothing: bytes) -> bytes:
+    """Returns the names of the modules that are loaded, a line each."""
+    return "\n".join(sys.modules).encode()
+
+
+def where(nothing: bytes) -> bytes:
+    """Returns where a filter's module stood when it was interrupted, as a traceback's lines."""
+    lines: list[str] = []
+    frame = sys._getframe().f_back
+    while frame is not None and frame.f_code is not load.__code__:
+        code = frame.f_code
+        if not code.co_filename.startswith("<frozen"):
+            lines.insert(0, f'  File "{code.co_filename}", line {frame.f_lineno}, in {code.co_name}')
+        frame = frame.f_back
+    return "\n".join(lines).encode()
+
+
+def seal(nothing: bytes) -> bytes:
+    """Ends the time of imports: from now on there is no host to ask."""
     # What was printed meanwhile belongs to the build, not to every VM.
     sys.stdout.flush()
     sys.stderr.flush()
     Finder.sealed = True
     Loader.executed.clear()
-    for name in sys.modules.keys() & LATE.keys():
-        del LATE[name]
+    _frozen_importlib._ERR_MSG_PREFIX = _NOT_IN_THE_MODULE  # type: ignore[attr-defined]
     gc.collect()
     return b""
 

@@ -1,0 +1,271 @@
+"""What is imported late works as on a desktop, or the build says that it will not be there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxy_wasm.testing.wasm import WasmModule
+from tests.host.guests.evaluate import evaluate
+from tests.host.late_cases import CODECS, EXPRESSIONS
+from tests.host.toolchain_case import RUNTIME, STDLIB, freeze, write
+from toolchain import instructions as wasm
+from toolchain.late import AT_IMPORT, NOT_FOLLOWED, WHEN_USED
+from toolchain.sources import Sources
+from toolchain.waits import POLLING
+from toolchain.wasm import DATA, FUNC_KIND, Module, Reader, constant
+
+Evaluate = Callable[[str], str]
+
+_REGISTER = """
+import proxy_wasm
+
+class Root(proxy_wasm.RootContext):
+    def on_configure(self, configuration):
+        try:
+            proxy_wasm.info(repr(eval(configuration)))
+        except Exception as error:
+            proxy_wasm.info(f"{type(error).__name__}: {error}")
+
+proxy_wasm.register(Root)
+"""
+
+
+def evaluator(module: Path | bytes, cache: Path) -> Evaluate:
+    """Returns a function that has an expression evaluated by the guest, in a VM of its own."""
+
+    def run(expression: str) -> str:
+        vm = WasmModule(module, cache=cache)
+        assert vm.start(configuration=expression.encode())
+        return vm.host.lines()[-1]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
+    return evaluator(Path("tests/host/guests/late.wasm"), tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_an_expression_means_what_it_means_on_a_desktop(guest: Evaluate, expression: str) -> None:
+    assert guest(expression) == evaluate(expression)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_codec_does_what_it_does_on_a_desktop(guest: Evaluate, codec: str) -> None:
+    for expression in (
+        f"codecs.encode('Aé', {codec!r}, 'replace')",
+        f"codecs.encode(b'abc', {codec!r})",
+        f"codecs.decode(codecs.encode('Abc', {codec!r}), {codec!r})",
+    ):
+        found, expected = guest(expression), evaluate(expression)
+        # Later versions of Python have other words for some errors.
+        assert found == expected or found.partition(":")[0] == expected.partition(":")[0], expression
+        assert "unknown encoding" not in found
+
+
+# ---- what does not work says so
+
+
+@pytest.mark.parametrize(
+    ("expression", "what"),
+    [
+        ("time.sleep(1)", "time.sleep"),
+        ("threading.Event().wait(1)", "this lock is held"),
+        ("threading.Event().wait()", "this lock is held"),
+        ("[lock := threading.Lock(), lock.acquire(), lock.acquire()]", "this lock is held"),
+        ("[lock := threading.Lock(), lock.acquire(), lock.acquire(timeout=1)]", "this lock is held"),
+        ("threading.Semaphore(0).acquire(timeout=1)", "this lock is held"),
+        ("threading.Barrier(2).wait(1)", "this lock is held"),
+        ("queue.Queue().get()", "this lock is held"),
+        ("queue.Queue().get(timeout=1)", "this lock is held"),
+        ("queue.SimpleQueue().get()", "this queue is empty"),
+        ("queue.SimpleQueue().get(timeout=1)", "this queue is empty"),
+        ("select.select([], [], [], 1)", "select.select"),
+        ("select.poll().poll(100)", "poll()"),
+        ("__import__('selectors').DefaultSelector().select(1)", "poll()"),
+    ],
+)
+def test_what_would_wait_raises_and_names_the_callback(guest: Evaluate, expression: str, what: str) -> None:
+    found = guest(expression)
+    assert found.startswith("RuntimeError: ") and what in found
+    assert "set_tick_period(milliseconds)" in found and "on_tick" in found
+
+
+@pytest.mark.parametrize("expression", ["asyncio.run(asyncio.sleep(1))", "asyncio.new_event_loop()"])
+def test_asyncio_says_in_one_line_that_it_has_no_event_loop(guest: Evaluate, expression: str) -> None:
+    assert guest(expression).startswith("RuntimeError: asyncio has no event loop in a proxy")
+
+
+def test_a_module_that_is_not_there_says_who_left_it_out(guest: Evaluate) -> None:
+    assert guest("__import__('turtle')").startswith("ModuleNotFoundError: the filter was built without it")
+
+
+def test_clocks_that_count_from_the_start_count_from_the_vms(guest: Evaluate) -> None:
+    assert guest("0 <= time.process_time() < 1, 0 <= time.monotonic() < 1, 0 <= time.perf_counter() < 1") == str(
+        (True, True, True)
+    )
+
+
+def test_a_time_zone_without_tzdata_names_the_package(guest: Evaluate) -> None:
+    found = guest("zoneinfo.ZoneInfo('Europe/Berlin')")
+    assert found.startswith("ZoneInfoNotFoundError") and "tzdata" in found
+
+
+# ---- what is in a module
+
+
+def test_time_zones_are_read_from_the_module(tmp_path: Path) -> None:
+    # Two hours east of Greenwich since 1970: one type, no transition, and the rule in words.
+    body = b"\0" * 15 + b"\0\0\0\0" * 3 + (0).to_bytes(4, "big") + (1).to_bytes(4, "big") + (4).to_bytes(4, "big")
+    zone = b"TZif2" + body + (7200).to_bytes(4, "big") + b"\0\0EET\0"
+    zone = zone + zone + b"\nEET-2\n"
+    write(tmp_path, {"tzdata/__init__.py": "", "tzdata/zoneinfo/__init__.py": ""})
+    write(tmp_path, {"plugin.py": "import zoneinfo, datetime\nEARLY = zoneinfo.ZoneInfo('Test/Early')\n" + _REGISTER})
+    for name in ("Early", "Late"):
+        (tmp_path / "tzdata/zoneinfo/Test").mkdir(exist_ok=True)
+        (tmp_path / "tzdata/zoneinfo/Test" / name).write_bytes(zone)
+    run = evaluator(freeze(tmp_path).module, tmp_path / "cache")
+    for name in ("EARLY", "zoneinfo.ZoneInfo('Test/Late')"):
+        assert run(f"datetime.datetime(2024, 1, 2, tzinfo={name}).isoformat()") == "'2024-01-02T00:00:00+02:00'"
+    assert run("sorted(zoneinfo.available_timezones())") == "['Test/Early', 'Test/Late']"
+    # Zones of several names are in the module once.
+    assert run("len(set(map(id, __import__('sys').modules['boot'].ZONES.values())))") == "1"
+    assert run("zoneinfo.ZoneInfo('Test/Nowhere')").startswith("ZoneInfoNotFoundError")
+
+
+def test_an_import_in_a_function_is_in_the_module(tmp_path: Path) -> None:
+    files = {
+        "plugin.py": "def late():\n    import json, mine.part\n    return json.dumps(mine.part.VALUE)\n" + _REGISTER,
+        "mine/__init__.py": "",
+        "mine/part.py": "from mine import other\nVALUE = [other.VALUE]\n",
+        "mine/other.py": "VALUE = 7\n",
+    }
+    write(tmp_path, files)
+    built = freeze(tmp_path)
+    assert built.warnings == []
+    assert evaluator(built.module, tmp_path / "cache")("late()") == "'[7]'"
+
+
+def test_an_import_that_will_fail_is_a_warning(tmp_path: Path) -> None:
+    source = """\
+class Stream:
+    def on_new_connection(self):
+        import nowhere.part
+    def on_delete(self):
+        try:
+            import orjson
+        except ImportError:
+            orjson = None
+def other():
+    from native import fast
+"""
+    write(tmp_path, {"plugin.py": source + _REGISTER, "native.cpython-311-x86_64-linux-gnu.so": ""})
+    assert freeze(tmp_path).warnings == [
+        "plugin.py:3: nowhere.part is imported in on_new_connection, and will not be in the proxy: "
+        "there is no such module at build time",
+        "plugin.py:10: native is imported in other, and will not be in the proxy: "
+        "native is compiled (native.cpython-311-x86_64-linux-gnu.so); only pure Python fits",
+    ]
+
+
+def test_nothing_that_nobody_can_import_is_in_a_module(tmp_path: Path) -> None:
+    """`time` is loaded in every interpreter; only who writes `strptime` gets what that imports."""
+    write(tmp_path, {"with.py": "import time\nparse = lambda text: time.strptime(text)\n" + _REGISTER})
+    write(tmp_path, {"without.py": "import time\n" + _REGISTER})
+    expression = "__import__('sys').modules['boot'].LATE.keys() & {'_strptime', 'calendar', 'email', 'encodings.cp437'}"
+    for module, expected in (("without", ["encodings.cp437"]), ("with", ["_strptime", "calendar", "encodings.cp437"])):
+        run = evaluator(freeze(tmp_path, module).module, tmp_path / "cache")
+        assert run(f"sorted({expression})") == repr(expected)
+
+
+# ---- what CPython's C code imports
+
+_IMPORTERS = (
+    *("PyImport_ImportModule", "PyImport_ImportModuleAttrString", "PyImport_ImportModuleLevelObject"),
+    *("PyImport_Import", "PyImport_GetModule", "PyCapsule_Import"),
+)
+_TEXT_OF_STATIC_STR = 20
+"""Where the text of a str begins that is part of CPython's own data."""
+
+
+def _function_names() -> dict[int, str]:
+    lines = RUNTIME.with_suffix(".names").read_text().splitlines()
+    return {int(index): name for index, name in (line.split(" ", 1) for line in lines)}
+
+
+def _c_imports() -> dict[str, set[str]]:
+    """Returns, for each function of C that imports, the modules whose names it has at hand."""
+    module = Module(RUNTIME.read_bytes())
+    names = _function_names()
+    importers = {index for index, name in names.items() if name in _IMPORTERS}
+    memory = _memory(module)
+    known = {*Sources([], STDLIB).names(), *Sources([], STDLIB).late_index["builtin"]}
+    found = {}
+    for index, body in enumerate(module.bodies(), sum(i.kind == FUNC_KIND for i in module.imports())):
+        code = list(wasm.read_instructions(wasm.read_body(body).code))
+        if importers & {i.operands[0] for i in code if i.opcode == wasm.CALL}:
+            at = [i.operands[0] for i in code if i.opcode == wasm.I32_CONST]
+            texts = {
+                memory[a : memory.find(b"\0", a)]
+                for n in at
+                for a in (n, n + _TEXT_OF_STATIC_STR)
+                if 0 < a < len(memory)
+            }
+            found[names[index]] = {text.decode() for text in texts if re.fullmatch(rb"[\w.]{2,40}", text)} & known
+    return found
+
+
+def _memory(module: Module) -> bytes:
+    memory = bytearray()
+    reader = Reader(module.get(DATA))
+    for _ in reader.repeat():
+        reader.u8()
+        address, data = constant(reader.expression()), reader.take(reader.u32())
+        memory += bytes(max(0, address + len(data) - len(memory)))
+        memory[address : address + len(data)] = data
+    return bytes(memory)
+
+
+def test_the_tables_have_what_cpythons_c_code_imports() -> None:
+    found = _c_imports()
+    # The search finds what everybody knows to be there.
+    assert found["time_strptime"] >= {"_strptime"} and "warnings" in found["get_warnings_attr"]
+    tables = {name for targets in (*AT_IMPORT.values(), *WHEN_USED.values()) for name in targets} | set(NOT_FOLLOWED)
+    builtin = set(Sources([], STDLIB).late_index["builtin"])
+    missing = {function: names - tables - builtin for function, names in found.items()}
+    assert {function: names for function, names in missing.items() if names} == {}
+
+
+_HARMLESS = {
+    "PyThread_acquire_lock_timed": "the lock of buffered files and of C modules, which another thread would have to hold",
+    "_PyThreadState_Attach": "there is no other thread that could hold the GIL",
+    "_PyThreadState_HangThread": "a thread that outlives the interpreter",
+    "__pthread_cond_timedwait": "see its callers",
+    "sock_call_ex": "there is no socket to call it on",
+    "unixSleep": "sqlite, which waits for a file that another process has locked",
+}
+
+
+def test_nothing_else_in_cpython_waits() -> None:
+    """A wait that is new, or in another function, is seen here."""
+    module = Module(RUNTIME.read_bytes())
+    names = _function_names()
+    waiting = {index for index, name in names.items() if name in POLLING}
+    callers = {
+        names[index]
+        for index, body in enumerate(module.bodies(), sum(i.kind == FUNC_KIND for i in module.imports()))
+        if waiting & {i.operands[0] for i in wasm.read_instructions(wasm.read_body(body).code) if i.opcode == wasm.CALL}
+    }
+    assert callers <= set(_HARMLESS)
+    assert "sock_call_ex" in callers  # the search finds what everybody knows to be there
+
+
+def test_the_tables_have_nothing_else() -> None:
+    found = set().union(*_c_imports().values())
+    listed = {name for targets in (*AT_IMPORT.values(), *WHEN_USED.values()) for name in targets}
+    assert listed - found == set()

@@ -1,0 +1,127 @@
+"""A training that does not do what it should says so, and one that does not end is ended."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from proxy_wasm.testing import training
+from proxy_wasm.testing.wasm import GuestStuck
+from tests.host.toolchain_case import build, freeze, write
+from toolchain import interpreter
+from toolchain.tier.build import warned
+from toolchain.tools import ToolchainError
+
+_FILTER = """
+import time
+import proxy_wasm
+
+class Stream(proxy_wasm.StreamContext):
+    def on_new_connection(self):
+        {connection}
+
+class Root(proxy_wasm.RootContext):
+    stream_context = Stream
+    def on_configure(self, configuration):
+        return configuration != b""
+
+proxy_wasm.register(Root)
+"""
+
+
+def filter_that(connection: str) -> dict[str, str]:
+    return {"plugin.py": _FILTER.format(connection=connection.replace("\n", "\n        "))}
+
+
+def test_who_waits_by_the_clock_gets_on(tmp_path: Path) -> None:
+    module = build(tmp_path, filter_that("end = time.monotonic() + 0.05\nwhile time.monotonic() < end: pass"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vm = training.start(module)
+        assert vm.start(configuration=b"x")
+        assert vm.connection(source="10.0.0.1:1").new_connection() == 0
+
+
+def test_a_callback_that_does_not_end_is_told_and_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "CALLBACK_SECONDS", 2.0)
+    vm = training.start(build(tmp_path, filter_that("while True: pass")))
+    vm.start(configuration=b"x")
+    with pytest.raises(GuestStuck, match="proxy_on_new_connection did not end within 2 s"):
+        vm.connection(source="10.0.0.1:1").new_connection()
+    assert "proxy_on_new_connection runs for" in capfd.readouterr().err
+
+
+def test_an_exception_is_a_warning_once(tmp_path: Path) -> None:
+    vm = training.start(build(tmp_path, filter_that("raise KeyError('nothing')")))
+    vm.start(configuration=b"x")
+    with pytest.warns(
+        training.TrainingWarning, match=r"(?s)proxy_on_new_connection raised.*plugin.py.*KeyError"
+    ) as caught:
+        for _ in range(3):
+            vm.connection(source="10.0.0.1:1").new_connection()
+    assert len(caught) == 1
+
+
+def test_a_refused_configuration_is_a_warning(tmp_path: Path) -> None:
+    vm = training.start(build(tmp_path, filter_that("pass")))
+    with pytest.warns(training.TrainingWarning, match="proxy_on_configure refused the configuration b''"):
+        vm.start()
+
+
+def test_the_choice_of_a_cluster_is_answered(tmp_path: Path) -> None:
+    vm = training.start(build(tmp_path, filter_that("proxy_wasm.call_foreign_function('set_envoy_filter_state', b'')")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vm.start(configuration=b"x")
+        vm.connection(source="10.0.0.1:1").new_connection()
+
+
+def test_the_build_says_what_a_training_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "import warnings\ndef train(module):\n    warnings.warn('a reason')\n    return iter(())\n"
+    write(tmp_path, {"warning_training.py": source})
+    monkeypatch.syspath_prepend(tmp_path)
+    nothing = SimpleNamespace(module=b"")
+    assert warned("warning_training", nothing)[1] == ["a reason"]  # type: ignore[arg-type]
+
+
+def test_an_import_that_does_not_end_is_told_with_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(interpreter, "_TELL_SECONDS", 1)
+    monkeypatch.setattr(interpreter, "_LIMIT_SECONDS", 3)
+    write(
+        tmp_path,
+        {"plugin.py": "import endless\n", "endless.py": "def wait():\n    while True:\n        pass\n\nwait()\n"},
+    )
+    with pytest.raises(ToolchainError) as caught:
+        freeze(tmp_path)
+    text = str(caught.value)
+    assert "importing plugin did not end within 3 s" in text
+    assert 'File "plugin.py", line 1' in text and 'File "endless.py", line 5' in text
+    assert 'File "endless.py", line 2, in wait' in text or 'File "endless.py", line 3, in wait' in text
+    assert "importing plugin takes long; it is ended after 3 s" in capfd.readouterr().err
+
+
+def test_a_compiled_package_is_named(tmp_path: Path) -> None:
+    name = "rpds.cpython-311-x86_64-linux-gnu.so"
+    write(tmp_path, {"plugin.py": "import rpds\n", "rpds/__init__.py": "from .rpds import *\n", f"rpds/{name}": ""})
+    with pytest.raises(ToolchainError, match=rf"note: rpds.rpds is compiled \(rpds/{name}\); only pure Python fits"):
+        freeze(tmp_path)
+
+
+def test_a_module_that_reads_its_file_is_told_that_there_is_none(tmp_path: Path) -> None:
+    write(tmp_path, {"plugin.py": "import os\nhere = os.path.dirname(__file__)\n"})
+    with pytest.raises(ToolchainError, match="note: a module in the proxy has no __file__"):
+        freeze(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["time.sleep(1)", "threading.Event().wait(1)"])
+def test_a_wait_at_import_fails_the_build(tmp_path: Path, source: str) -> None:
+    write(tmp_path, {"plugin.py": f"import threading, time\n{source}\n"})
+    with pytest.raises(ToolchainError, match="nothing may wait in a proxy"):
+        freeze(tmp_path)

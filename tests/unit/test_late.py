@@ -1,0 +1,144 @@
+"""How imports are found in a source, and how what can be imported late follows from them."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from toolchain.late import Import, Known, find
+from toolchain.sources import Found
+
+Imports = Callable[[str], list[Import]]
+
+LIBRARY = {
+    "time_user": "import time\ndef used():\n    return time.strptime('x')\n",
+    "_strptime": "import calendar\n",
+    "calendar": "",
+    "encodings.cp437": "",
+    "encodings.idna": "import stringprep\n",
+    "stringprep": "",
+    "_pylong": "import decimal\n",
+    "decimal": "try:\n    from _decimal import *\nexcept ImportError:\n    from _pydecimal import *\ndef late():\n    import calendar\n",
+    "_pydecimal": "",
+    "json": "def late():\n    import subprocess\n    from package import part\n",
+    "subprocess": "",
+    "package": "",
+    "package.part": "",
+}
+BUILTIN = ("builtins", "time", "_decimal", "sys")
+CORE = {"_pylong", "decimal", "encodings.cp437", "encodings.idna", "stringprep"}
+
+
+@pytest.fixture(scope="module")
+def imports() -> Imports:
+    """Returns the program that runs in the compiling interpreter, run by this one."""
+    source = Path("toolchain/imported.py").read_bytes()
+    # There annotations are not evaluated.
+    code = compile(source, "imported.py", "exec", __future__.annotations.compiler_flag, dont_inherit=True)
+    limit = sys.getrecursionlimit()
+    program = sys.modules["boot"] = ModuleType("boot")
+    exec(code, {})
+    sys.setrecursionlimit(limit)
+    del sys.modules["boot"]
+
+    def run(source: str) -> list[Import]:
+        return [Import(*entry) for entry in ast.literal_eval(program.imports(b"x.py\0" + source.encode()).decode())]
+
+    return run
+
+
+class Sources:
+    """A standard library and a filter, in dicts."""
+
+    def __init__(self, own: dict[str, str]) -> None:
+        self.own = own
+        self.late_index = {"imports": LIBRARY}
+
+    def find(self, name: str) -> Found | None:
+        source = self.own.get(name, LIBRARY.get(name))
+        return None if source is None else Found("M", f"{name}.py", source.encode(), name not in self.own)
+
+    def compiled(self, name: str) -> str | None:
+        return f"{name} is compiled" if name == "fast" else None
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import a.b\n", [(1, "", False, False, 0, "a.b", (), ())]),
+        ("from ..a import b, c\n", [(1, "", False, False, 2, "a", ("b", "c"), ())]),
+        (
+            "class C:\n    def f(self):\n        return lambda: __import__('m')\n",
+            [(3, "C.f.<lambda>", True, False, 0, "m", (), ())],
+        ),
+        (
+            "try:\n    import a\nexcept ImportError:\n    import b\nelse:\n    import c\n",
+            [
+                (2, "", False, True, 0, "a", (), ()),
+                (4, "", False, False, 0, "b", (), ("a",)),
+                (6, "", False, False, 0, "c", (), ()),
+            ],
+        ),
+        (
+            "try:\n    import a\nexcept KeyError:\n    import b\n",
+            [(2, "", False, False, 0, "a", (), ()), (4, "", False, False, 0, "b", (), ())],
+        ),
+        ("if TYPE_CHECKING:\n    import a\nelse:\n    import b\n", [(4, "", False, True, 0, "b", (), ())]),
+        ("if __name__ == '__main__':\n    import a\ndef main():\n    import b\n", []),
+        (
+            "import importlib\nf = lambda n: importlib.import_module(n)\n",
+            [(1, "", False, False, 0, "importlib", (), ())],
+        ),
+        ("def f(:\n", []),
+    ],
+)
+def test_imports_are_found(imports: Imports, source: str, expected: list[tuple[object, ...]]) -> None:
+    assert [tuple(entry) for entry in imports(source)] == expected
+
+
+def search(
+    imports: Imports, own: dict[str, str], loaded: tuple[str, ...] = (), later: dict[str, str] | None = None
+) -> tuple[set[str], list[str]]:
+    """Returns what `find` says of a filter's own sources, which are loaded but for those of `later`."""
+    sources: Any = Sources({**own, **(later or {})})
+    late = find([*own, *loaded], Known(sources, BUILTIN, lambda name, found: imports(found.source.decode())))
+    return set(late.names), late.warnings
+
+
+def test_cpythons_own_are_always_there(imports: Imports) -> None:
+    """Of what only CPython calls, the functions are out of reach, and so is what is tried where the first choice is there."""
+    assert search(imports, {"plugin": ""}) == (CORE, [])
+
+
+def test_what_a_function_imports_is_there_with_what_that_imports(imports: Imports) -> None:
+    kept, warnings = search(imports, {"plugin": "def f():\n    import time_user\n"})
+    assert kept - CORE == {"time_user", "_strptime", "calendar"} and not warnings
+
+
+def test_a_function_of_c_counts_if_somebody_names_it(imports: Imports) -> None:
+    assert search(imports, {"plugin": "import time\n"})[0] == CORE
+    assert search(imports, {"plugin": "import time\nprint(time.strptime)\n"})[0] - CORE == {"_strptime", "calendar"}
+
+
+def test_what_the_library_imports_for_programs_is_left_out_but_for_who_asks(imports: Imports) -> None:
+    assert search(imports, {"plugin": "import json\n"}, ("json",))[0] - CORE == {"package", "package.part"}
+    assert "subprocess" in search(imports, {"plugin": "def f():\n    import subprocess\n"})[0]
+
+
+def test_what_will_fail_is_a_warning(imports: Imports) -> None:
+    own = {
+        "plugin": "def f():\n    import nowhere\n    import fast\n    from part import value\n    import sys, json, later\n",
+        "part": "def g():\n    try:\n        import absent\n    except ImportError:\n        pass\n",
+    }
+    assert search(imports, own, later={"later": "import nowhere\n"})[1] == [
+        "later.py:1: nowhere is imported when this module is, and will not be in the proxy: there is no such module at build time",
+        "plugin.py:2: nowhere is imported in f, and will not be in the proxy: there is no such module at build time",
+        "plugin.py:3: fast is imported in f, and will not be in the proxy: fast is compiled",
+    ]

@@ -1,0 +1,140 @@
+"""Finds what a module's source imports, when and where, in its syntax tree.
+
+It runs in the interpreter that compiles (`interpreter.Compiler`), since the builder's own Python may be older than the syntax.
+"""
+
+import _ast
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_ONLY_AST = 0x400
+_FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.Lambda)
+_PROGRAMS = ("main", "_main", "test", "_test")
+"""Functions by these names are what a module does when it is run as a program."""
+_IMPORTING = ("import_module", "__import__")
+_FORGIVING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException", "")
+
+
+class _Place:
+    """Where a part of the tree is: in which function, whether it runs late, and what becomes of an ImportError there."""
+
+    def __init__(
+        self, where: str = "", late: bool = False, optional: bool = False, instead: tuple[str, ...] = ()
+    ) -> None:
+        self.where, self.late, self.optional, self.instead = where, late, optional, instead
+
+    def within(self, name: str) -> str:
+        """Returns the qualified name of what is defined here."""
+        return f"{self.where}.{name}" if self.where else name
+
+
+class _Walk:
+    """A walk through a tree; `found` has an entry for each import."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[object, ...]] = []
+
+    def all(self, nodes: Any, place: _Place) -> None:
+        """Walks through nodes of one place."""
+        for node in nodes:
+            self.one(node, place)
+
+    def one(self, node: Any, place: _Place) -> None:
+        """Walks through a node."""
+        if isinstance(node, _ast.Import):
+            for alias in node.names:
+                self._note(node, place, 0, alias.name, ())
+        elif isinstance(node, _ast.ImportFrom):
+            self._note(node, place, node.level, node.module or "", tuple(alias.name for alias in node.names))
+        elif isinstance(node, _FUNCTIONS):
+            self._function(node, place)
+        elif isinstance(node, _ast.ClassDef):
+            self.all((*node.decorator_list, *node.bases, *node.keywords), place)
+            self.all(node.body, _Place(place.within(node.name), place.late, place.optional, place.instead))
+        elif isinstance(node, (_ast.Try, _ast.TryStar)):
+            self._try(node, place)
+        elif isinstance(node, _ast.If):
+            # What a module imports under a condition, it need not import.
+            maybe = _Place(place.where, place.late, place.optional or not place.late, place.instead)
+            self.one(node.test, place)
+            self.all((*(() if _never(node.test) else node.body), *node.orelse), maybe)
+        else:
+            if isinstance(node, _ast.Call):
+                self._call(node, place)
+            self.all(_children(node), place)
+
+    def _note(self, node: Any, place: _Place, level: int, module: str, names: tuple[str, ...]) -> None:
+        self.found.append((node.lineno, place.where, place.late, place.optional, level, module, names, place.instead))
+
+    def _call(self, node: Any, place: _Place) -> None:
+        called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if called in _IMPORTING and node.args and isinstance(node.args[0], _ast.Constant):
+            module = node.args[0].value
+            if isinstance(module, str) and module and not module.startswith("."):
+                self._note(node, place, 0, module, ())
+
+    def _function(self, node: Any, place: _Place) -> None:
+        name = getattr(node, "name", "<lambda>")
+        own = [default for default in (*node.args.defaults, *node.args.kw_defaults) if default is not None]
+        self.all((*getattr(node, "decorator_list", ()), *own), place)
+        if name not in _PROGRAMS:
+            body = node.body if isinstance(node.body, list) else [node.body]
+            self.all(body, _Place(place.within(name), True, place.optional, place.instead))
+
+    def _try(self, node: Any, place: _Place) -> None:
+        forgiven = any(_forgives(handler) for handler in node.handlers)
+        before = len(self.found)
+        self.all(node.body, _Place(place.where, place.late, place.optional or forgiven, place.instead))
+        tried = tuple(str(entry[5]) for entry in self.found[before:] if entry[4] == 0)
+        for handler in node.handlers:
+            instead = tried if _forgives(handler) else ()
+            self.one(handler, _Place(place.where, place.late, place.optional, place.instead or instead))
+        self.all((*node.orelse, *node.finalbody), place)
+
+
+def _children(node: Any) -> list[Any]:
+    found: list[Any] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        found += [value] if isinstance(value, _ast.AST) else value if isinstance(value, list) else []
+    return [child for child in found if isinstance(child, _ast.AST)]
+
+
+def _never(test: Any) -> bool:
+    """Tells whether a condition is one that holds in no filter: for a type checker, or in a program."""
+    if isinstance(test, _ast.Compare):
+        return getattr(test.left, "id", "") == "__name__"
+    return getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING"
+
+
+def _forgives(handler: Any) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, _ast.Tuple) else [handler.type]
+    return any((getattr(kind, "id", "?") if kind is not None else "") in _FORGIVING for kind in kinds)
+
+
+def imports(request: bytes) -> bytes:
+    """Returns the imports of a source, as Python writes a list of tuples (late.Import); none for one that does not compile.
+
+    The request is the origin, a NUL and the source.
+    """
+    origin, _, source = request.partition(b"\0")
+    walk = _Walk()
+    try:
+        walk.one(compile(source, origin.decode(), "exec", _ONLY_AST, dont_inherit=True), _Place())
+    except (SyntaxError, ValueError, RecursionError):
+        return b"[]"
+    return repr(walk.found).encode()
+
+
+def builtin_names(nothing: bytes) -> bytes:
+    """Returns the names of the modules that are built in, as Python writes them."""
+    return repr(sys.builtin_module_names).encode()
+
+
+# A long sum is a deep tree.
+sys.setrecursionlimit(100_000)
+# `Interpreter.python` calls functions of the program that the interpreter was started with.
+vars(sys.modules["boot"]).update(imports=imports, builtin_names=builtin_names)

@@ -1,0 +1,241 @@
+"""What a filter can come to import once it is sealed: found by following the imports inside of functions, of Python and of C.
+
+Nobody can import what nobody names. Of a loaded module, what its functions import is reachable; of what they import, all that it
+imports. What CPython's C code imports stands in no source: the tables here have it, and a test finds it in the runtime itself.
+What is reachable is kept in the module, compressed (`boot.LATE`). What is not to be had is a warning, for the filter's own sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NamedTuple
+
+from toolchain.sources import Found, Sources
+
+AT_IMPORT = {
+    "_asyncio": (
+        *("asyncio", "asyncio.base_futures", "asyncio.base_tasks", "asyncio.coroutines", "asyncio.events"),
+        *("asyncio.exceptions", "traceback", "weakref"),
+    ),
+    "_decimal": ("collections", "numbers"),
+    "_elementtree": ("copy", "pyexpat", "xml.etree.ElementPath"),
+    "_pickle": ("_compat_pickle", "codecs", "copyreg", "functools"),
+    "_zoneinfo": ("io", "weakref", "zoneinfo._common", "zoneinfo._tzpath"),
+}
+"""What modules of C import when they are imported."""
+
+WHEN_USED: dict[tuple[str, str], tuple[str, ...]] = {
+    ("builtins", ""): ("_pylong", "copyreg", "io", "struct", "typing", "unicodedata", "warnings"),
+    ("builtins", "templatelib"): ("string.templatelib",),
+    ("_datetime", "strptime"): ("_strptime", "time"),
+    ("_decimal", "format"): ("_pydecimal",),
+    ("_operator", "methodcaller"): ("functools",),
+    ("_sqlite3", "iterdump"): ("sqlite3.dump",),
+    ("_sre", ""): ("re",),
+    ("array", ""): ("array",),
+    ("time", "strptime"): ("_strptime",),
+    ("_zoneinfo", ""): ("pickle",),
+}
+"""What modules of C import when one of their functions is called, by module and a word that its caller writes."""
+
+NOT_FOLLOWED = {
+    "traceback": "CPython writes tracebacks in C without it, and a VM has no memory to spare for its dozen of modules",
+    "linecache": "interactive sources only, beside what `warnings` imports by itself",
+    "decimal": "no import, but what _decimal says its classes' module is",
+    "runpy": "interpreters in interpreters, which this CPython has not",
+    "pickle": "interpreters in interpreters, which this CPython has not",
+    "cProfile": "its own module, which imports it first",
+    "threading": "only asked for where it is loaded",
+    "functools": "at the start of C modules whose Python part imports it first",
+    "json.decoder": "who has json has it; who takes _json alone wants no more, and gets an ImportError for what does not parse",
+}
+"""What else CPython's C code names, and why no table has it."""
+
+_PROGRAMS = """
+argparse cmd code curses doctest ensurepip fileinput getopt getpass gettext idlelib optparse pdb profile cProfile pstats py_compile
+pydoc _pyrepl readline rlcompleter runpy site timeit tkinter trace traceback tracemalloc turtle unittest venv webbrowser
+compileall dbm filecmp glob importlib.metadata importlib.readers importlib.resources mailbox mimetypes netrc pathlib shelve shutil
+sqlite3 tarfile tempfile zipfile zipimport
+_posixsubprocess concurrent.futures.process multiprocessing pty signal subprocess
+ftplib http.client http.cookiejar http.server imaplib poplib selectors smtplib socket socketserver ssl urllib.request xmlrpc
+"""
+PROGRAMS = frozenset(_PROGRAMS.split())
+"""Modules for programs, files, processes and sockets: a function of the library that imports one can do nothing in a proxy.
+
+They are there if the filter's own sources import them.
+"""
+
+SHALLOW = frozenset({"_pylong"})
+"""What CPython calls one function of: what the functions of modules behind it import is out of reach."""
+
+ENCODINGS = "encodings."
+"""What the names of codecs' modules begin with: text that is data chooses among them."""
+
+
+class Import(NamedTuple):
+    """An import in a source, as imported.py finds it."""
+
+    line: int
+    where: str
+    """The function's qualified name; empty outside of functions."""
+    late: bool
+    """Whether it runs when a function is called."""
+    optional: bool
+    """Whether the source goes on without it."""
+    level: int
+    module: str
+    names: tuple[str, ...]
+    instead: tuple[str, ...]
+    """Modules that the source tried before."""
+
+
+class Known(NamedTuple):
+    """What is known of all modules that a filter can import."""
+
+    sources: Sources
+    builtin: Collection[str]
+    imports: Callable[[str, Found], Iterable[Import]]
+
+
+class Late(NamedTuple):
+    """The names of the modules to keep, and the warnings for the author."""
+
+    names: list[str]
+    warnings: list[str]
+
+
+def find(loaded: Collection[str], known: Known) -> Late:
+    """Returns what can be imported after these modules were loaded."""
+    search = _Search(loaded, known)
+    search.run()
+    return Late(sorted(search.kept), search.warnings())
+
+
+class _Search:
+    def __init__(self, loaded: Collection[str], known: Known) -> None:
+        self.known = known
+        self.library = known.sources.late_index["imports"]
+        self.loaded = set(loaded)
+        self.kept: set[str] = set()
+        self.c_modules = {"builtins"}
+        self.text = b""
+        self.found: dict[str, Found | None] = {}
+        self.shallow = False
+
+    def run(self) -> None:
+        """Follows what is loaded, and then what is found, to the end."""
+        todo: list[str] = []
+        for name in sorted(self.loaded):
+            todo += self._reached(name, loaded=True)
+        while True:
+            self._follow(todo)
+            todo = [name for name in self._from_c() if name not in SHALLOW and self._is_missing(name)]
+            if not todo:
+                break
+        self.shallow = True
+        self._follow(sorted(SHALLOW))
+        self._follow(sorted(name for name in self.library if name.startswith(ENCODINGS)))
+
+    def _is_missing(self, name: str) -> bool:
+        there = name in self.loaded or name in self.kept or name in _STARTED_WITH
+        return not there and self._find(name) is not None
+
+    def _follow(self, todo: Iterable[str]) -> None:
+        stack = list(todo)
+        while stack:
+            for name in _with_parents(stack.pop()):
+                if name in self.known.builtin:
+                    if name not in self.c_modules:
+                        self.c_modules.add(name)
+                        stack += AT_IMPORT.get(name, ())
+                elif self._is_missing(name):
+                    self.kept.add(name)
+                    stack += self._reached(name, loaded=False)
+
+    def _reached(self, name: str, loaded: bool) -> Iterator[str]:
+        found = self._find(name)
+        if found is None or name in _STARTED_WITH:
+            return
+        self.text += found.source
+        for entry in self.known.imports(name, found):
+            if loaded and not entry.late:
+                # It has run; what is of C was imported, and has functions.
+                self.c_modules |= {n for n in self._targets(name, found, entry) if n in self.known.builtin}
+                continue
+            if entry.late and (self.shallow or (found.standard and _is_for_programs(self._base(name, found, entry)))):
+                continue
+            if entry.instead and all(self._is_available(n) for n in entry.instead):
+                continue
+            yield from self._targets(name, found, entry)
+
+    def _from_c(self) -> Iterator[str]:
+        for (module, word), targets in WHEN_USED.items():
+            if module in self.c_modules and word.encode() in self.text:
+                yield from targets
+
+    def _base(self, name: str, found: Found, entry: Import) -> str:
+        """Returns the absolute name of the module that is imported, or imported from."""
+        if not entry.level:
+            return entry.module
+        package = name.split(".") if found.kind == "P" else name.split(".")[:-1]
+        package = package[: len(package) - entry.level + 1]
+        return ".".join([*package, *([entry.module] if entry.module else [])])
+
+    def _targets(self, name: str, found: Found, entry: Import) -> Iterator[str]:
+        base = self._base(name, found, entry)
+        yield base
+        for attribute in entry.names:
+            if self._is_available(f"{base}.{attribute}"):
+                yield f"{base}.{attribute}"
+
+    def _is_available(self, name: str) -> bool:
+        return name in self.known.builtin or name in self.loaded or self._find(name) is not None
+
+    def _find(self, name: str) -> Found | None:
+        if name not in self.found:
+            found = self.known.sources.find(name)
+            if found is not None and found.standard and name not in self.library:
+                found = None
+            self.found[name] = found
+        return self.found[name]
+
+    def warnings(self) -> list[str]:
+        """Returns a line for each import in a function of the filter's own sources that will fail."""
+        lines = []
+        for name in sorted(self.loaded | self.kept):
+            found = self._find(name)
+            if found is None or found.standard:
+                continue
+            for entry in self.known.imports(name, found):
+                base = self._base(name, found, entry)
+                runs_late = entry.late or name in self.kept
+                if runs_late and not (entry.optional or entry.instead or self._is_there(base)):
+                    why = self.known.sources.compiled(base) or "there is no such module at build time"
+                    where = f"in {entry.where.rpartition('.')[2]}" if entry.late else "when this module is"
+                    lines.append(
+                        f"{found.origin}:{entry.line}: {base} is imported {where}, and will not be in the proxy: {why}"
+                    )
+        return lines
+
+    def _is_there(self, name: str) -> bool:
+        # A package of the library may make a module itself, as os makes os.path.
+        package = self._find(name.rpartition(".")[0]) if "." in name else None
+        return self._is_available(name) or (package is not None and package.standard)
+
+
+_STARTED_WITH = frozenset(
+    {
+        *("_frozen_importlib", "_frozen_importlib_external", "importlib._bootstrap", "importlib._bootstrap_external"),
+        *("zipimport", "site", "boot"),
+    }
+)
+"""What CPython is started with, two of it under two names, and no filter calls."""
+
+
+def _with_parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _is_for_programs(name: str) -> bool:
+    return any(part in PROGRAMS for part in _with_parents(name))
