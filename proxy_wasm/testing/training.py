@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 
-from proxy_wasm.testing.host import Host
+from proxy_wasm.testing.host import PLUGIN_CONFIGURATION, Host
 from proxy_wasm.testing.lifecycle import Connection, Vm
 from proxy_wasm.testing.wasm import WasmModule
 
@@ -38,6 +38,8 @@ class _Trained(WasmModule):
 
     def _call(self, callback: str, *arguments: int) -> int | None:
         result = super()._call(callback, *arguments)
+        if result == 0 and callback in ("proxy_on_vm_start", "proxy_on_configure"):
+            self._warn_of_refusal(callback)
         lines = [text for level, text in self.host.logs[self._seen :] if level == _ERROR]
         self._seen = len(self.host.logs)
         begin = next((i for i, text in enumerate(lines) if _TRACEBACK in text), None)
@@ -47,16 +49,15 @@ class _Trained(WasmModule):
             warnings.warn(f"{callback} raised an exception in the training:\n{text}", TrainingWarning, stacklevel=2)
         return result
 
-    def _configure(self, callback: str, buffer: int, configuration: bytes) -> bool:
-        accepted = super()._configure(callback, buffer, configuration)
-        if not accepted:
-            warnings.warn(
-                f"{callback} refused the configuration {configuration[:100]!r} in the training: what follows is trained with a filter "
-                "that does not serve; say in a training of your own what it takes",
-                TrainingWarning,
-                stacklevel=2,
-            )
-        return accepted
+    def _warn_of_refusal(self, callback: str) -> None:
+        plugin = self.root.buffers.get(PLUGIN_CONFIGURATION, b"")
+        configuration = plugin if callback == "proxy_on_configure" else self.host.vm_configuration
+        warnings.warn(
+            f"{callback} refused the configuration {configuration[:100]!r} in the training: what follows is trained with a filter that "
+            "does not serve; say in a training of your own what it takes",
+            TrainingWarning,
+            stacklevel=2,
+        )
 
 
 def start(module: bytes, host: Host | None = None) -> WasmModule:

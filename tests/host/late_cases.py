@@ -74,7 +74,8 @@ EXPRESSIONS = (
     "inspect.signature(lambda a, *, b=1: 0), typing.get_type_hints(dataclasses.make_dataclass('D', [('x', 'int')]))",
     "ast.unparse(ast.parse('a+b*c')), ast.literal_eval('{1: [2]}')",
     "functools.singledispatch(lambda x: 1).register(int, lambda x: 2)(3), enum.IntFlag('F', 'A B')(3).name",
-    "(lambda c: [c.__enter__(), warnings.simplefilter('always'), warnings.warn('w'), c.__exit__()][1:])(warnings.catch_warnings(record=True))",
+    "(lambda c: [c.__enter__(), warnings.simplefilter('always'), warnings.warn('w'), c.__exit__()][1:])"
+    "(warnings.catch_warnings(record=True))",
     "ipaddress.ip_address('::1').exploded",
     "queue.Queue().empty(), queue.Queue().get_nowait()",
     "threading.Lock().acquire(), threading.RLock().acquire(timeout=1), threading.Lock().acquire(False)",
