@@ -169,7 +169,6 @@ int start_boundary(void) {{
     PyObject_SetAttrString(module, methods[i].name, PyCMethod_New(&methods[i], 0, 0, 0));
   return limit_recursion();
 }}
-EXPORT("{stackguard.REFUSE}") int stackguard_refuse(void) {{ return Py_EnterRecursiveCall(" in C"); }}
 EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callbacks[callback] != 0; }}
 
 EXPORT("proxy_abi_version_{abi_version}") void export_abi_version(void) {{}}
@@ -193,7 +192,7 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
     here = Path(__file__).parent
     (work / "boundary.c").write_text(generate(abi))
     objects = []
-    for source in (work / "boundary.c", here / "wasi.c", here / "waits.c", here / "start.c"):
+    for source in (work / "boundary.c", *(here / name for name in ("wasi.c", "waits.c", "start.c", "recursion.c"))):
         objects.append(work / (source.stem + ".o"))
         tools.zig(
             "cc",
@@ -205,6 +204,7 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
             f"-DPYIMPORT_FROZENBOOTSTRAP={place.frozen_bootstrap}",
             f"-DPYIMPORT_FROZENSTDLIB={place.frozen_stdlib}",
             f"-DRECURSION_LIMIT={stackguard.LIMIT}",
+            f"-DCLASSES={stackguard.CLASSES}",
             "-I",
             here,
             "-c",

@@ -25,9 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain import boundary, docstrings, pristine, stackguard, waits
+from toolchain.callgraph import CallGraph
 from toolchain.component import split
 from toolchain.interpreter import export_globals
 from toolchain.layout import BOUNDARY, HELPERS, MAIN, START, Layout, recognise
+from toolchain.recursion import Rules
 from toolchain.start import start
 from toolchain.tools import ToolchainError, Tools, read
 from toolchain.wasm import (
@@ -99,7 +101,9 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: boundary.Abi, tools: T
     data = _pristine(layout, wheel)
     flat = _merged([*_parts(layout, extension, data), Part(BOUNDARY, extension.module)], tools)
     exports = {e.name: e for e in flat.exports()}
-    stackguard.check(flat, exports[stackguard.REFUSE].index, exports[_STACK_POINTER].index)
+    stack_pointer, rules = exports[_STACK_POINTER].index, Rules(flat.function_names())
+    rules.verify(CallGraph(flat, stack_pointer, rules.unfollowed))
+    stackguard.check(flat, {name: export.index for name, export in exports.items()}, stack_pointer, rules)
     waits.refuse(flat)
     flat.put_exports(_exports(exports, extension))
     flat.drop_custom_sections(keep=NAMES)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from toolchain import instructions as wasm
 from toolchain.instructions import Instruction
+from toolchain.recursion import STACK_POINTER, Failure, Rules
 from toolchain.wasm import CODE, ELEMENT, FUNC_KIND, FormatError, FunctionType, Module, Reader, leb, sleb, vector
 
 LIMIT = 0x100000 - 720 * 1024
@@ -21,52 +22,8 @@ LIMIT = 0x100000 - 720 * 1024
 V8 gives a thread 984 KiB. What is left is for the functions between two checks, and for those that take more than is charged.
 """
 
-REFUSE = "stackguard#refuse"
-"""The boundary's function that raises the error: an export of the merge."""
-
-# What CPython recurses through unguarded, by what it returns for an error: a null pointer, or -1.
-_CHECKED = {
-    0: (
-        # an iterator that asks another
-        *("accumulate_next", "anextawaitable_iternext", "batched_next", "chain_next", "compress_next", "cycle_next"),
-        *(
-            "dropwhile_next",
-            "enum_next",
-            "filter_next",
-            "filterfalse_next",
-            "_grouper_next",
-            "groupby_next",
-            "islice_next",
-        ),
-        *(
-            "map_next",
-            "pairwise_next",
-            "Reader_iternext",
-            "starmap_next",
-            "takewhile_next",
-            "tee_next",
-            "zip_longest_next",
-        ),
-        *("zip_next", "gen_close", "_gen_throw"),
-        # a wrapper that passes on what it is asked
-        *(
-            "ga_getattro",
-            "ga_vectorcall",
-            "getset_get",
-            "instancemethod_getattro",
-            "method_getattro",
-            "method_vectorcall",
-        ),
-        *("mappingproxy_getitem", "mappingproxy_getiter", "mappingproxy_or", "partial_vectorcall", "PyObject_GetItem"),
-        # a walk through constants, declarations and types
-        *("_Py_make_parameters", "_PyCode_ConstantKey", "conv_content_model", "deepcopy", "r_object"),
-    ),
-    -1: (
-        *("ga_hash", "mappingproxy_contains", "mappingproxy_hash", "mappingproxy_len", "method_hash", "slice_hash"),
-        *("tuple_hash", "union_hash"),
-        *("append_ast_expr", "intern_constants", "mro_hierarchy", "update_subclasses"),
-    ),
-}
+CLASSES = 1000
+"""How many classes the MRO of a class may have: CPython walks up and down a hierarchy without asking its guard."""
 
 # What these call through a pointer is the allocator or a hash function, which call nothing further.
 _BRIEF = {
@@ -113,31 +70,57 @@ def take(stack_pointer: int, size: int) -> bytes:
     return b"\x23" + leb(stack_pointer) + b"\x41" + sleb(size) + _I32_SUB + b"\x24" + leb(stack_pointer)
 
 
-def check(module: Module, refuse: int, stack_pointer: int) -> None:
-    """Makes the functions that CPython recurses through unguarded return an error where the stack is used up.
+def check(module: Module, exports: dict[str, int], stack_pointer: int, rules: Rules) -> None:
+    """Makes what CPython recurses through unguarded return an error where the stack is used up, and the rest of `recursion.py`.
 
-    Args: the merged module, with the names of its functions; the index of `REFUSE`; that of the shadow stack's pointer. Raises
-    FormatError if there is no function of a name, or more than one.
+    Args: the merged module, with the names of its functions; its exports' indices by name, for the boundary's functions; the index of the
+    shadow stack's pointer. Raises FormatError for a name that no function has.
     """
-    indices: dict[str, list[int]] = {}
-    for index, name in module.function_names().items():
-        indices.setdefault(name, []).append(index)
     imported = sum(i.kind == FUNC_KIND for i in module.imports())
     bodies = module.bodies()
-    for failure, checked in _CHECKED.items():
-        for name in checked:
-            if len(indices.get(name, ())) != 1:
-                raise FormatError(
-                    f"{len(indices.get(name, ()))} functions are called {name}, which stackguard.py has to check"
-                )
-            index = indices[name][0] - imported
-            start = wasm.read_body(bodies[index]).code.position
-            used_up = b"\x23" + leb(stack_pointer) + b"\x41" + sleb(LIMIT) + _I32_LT_U
-            refused = b"\x10" + leb(refuse) + b"\x04" + _EMPTY + b"\x41" + sleb(failure) + b"\x0f\x0b"
-            bodies[index] = (
-                bodies[index][:start] + used_up + b"\x04" + _EMPTY + refused + b"\x0b" + bodies[index][start:]
-            )
+    for index, failure in rules.checked.items():
+        used_up = b"\x23" + leb(stack_pointer) + b"\x41" + sleb(LIMIT) + _I32_LT_U
+        _begin(bodies, index - imported, used_up + b"\x04" + _EMPTY + _fail(failure, exports) + b"\x0b")
+    _begin(bodies, exports[STACK_POINTER] - imported, b"\x23" + leb(stack_pointer) + b"\x0f")
+    for name, refused in rules.tables.refused.items():
+        _begin(bodies, rules.index(name) - imported, b"\x10" + leb(exports[refused]) + b"\x0f")
+    for name, asked in rules.tables.asked_before.items():
+        question = b"\x20\0\x10" + leb(exports[asked])
+        _begin(bodies, rules.index(name) - imported, question + b"\x04" + _EMPTY + b"\x41\0\x0f\x0b")
+    for (caller, callee), instead in rules.tables.called_instead.items():
+        own = exports[instead] - imported
+        for index in range(len(bodies)) if caller is None else [rules.index(caller) - imported]:
+            if index != own:
+                bodies[index] = _redirected(bodies[index], rules.index(callee), exports[instead])
     module.put(CODE, vector(leb(len(body)) + body for body in bodies))
+
+
+def _begin(bodies: list[bytes], index: int, code: bytes) -> None:
+    start = wasm.read_body(bodies[index]).code.position
+    bodies[index] = bodies[index][:start] + code + bodies[index][start:]
+
+
+def _fail(failure: Failure, exports: dict[str, int]) -> bytes:
+    code = b"" if failure.result is None else b"\x41" + sleb(failure.result)
+    code += b"\x0f"
+    if failure.writes:
+        parameter, offset, number = failure.writes
+        code = b"\x20" + leb(parameter) + b"\x41" + sleb(number) + b"\x36\2" + leb(offset) + code
+    # While an error is made, the guard lets everything pass: then there is nothing to return.
+    return (
+        code if failure.raises is None else b"\x10" + leb(exports[failure.raises]) + b"\x04" + _EMPTY + code + b"\x0b"
+    )
+
+
+def _redirected(body: bytes, callee: int, instead: int) -> bytes:
+    out, code = bytearray(), wasm.read_body(body).code
+    done, start = 0, code.position
+    for instruction in wasm.read_instructions(code):
+        if instruction == (wasm.CALL, (callee,)):
+            out += body[done:start] + b"\x10" + leb(instead)
+            done = code.position
+        start = code.position
+    return bytes(out + body[done:])
 
 
 def charge(module: Module, stack_pointer: int) -> None:

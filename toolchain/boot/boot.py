@@ -77,7 +77,7 @@ class Finder:
         encoded, _, marshalled = answer[1:].partition(b"\0")
         origin = encoded.decode()
         loader: Any = Loader(
-            marshal.loads(marshalled) if marshalled else _compile(_ask("build.source", origin), origin)
+            marshal.loads(marshalled) if marshalled else _compile_here(_ask("build.source", origin), origin)
         )
         return ModuleSpec(name, loader, origin=origin, is_package=kind == b"P")
 
@@ -85,6 +85,29 @@ class Finder:
 def _compile(source: Any, origin: str) -> CodeType:
     code: CodeType = compile(source, origin, "exec", dont_inherit=True)
     return code
+
+
+def _compile_here(source: Any, origin: str) -> CodeType:
+    """Compiles, and says where it fails even if it is the compiler that fails."""
+    try:
+        return _compile(source, origin)
+    except (SyntaxError, ValueError):
+        raise
+    except Exception as error:
+        text = f"the compiler fails on this statement: {type(error).__name__}: {error}"
+        raise SyntaxError(text, (origin, _failing_line(source, origin), None, None)) from error
+
+
+def _failing_line(source: Any, origin: str) -> int:
+    line = 1
+    try:
+        tree = compile(source, origin, "exec", _AST_ONLY, dont_inherit=True)
+        for statement in tree.body:
+            line = statement.lineno
+            compile(type(tree)([statement], []), origin, "exec", dont_inherit=True)
+    except Exception:  # this is the one
+        return line
+    return line
 
 
 def _ask(function: str, argument: str) -> bytes:
@@ -193,7 +216,7 @@ def compile_module(request: bytes) -> bytes:
         tree = compile(source, origin, "exec", _AST_ONLY, dont_inherit=True)
         _strip_docstrings(tree)
         return marshal.dumps(_compile(tree, origin))
-    except (SyntaxError, ValueError):
+    except Exception:  # a compiler that fails raises what it likes; _compile_here says where
         return b""
 
 

@@ -24,12 +24,14 @@ import re
 import sys
 import traceback
 import types
+import weakref
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from xml.parsers import expat
 
 import _ast_unparse  # type: ignore[import-not-found]  # noqa: F401
+import _imp
 
 import proxy_wasm
 
@@ -315,6 +317,171 @@ def _marshal_dumps() -> None:
     except ValueError as error:  # marshal counts for itself
         raise RecursionError from error
 
+
+class Mirror:
+    """An attribute that C reads by asking for it."""
+
+    name: Any = property(operator.attrgetter("name"))
+
+
+class Odd:
+    """What dir() takes for an object of a class with many bases, one below the other."""
+
+    def __init__(self, bases: Any) -> None:
+        self.bases = bases
+
+    @property
+    def __class__(self) -> Any:
+        return self.bases
+
+
+def hierarchy(depth: int) -> None:
+    last: Any = object
+    for _ in range(depth):
+        last = type("Class", (last,), {})
+
+
+def wide(depth: int) -> Any:
+    """Returns a statement of a syntax tree in which conditions nest."""
+    place: dict[str, Any] = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 1}
+    inner = nest(lambda inner: ast.If(ast.Constant(1, **place), [inner], [], **place), ast.Pass(**place), depth)
+    return ast.Module([inner], [])
+
+
+each(
+    RecursionError,
+    {
+        "attribute by attribute": lambda: Mirror().name,
+        "call of caches": lambda: nest(functools.lru_cache(None), abs)(1),
+        "dir of bases": lambda: dir(Odd(nest(Bases, int))),
+        "alias of a list": lambda: types.GenericAlias(dict, (a_list(), Variable))[int],
+        "classes": lambda: hierarchy(2000),
+        "compile for for": lambda: compile("[a " + "for a in b " * LONG + "]", "", "eval"),
+        "compile async for": lambda: compile("async def f(): [a " + "async for a in b " * LONG + "]", "", "exec"),
+        "compile with with": lambda: compile("with " + "a, " * LONG + "a: pass", "", "exec"),
+        "ast statements": lambda: compile(wide(DEPTH), "", "exec"),
+    },
+)
+each(
+    ValueError,
+    {
+        "marshal.dumps dict": lambda: marshal.dumps(a_dict()),
+        "marshal.dumps code": lambda: marshal.dumps(codes(3000)),
+        "marshal.dumps itself": lambda: marshal.dumps(itself(), 0),
+        "marshal.dumps slice": lambda: marshal.dumps(nest(lambda inner: slice(inner, 0), 1)),
+        "marshal.loads deep": lambda: marshal.loads(b"(\1\0\0\0" * DEPTH + b"N"),
+    },
+)
+each(
+    None,
+    {
+        "marshal swept": lambda: [marshalled(wrap, n) for wrap in (a_list, a_tuple, a_dict, codes) for n in SWEEP],
+        "code names": lambda: renamed(codes(3000)),
+        "subclasses of 900": lambda: subclasses(900),
+    },
+)
+SWEEP = (100, 200, 400, 600, 700, 800, 1000, 1200, 1400, 1600, 1900)
+
+
+def codes(depth: int) -> Any:
+    """Returns code that has code for its constant, and so on."""
+    return nest(lambda inner: (lambda: 0).__code__.replace(co_consts=(inner,)), 1, depth)
+
+
+def itself() -> Any:
+    one: dict[Any, Any] = {}
+    one[None] = one
+    return one
+
+
+def marshalled(wrap: Any, depth: int) -> None:
+    """Marshals there and back, unless that is too deep for marshal."""
+    with contextlib.suppress(ValueError):
+        marshal.loads(marshal.dumps(wrap(depth)))
+
+
+def renamed(code: Any) -> None:
+    with contextlib.suppress(RecursionError, SystemError):
+        _imp._fix_co_filename(code, "other")
+
+
+# ---- what makes its like when it goes
+
+
+class Again:
+    """A finalizer that makes its like."""
+
+    def __del__(self) -> None:
+        Again()
+
+
+class Heavy:
+    """The same, through a good deal of stack for each."""
+
+    def __del__(self) -> None:
+        sorted([1], key=lambda _: re.sub("a", lambda match: Heavy() and "", "a"))
+
+
+class Holder:
+    """An object whose weak references have a callback that makes its like."""
+
+
+kept: list[Any] = []
+
+
+def made(reference: Any = None) -> None:
+    kept[:] = kept[-3:]
+    held = Holder()
+    kept.append(weakref.ref(held, made))
+
+
+def generator() -> Iterator[int]:
+    """A generator that starts its like when it is closed."""
+    try:
+        yield 1
+    finally:
+        next(generator())
+
+
+class Counted(Node):
+    """An object that counts those that go, and holds another."""
+
+    gone = 0
+
+    def __del__(self) -> None:
+        Counted.gone += 1
+
+
+def count() -> None:
+    Counted.gone = 0
+    nest(Counted)
+    assert Counted.gone == DEPTH, Counted.gone
+
+
+def often() -> None:
+    """Many objects go, within what one does when it goes."""
+    Counted.gone = 0
+
+    class Many:
+        def __del__(self) -> None:
+            for _ in range(DEPTH):
+                Counted(None)
+
+    Many()
+    assert Counted.gone == DEPTH, Counted.gone
+
+
+each(
+    None,
+    {
+        "finalizer of its like": lambda: Again() and None,
+        "finalizer of its like, heavy": lambda: Heavy() and None,
+        "generator of its like": lambda: next(generator()) and None,
+        "callback of its like": lambda: made(),
+        "finalizers all run": lambda: count(),
+        "finalizers within one": lambda: often(),
+    },
+)
 
 # ---- Python that C calls back
 
@@ -695,7 +862,6 @@ each(
         "next of loops": lambda: next(nest(looped, iter([1]))),
         "repr alias of lists": lambda: repr(types.GenericAlias(list, a_list(200))),
         "alias parameters": lambda: types.GenericAlias(list, a_list()),
-        "subclasses": lambda: subclasses(2000),
         "expat entities": lambda: entities(20_000),
         "forget suspended": lambda: suspended() and None,
         "big integers": lambda: (3**50_000 * 7**50_000) % 10**1000,

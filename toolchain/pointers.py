@@ -1,0 +1,242 @@
+"""Where the index of an indirect call comes from: an abstract run of a function's body.
+
+The run follows values only as far as a pointer to a function needs: it may be a constant, be read from a structure at some offset or from
+a fixed address, or be a parameter. What comes in any other way is `UNKNOWN`, and may be any function of the call's type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from toolchain import instructions as wasm
+from toolchain.instructions import Instruction
+from toolchain.wasm import FunctionType
+
+
+class Origin(NamedTuple):
+    """Where a number comes from: a kind of the constants below, and a constant, an offset, an address or a parameter's index."""
+
+    kind: str
+    number: int = 0
+
+
+CONSTANT, SYMBOL, FIELD, FIXED, PARAMETER, ADDRESS = "constant", "symbol", "field", "fixed", "parameter", "address"
+UNKNOWN = Origin("unknown")
+_NOTHING: frozenset[Origin] = frozenset()
+_ANY = frozenset({UNKNOWN})
+_KNOWN = frozenset({CONSTANT, SYMBOL})
+_ADD = 0x6A
+_ARITHMETIC: Mapping[int, Callable[[int, int], int]] = {_ADD: int.__add__, 0x6B: int.__sub__, 0x72: int.__or__}
+_MANY = 12  # a value of more origins than this is as good as unknown
+
+Value = frozenset[Origin]
+State = dict[int, Value]
+
+
+class Call(NamedTuple):
+    """A call: its callee's index or, if it is indirect, the origins of its index; its type; the origins of its arguments."""
+
+    callee: int | Value
+    type: FunctionType
+    arguments: list[Value]
+
+
+class Store(NamedTuple):
+    """A number written to memory: the origins of the address, the offset, the origins of the number."""
+
+    address: Value
+    offset: int
+    value: Value
+
+
+class _Label:
+    """A block that is open: how deep the stack of values is below it, and the states in which it can be left."""
+
+    def __init__(self, opcode: int, height: int, results: int, before: State) -> None:
+        self.opcode, self.height, self.results, self.before = opcode, height, results, before
+        self.exits: list[State] = []
+
+
+class Run:
+    """The calls, stores and loads of one function."""
+
+    def __init__(
+        self,
+        body: bytes,
+        type_: FunctionType,
+        types: list[FunctionType],
+        functions: list[FunctionType],
+        constants: Mapping[int, int],
+    ) -> None:
+        self.types, self.functions, self.constants = types, functions, constants
+        self.calls: list[Call] = []
+        self.stores: list[Store] = []
+        self.offsets: set[int] = set()
+        code = wasm.read_body(body).code
+        self._code = list(wasm.read_instructions(code))
+        self._state: State | None = {i: frozenset({Origin(PARAMETER, i)}) for i in range(len(type_.parameters))}
+        self._stack: list[Value] = []
+        self._labels = [_Label(wasm.BLOCK, 0, len(type_.results), {})]
+        self._set_in_loops = self._loops()
+        for at, instruction in enumerate(self._code):
+            self._step(at, instruction)
+
+    def _loops(self) -> dict[int, set[int]]:
+        """Returns for each loop the locals that are set in it."""
+        found: dict[int, set[int]] = {}
+        nest: list[tuple[int, set[int]]] = []
+        for at, (opcode, operands) in enumerate(self._code):
+            if opcode in (wasm.BLOCK, wasm.LOOP, wasm.IF):
+                nest.append((at, set()))
+            elif opcode in (wasm.LOCAL_SET, wasm.LOCAL_TEE) and nest:
+                nest[-1][1].add(operands[0])
+            elif opcode == wasm.END and nest:
+                start, own = nest.pop()
+                found[start] = own
+                if nest:
+                    nest[-1][1].update(own)
+        return {at: own for at, own in found.items() if self._code[at].opcode == wasm.LOOP}
+
+    def _pop(self, count: int = 1) -> list[Value]:
+        floor = self._labels[-1].height if self._labels else 0
+        taken = [self._stack.pop() if len(self._stack) > floor else _ANY for _ in range(count)]
+        return taken[::-1]
+
+    def _leave(self, depth: int) -> None:
+        if self._state is not None and depth < len(self._labels):
+            label = self._labels[-1 - depth]
+            if label.opcode != wasm.LOOP:
+                label.exits.append(dict(self._state))
+
+    def _step(self, at: int, instruction: Instruction) -> None:
+        opcode, operands = instruction
+        if opcode in (wasm.BLOCK, wasm.LOOP, wasm.IF):
+            self._open(at, opcode, operands[0])
+        elif opcode == wasm.ELSE:
+            label = self._labels[-1]
+            if self._state is not None:
+                label.exits.append(self._state)
+            self._state, label.opcode = dict(label.before), wasm.BLOCK
+            del self._stack[label.height :]
+        elif opcode == wasm.END:
+            self._close()
+        elif opcode in (wasm.BR, wasm.BR_IF, wasm.BR_TABLE):
+            if opcode != wasm.BR:
+                self._pop()
+            for depth in operands:
+                self._leave(depth)
+            if opcode != wasm.BR_IF:
+                self._state = None
+        elif opcode in (wasm.RETURN, wasm.UNREACHABLE):
+            self._state = None
+        else:
+            self._compute(opcode, operands)
+
+    def _open(self, at: int, opcode: int, kind: int) -> None:
+        if opcode == wasm.IF:
+            self._pop()
+        state = self._state or {}
+        for local in self._set_in_loops.get(at, ()):
+            state = state | {local: _ANY}
+        if self._state is not None:
+            self._state = state
+        results = 0 if kind == -64 else len(self.types[kind].results) if kind >= 0 else 1
+        self._labels.append(_Label(opcode, len(self._stack), results, dict(state)))
+
+    def _close(self) -> None:
+        label = self._labels.pop()
+        states = label.exits + ([self._state] if self._state is not None else [])
+        if label.opcode == wasm.IF:
+            states.append(label.before)
+        self._state = _joined(states) if states else None
+        del self._stack[label.height :]
+        self._stack += [_ANY] * label.results
+
+    def _compute(self, opcode: int, operands: tuple[int, ...]) -> None:
+        stack = self._stack
+        if opcode in (wasm.CALL, wasm.CALL_INDIRECT):
+            direct = opcode == wasm.CALL
+            called = self.functions[operands[0]] if direct else self.types[operands[0]]
+            callee = operands[0] if direct else self._pop()[0]
+            self.calls.append(Call(callee, called, self._pop(len(called.parameters))))
+            stack += [_ANY] * len(called.results)
+        elif opcode == wasm.LOCAL_GET:
+            stack.append((self._state or {}).get(operands[0], _ANY))
+        elif opcode in (wasm.LOCAL_SET, wasm.LOCAL_TEE):
+            value = self._pop()[0]
+            if self._state is not None:
+                self._state[operands[0]] = value
+            if opcode == wasm.LOCAL_TEE:
+                stack.append(value)
+        elif opcode == wasm.GLOBAL_GET and operands[0] in self.constants:
+            stack.append(frozenset({Origin(SYMBOL, self.constants[operands[0]])}))
+        elif opcode == wasm.I32_CONST:
+            stack.append(frozenset({Origin(CONSTANT, operands[0])}))
+        elif opcode in wasm.LOADS:
+            stack.append(self._loaded(self._pop()[0], operands[1]))
+        elif opcode in wasm.STORES:
+            address, value = self._pop(2)
+            self.stores.append(Store(address, operands[1], value))
+        elif opcode in _ARITHMETIC:
+            stack.append(_combined(opcode, *self._pop(2)))
+        elif opcode in (wasm.SELECT, wasm.SELECT_TYPED):
+            one, other, _ = self._pop(3)
+            stack.append(_limited(one | other))
+        else:
+            self._move(opcode)
+
+    def _move(self, opcode: int) -> None:
+        """Takes and gives as many values as the instruction does, of which nothing is known."""
+        if opcode in wasm.BINARY:
+            taken, given = 2, 1
+        elif opcode in wasm.UNARY or opcode in wasm.TRUNCATE_SATURATED or opcode == wasm.MEMORY_GROW:
+            taken, given = 1, 1
+        elif opcode in (wasm.DROP, wasm.GLOBAL_SET):
+            taken, given = 1, 0
+        elif opcode in (wasm.MEMORY_COPY, wasm.MEMORY_FILL, wasm.MEMORY_INIT):
+            taken, given = 3, 0
+        else:
+            taken, given = 0, int(opcode not in (wasm.NOP, wasm.DATA_DROP))
+        self._pop(taken)
+        self._stack += [_ANY] * given
+
+    def _loaded(self, address: Value, offset: int) -> Value:
+        found = set()
+        for origin in address:
+            if origin.kind in _KNOWN:
+                found.add(Origin(FIXED, origin.number + offset))
+            else:
+                found.add(Origin(FIELD, offset + (origin.number if origin.kind == ADDRESS else 0)))
+        self.offsets.update(origin.number for origin in found if origin.kind == FIELD)
+        return frozenset(found)
+
+
+def _combined(opcode: int, left: Value, right: Value) -> Value:
+    """Returns what a sum or the like is: a constant, or an address at an offset from one that is not known."""
+    if len(left) != 1 or len(right) != 1:
+        numbers = [o.number for o in left | right if o.kind == CONSTANT]
+        return frozenset({Origin(ADDRESS, n) for n in numbers}) if opcode == _ADD and len(numbers) == 1 else _ANY
+    (one,), (other,) = left, right
+    kinds = {one.kind, other.kind}
+    if kinds <= _KNOWN:
+        number = _ARITHMETIC[opcode](one.number, other.number)
+        return frozenset({Origin(SYMBOL if SYMBOL in kinds else CONSTANT, number)})
+    if opcode == _ADD and kinds & _KNOWN:
+        base, constant = (other, one) if one.kind in _KNOWN else (one, other)
+        return frozenset({Origin(ADDRESS, constant.number + (base.number if base.kind == ADDRESS else 0))})
+    return frozenset({Origin(ADDRESS)})
+
+
+def _limited(value: Value) -> Value:
+    return value if len(value) <= _MANY else _ANY
+
+
+def _joined(states: Iterable[State]) -> State:
+    first, *others = states
+    joined = dict(first)
+    for state in others:
+        for local, value in state.items():
+            if (old := joined.get(local)) is not value:
+                joined[local] = value if old is None else _limited(old | value)
+    return joined
