@@ -6,7 +6,7 @@ What is called through a pointer is found as follows; `pointers.py` says where a
  - What is read from a structure at an offset is a slot of a type: all functions that a type of the libraries, or of a module's
    `PyType_Spec`, or a class of Python has at that offset, and what code stores at such an offset. Four words to one word is a vectorcall.
  - A parameter is what the callers pass, as far as they pass a function by name.
- - C methods and getters are left out: only functions that check call them, and `check` fails when one does not.
+ - C methods, getters and setters are left out: the functions that call them check.
 
 What no rule knows is an error. So is a circle, unless it is in `recursion.py`, which also says of the calls through other pointers (the
 callbacks of expat and of SQLite, allocators, converters of arguments) why they need not be followed.
@@ -135,7 +135,8 @@ def _value(expression: bytes, constants: Mapping[int, int]) -> int | None:
 
 
 def _table(module: Module, constants: Mapping[int, int]) -> dict[int, int]:
-    reader, table = Reader(module.get(ELEMENT)), {}
+    reader = Reader(module.get(ELEMENT))
+    table: dict[int, int] = {}
     for _ in reader.repeat():
         kind = reader.u32()
         if kind not in (0, 2):
@@ -267,7 +268,7 @@ class CallGraph:
                                 self._sites[node].append((index, call))
         for node in list(self._waiting):
             if isinstance(node, tuple) and node[0] == FIELD:
-                for target in self._targets(node):
+                for target in self._slot_functions(node[1], node[2]):
                     self._by_target[target].add(node)
         while self._waiting:
             node = self._waiting.pop()
@@ -295,14 +296,17 @@ class CallGraph:
             self._waiting.append(node)
         return node
 
+    def _slot_functions(self, kind: Kind, offset: int) -> set[int]:
+        found = self.slots[offset] | self._stored[offset]
+        if kind == _VECTORCALL_KIND:
+            found = found.union(self.slots[_VECTORCALL], *self._stored.values())
+        return {function for function in found if self.kinds[function] == kind}
+
     def _targets(self, node: Node) -> set[Node]:
         assert isinstance(node, tuple)
         what, kind, number = node[:3]
         if what == FIELD:
-            found = self.slots[number] | self._stored[number]
-            if kind == _VECTORCALL_KIND:
-                found = found.union(self.slots[_VECTORCALL], *self._stored.values())
-            return {function for function in found if self.kinds[function] == kind}
+            return set(self._slot_functions(kind, number))
         if what == FIXED:
             return {function for function in self._stored[number] if self.kinds[function] == kind}
         passed: set[Node | None] = set()

@@ -10,22 +10,25 @@ void PYTHON(PyErr_WriteUnraisable)(PyObject *);
 int PYTHON(PyObject_CallFinalizerFromDealloc)(PyObject *);
 PyObject *PYTHON(PyObject_CallOneArg)(PyObject *, PyObject *);
 
-static void raise(const char *type, const char *text) {
-  PyObject *error = PyObject_GetAttrString(PyImport_AddModule("builtins"), type);
-  if (!error) return;
-  PyErr_SetString(error, text);
-  Py_DecRef(error);
+// Kept from the start: near the limit, nothing can be looked up.
+static PyObject *value_error, *recursion_error, *import_error;
+
+void start_recursion(void) {
+  PyObject *builtins = PyImport_AddModule("builtins");
+  value_error = PyObject_GetAttrString(builtins, "ValueError");
+  recursion_error = PyObject_GetAttrString(builtins, "RecursionError");
+  import_error = PyObject_GetAttrString(builtins, "ImportError");
 }
 
 EXPORT("stackguard#refuse") int refuse(void) { return Py_EnterRecursiveCall(" in C"); }
 
 EXPORT("stackguard#refuse_marshal") int refuse_marshal(void) {
-  raise("ValueError", "bad marshal data (object too deeply nested)");
+  PyErr_SetString(value_error, "bad marshal data (object too deeply nested)");
   return 1;
 }
 
 EXPORT("stackguard#no_sqlite") PyObject *no_sqlite(void) {
-  raise("ImportError", "there is no sqlite3 in a proxy: a deep query would use up the stack, and end the VM");
+  PyErr_SetString(import_error, "there is no sqlite3 in a proxy: a deep query would use up the stack, and end the VM");
   return 0;
 }
 
@@ -36,7 +39,7 @@ EXPORT("stackguard#refuse_bases") int refuse_bases(PyObject *bases) {
     PyErr_Clear();
     if (mro) Py_DecRef(mro);
     if (classes < CLASSES) continue;
-    raise("RecursionError", "too many classes in the hierarchy of a class");
+    PyErr_SetString(recursion_error, "too many classes in the hierarchy of a class");
     return 1;
   }
   return 0;
@@ -68,22 +71,25 @@ static void leave(void) {
 }
 
 EXPORT("stackguard#finalize") int finalize(PyObject *object) {
+  static int telling; // who tells of an error opens files, in vain, and these have finalizers too
   int result = 0;
   if (enter()) {
     result = PyObject_CallFinalizerFromDealloc(object);
     leave();
-  } else {
+  } else if (!telling) {
+    telling = 1;
     PyObject *error = PyErr_GetRaisedException();
-    raise("RecursionError", "maximum recursion depth exceeded in a finalizer");
+    PyErr_SetString(recursion_error, "maximum recursion depth exceeded in a finalizer");
     PyErr_WriteUnraisable(0);
     PyErr_SetRaisedException(error);
+    telling = 0;
   }
   return result;
 }
 
 EXPORT("stackguard#weakref_callback") PyObject *weakref_callback(PyObject *function, PyObject *reference) {
   if (!enter()) {
-    raise("RecursionError", "maximum recursion depth exceeded in a weak reference's callback");
+    PyErr_SetString(recursion_error, "maximum recursion depth exceeded in a weak reference's callback");
     return 0;
   }
   PyObject *result = PyObject_CallOneArg(function, reference);

@@ -48,7 +48,7 @@ _NULL = """
     PyNumber_Add PyNumber_Float PyNumber_InPlaceAdd PyNumber_InPlaceMultiply PyNumber_InPlacePower PyNumber_Invert PyNumber_Long
     PyNumber_Multiply PyNumber_Negative PyNumber_Positive deque_extend_impl deque_extendleft_impl
     _Py_make_parameters _Py_subs_parameters _PyCode_ConstantKey const_cache_insert fold_const_match_patterns analyze_block
-    conv_content_model deepcopy do_mkvalue
+    conv_content_model deepcopy
 """
 _MINUS_ONE = """
     ga_hash mappingproxy_contains mappingproxy_hash mappingproxy_len method_hash slice_hash tuple_hash union_hash
@@ -96,7 +96,7 @@ BOUNDED: dict[str, str] = {
     "PyErr_GivenExceptionMatches": "The evaluator takes one level of tuples only.",
     "format_unraisable_v warn_explicit": "What goes wrong while they write is dropped.",
     "unicode_decode_call_errorhandler_writer multibytecodec_encode": "The handler is Python's, and what it gives is taken as it is.",
-    "convertitem build_string skipitem ast_repr_max_depth": "The format is one of C's, or its depth is counted: three at most.",
+    "convertitem do_mkvalue build_string skipitem ast_repr_max_depth": "The format is one of C's, or its depth is counted: three at most.",
     "PyImport_ImportModuleLevelObject": "It imports the package with the name that comes first, which has no further dot.",
     "hamt_node_assoc hamt_node_without": "The trie has seven levels.",
     "array_ass_subscr bytearray_ass_subscript_lock_held bytearray_setslice": "What is assigned to itself is copied, once.",

@@ -14,7 +14,6 @@ LATE, LATE_INDEX = "late/", "late.json"
 """Members of the library's archive: the packed modules, and what they import (library.py)."""
 _ZONES = "tzdata/zoneinfo"
 
-
 _MENDED = {
     # Its C encoder keeps the indentations of all levels, and may read past the last of them (CPython 3.14.0); Python's own does not.
     "json/encoder.py": (

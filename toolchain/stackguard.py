@@ -219,6 +219,19 @@ class _Body:
             self.calls_indirectly |= instruction.opcode == wasm.CALL_INDIRECT
             self.takes_shadow_stack |= instruction == (wasm.GLOBAL_GET, (pointer,))
 
+    @property
+    def _checked_until(self) -> int:
+        """Returns where the body goes on behind the check that it begins with, if it does."""
+        if not (self._is(0, wasm.GLOBAL_GET, self.pointer) and self._is(1, wasm.I32_CONST, LIMIT)):
+            return 0
+        depth = 0
+        for at, (instruction, _) in enumerate(self.code):
+            depth += instruction.opcode in (wasm.BLOCK, wasm.LOOP, wasm.IF)
+            depth -= instruction.opcode == wasm.END
+            if instruction.opcode == wasm.END and not depth:
+                return at + 1
+        return 0
+
     def charged(self, below: int) -> bytes:
         """Returns the body with a frame on the shadow stack for its own on the engine's, and for this many bytes more."""
         if len(self.results) > 1:
@@ -240,7 +253,7 @@ class _Body:
 
     def _allocation(self) -> int | None:
         """Returns where the size of the function's own frame stands, which it takes before it does anything else."""
-        for at, placed in enumerate(self.code):
+        for at, placed in list(enumerate(self.code))[self._checked_until :]:
             opcode = placed.instruction.opcode
             if opcode in (wasm.BLOCK, wasm.LOOP, wasm.IF, wasm.CALL, wasm.CALL_INDIRECT):
                 return None
@@ -252,7 +265,8 @@ class _Body:
 
     def _releases(self, allocation: int, size: int) -> list[int]:
         """Returns where that size is added again; nothing unless the pointer moves in no other way."""
-        reads = [at for at in range(len(self.code)) if self._is(at, wasm.GLOBAL_GET, self.pointer)]
+        every = range(self._checked_until, len(self.code))
+        reads = [at for at in every if self._is(at, wasm.GLOBAL_GET, self.pointer)]
         writes = [at for at in range(len(self.code)) if self._is(at, wasm.GLOBAL_SET, self.pointer)]
         places = [
             at - 2

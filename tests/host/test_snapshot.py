@@ -60,6 +60,38 @@ def test_a_syntax_error_names_the_line(tmp_path: Path) -> None:
         build(tmp_path, {"plugin.py": "def :\n"})
 
 
+COMPILER_FAULT = "\nclass C:\n    f = [lambda: __class__ for _ in range(1)]\n"
+
+
+def test_a_source_on_which_the_compiler_fails_is_named_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match=r'File "plugin.py", line 2\n(.|\n)*the compiler fails on this statement'):
+        build(tmp_path, {"plugin.py": COMPILER_FAULT})
+    with pytest.raises(ToolchainError, match=r'File "plugin.py", line 1(.|\n)*File "other.py", line 3\n'):
+        build(tmp_path, {"plugin.py": "import other", "other.py": "x = 1\n" + COMPILER_FAULT})
+
+
+def test_json_s_encoder_in_c_is_not_used_for_indentation(tmp_path: Path) -> None:
+    source = """
+import json, json.encoder
+assert json.dumps([1, {"a": []}], indent=1) == '[\\n 1,\\n {\\n  "a": []\\n }\\n]'
+json.encoder.c_make_encoder = None
+assert json.dumps([1], indent=1) == '[\\n 1\\n]'
+def fails(*arguments):
+    raise RuntimeError("C")
+json.encoder.c_make_encoder = fails
+json.dumps([1], indent=1)
+json.dumps([1])
+"""
+    with pytest.raises(ToolchainError, match="RuntimeError: C") as raised:
+        build(tmp_path, {"plugin.py": source})
+    assert "line 11, in <module>" in str(raised.value)
+
+
+def test_sqlite_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match="ImportError: there is no sqlite3 in a proxy"):
+        build(tmp_path, {"plugin.py": "import sqlite3"})
+
+
 def test_a_missing_module_is_named(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="No module named 'nowhere'"):
         build(tmp_path, {"plugin.py": "import nowhere\n"})

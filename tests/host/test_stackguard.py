@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import wasmtime
+from wasmtime._instance import InstanceExports as Exports
 
 from toolchain import stackguard
 from toolchain.callgraph import CallGraph, circles
@@ -28,7 +29,10 @@ def module(text: str) -> Module:
     return Module(bytes(wasmtime.wat2wasm(f"(module {HEAD} {text})")))
 
 
-def verify(text: str, tables: Tables = Tables()) -> None:
+NOTHING = Tables()
+
+
+def verify(text: str, tables: Tables = NOTHING) -> None:
     made = module(text)
     pointer = next(e.index for e in made.exports() if e.name == "main.__stack_pointer")
     rules = Rules(made.function_names(), tables)
@@ -111,7 +115,7 @@ def test_a_name_that_no_function_has_is_an_error(tables: Tables) -> None:
         verify(DIRECT, tables)
 
 
-def instance(text: str, tables: Tables) -> tuple[wasmtime.Store, wasmtime.InstanceExports]:
+def instance(text: str, tables: Tables) -> tuple[wasmtime.Store, Exports]:
     made = module(text)
     exports = {e.name: e.index for e in made.exports()}
     stackguard.check(made, exports, exports["main.__stack_pointer"], Rules(made.function_names(), tables))
@@ -119,7 +123,7 @@ def instance(text: str, tables: Tables) -> tuple[wasmtime.Store, wasmtime.Instan
     return store, wasmtime.Instance(store, wasmtime.Module(store.engine, made.encode()), []).exports(store)
 
 
-def call(store: wasmtime.Store, exports: wasmtime.InstanceExports, name: str, *arguments: int) -> object:
+def call(store: wasmtime.Store, exports: Exports, name: str, *arguments: int) -> object:
     function = exports[name]
     assert isinstance(function, wasmtime.Func)
     return function(store, *arguments)

@@ -4,6 +4,7 @@ The last two bytes of the source address are the case's number. A case ends as i
 or the line says what happened instead. Past the last case there is nothing to do: `no case`.
 """
 
+import _imp
 import ast
 import collections
 import contextlib
@@ -31,7 +32,6 @@ from typing import Any, TypeVar
 from xml.parsers import expat
 
 import _ast_unparse  # type: ignore[import-not-found]  # noqa: F401
-import _imp
 
 import proxy_wasm
 
@@ -330,7 +330,7 @@ class Odd:
     def __init__(self, bases: Any) -> None:
         self.bases = bases
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return self.bases
 
@@ -357,8 +357,6 @@ each(
         "alias of a list": lambda: types.GenericAlias(dict, (a_list(), Variable))[int],
         "classes": lambda: hierarchy(2000),
         "compile for for": lambda: compile("[a " + "for a in b " * LONG + "]", "", "eval"),
-        "compile async for": lambda: compile("async def f(): [a " + "async for a in b " * LONG + "]", "", "exec"),
-        "compile with with": lambda: compile("with " + "a, " * LONG + "a: pass", "", "exec"),
         "ast statements": lambda: compile(wide(DEPTH), "", "exec"),
     },
 )
@@ -375,12 +373,11 @@ each(
 each(
     None,
     {
-        "marshal swept": lambda: [marshalled(wrap, n) for wrap in (a_list, a_tuple, a_dict, codes) for n in SWEEP],
+        "marshal swept": lambda: marshalled(),
         "code names": lambda: renamed(codes(3000)),
         "subclasses of 900": lambda: subclasses(900),
     },
 )
-SWEEP = (100, 200, 400, 600, 700, 800, 1000, 1200, 1400, 1600, 1900)
 
 
 def codes(depth: int) -> Any:
@@ -394,15 +391,17 @@ def itself() -> Any:
     return one
 
 
-def marshalled(wrap: Any, depth: int) -> None:
-    """Marshals there and back, unless that is too deep for marshal."""
-    with contextlib.suppress(ValueError):
-        marshal.loads(marshal.dumps(wrap(depth)))
+def marshalled() -> None:
+    """Marshals there and back, at many depths, unless that is too deep for marshal."""
+    for wrap in (a_list, a_tuple, a_dict, codes):
+        for depth in range(100, 2000, 100):
+            with contextlib.suppress(ValueError):
+                marshal.loads(marshal.dumps(wrap(depth)))
 
 
 def renamed(code: Any) -> None:
     with contextlib.suppress(RecursionError, SystemError):
-        _imp._fix_co_filename(code, "other")
+        _imp._fix_co_filename(code, "other")  # type: ignore[attr-defined]
 
 
 # ---- what makes its like when it goes
@@ -419,7 +418,12 @@ class Heavy:
     """The same, through a good deal of stack for each."""
 
     def __del__(self) -> None:
-        sorted([1], key=lambda _: re.sub("a", lambda match: Heavy() and "", "a"))
+        sorted([1], key=lambda _: re.sub("a", heavy, "a"))
+
+
+def heavy(match: Any) -> str:
+    Heavy()
+    return ""
 
 
 class Holder:
@@ -683,6 +687,8 @@ each(
         "compile f-string": compiled(lambda: "f'{" * LONG + "1" + "}'" * LONG),
         "compile match": compiled(lambda: "match a:\n case " + "[" * LONG + "]" * LONG + ": pass"),
         "compile for": compiled(lambda: "".join(" " * i + "for a in b:\n" for i in range(3000)) + " " * 3000 + "pass"),
+        "compile async for": compiled(lambda: "async def f(): [a " + "async for a in b " * LONG + "]"),
+        "compile with with": compiled(lambda: "with " + "a, " * LONG + "a: pass"),
         "compile strings": compiled(lambda: "a" + ".a('b'" * LONG + ")" * LONG),
         "ast.literal_eval": lambda: _literal("[" * DEPTH + "]" * DEPTH),
         "ast.parse": lambda: _literal("-" * DEPTH + "1"),
