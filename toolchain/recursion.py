@@ -52,7 +52,7 @@ _NULL = """
 """
 _MINUS_ONE = """
     ga_hash mappingproxy_contains mappingproxy_hash mappingproxy_len method_hash slice_hash tuple_hash union_hash
-    PyObject_DelItem PyObject_GetBuffer PyObject_Hash PyObject_IsTrue PyObject_RichCompareBool PyObject_SetAttr PyObject_SetItem
+    PyObject_DelItem PyObject_Hash PyObject_IsTrue PyObject_RichCompareBool PyObject_SetAttr PyObject_SetItem
     PyObject_Size PySequence_Contains list_extend_iter_lock_held
     append_ast_constant append_ast_expr append_fstring_element intern_constants mro_hierarchy update_subclasses merge_class_dict
     codegen_check_ann_subscr codegen_comprehension_generator codegen_jump_if codegen_pattern codegen_visit_stmt _validate_inner
@@ -68,6 +68,8 @@ CHECKED: dict[str, Failure] = {
     "assign_version_tag": Failure(0, None),
     # No attribute, and -1 for the error.
     "PyObject_GetOptionalAttr": Failure(-1, REFUSE, (2, 0, 0)),
+    # No exporter, so that who releases the buffer all the same releases nothing.
+    "PyObject_GetBuffer": Failure(-1, REFUSE, (1, 4, 0)),
     "set_flags_recursive": Failure(None),
     "update_code_filenames": Failure(None),
 }
