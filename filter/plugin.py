@@ -6,11 +6,14 @@ host calls: its source address is read, the cluster is set and counted. In Istio
 
 from __future__ import annotations
 
+import gc
+
 import proxy_wasm
 from filter.address import AddressError, packed
-from filter.configuration import ConfigurationError, read_configuration
+from filter.configuration import read_configuration
 from filter.counters import UNDEFINED, counter
 from filter.policy import Policy, Rule
+from filter.readers import ConfigurationError
 from filter.routing import Configuration, route
 from filter.server_names import normal_form
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SOURCE_ADDRESS = proxy_wasm.property_path("source", "address")
+SOURCE_PORT = proxy_wasm.property_path("source", "port")
+DESTINATION_ADDRESS = proxy_wasm.property_path("destination", "address")
 DESTINATION_PORT = proxy_wasm.property_path("destination", "port")
 SERVER_NAME = proxy_wasm.property_path("connection", "requested_server_name")
 RULE_NAME = "tcp_routing.rule"  # Envoy puts "wasm." before it
@@ -57,9 +62,7 @@ class Target:
         self.by_port: dict[int, tuple[bytes, bytes]] = {}
 
     def at(self, port: int) -> tuple[bytes, bytes]:
-        """Returns the cluster's name for a destination port, and its message; raises AddressError for port 0."""
-        if not self.template:
-            return self.name, self.argument
+        """Returns the cluster's name for a destination port, if "{port}" is in it, and its message; raises AddressError for port 0."""
         found = self.by_port.get(port)
         if found is None:
             if not port:
@@ -128,7 +131,16 @@ class PolicyConnection(Connection):
             source = get_property(SOURCE_ADDRESS) or b""
             address = packed(source) if policy.needs_source else b""
             port = destination_port() if policy.needs_port else 0
-            rule = policy.decide(address, port, server_name() if policy.needs_server_name else "")
+            if policy.needs_more:
+                rule = policy.decide(
+                    address,
+                    port,
+                    server_name() if policy.needs_server_name else "",
+                    packed(get_property(DESTINATION_ADDRESS), "destination") if policy.needs_destination else b"",
+                    source_port() if policy.needs_source_port else 0,
+                )
+            else:
+                rule = policy.decide(address)
             action, cluster = None, b""
             if rule.action.reject:
                 proxy_wasm.close_downstream()
@@ -137,7 +149,9 @@ class PolicyConnection(Connection):
                 what, counted = b"Continued", plugin.continued
             else:
                 target = plugin.targets[rule.action.cluster]
-                cluster, argument = target.at(port)
+                cluster, argument = target.name, target.argument
+                if target.template:
+                    cluster, argument = target.at(port)
                 try:
                     call_foreign_function(SET_FILTER_STATE, argument)
                 except HostError as error:
@@ -168,10 +182,14 @@ class Plugin(proxy_wasm.RootContext):
 
     def on_configure(self, configuration: bytes) -> bool:
         """Takes `standalone`, `istio` or an object, and refuses anything else; what was in force before then stays so."""
+        # What is made here stays, or is gone at once: looking for garbage meanwhile would cost more than reading does.
+        gc.disable()
         try:
             read = read_configuration(configuration)
         except ConfigurationError as error:
             return self.refuse(str(error))
+        finally:
+            gc.enable()
         refused = refused_call(closes(read))
         if refused:
             return self.refuse(f"the proxy does not allow {refused}, which this needs; add it to allowed_capabilities")
@@ -270,6 +288,11 @@ def log_refused(cluster: bytes, error: HostError) -> None:
 def destination_port() -> int:
     """Returns the port that the client connected to; 0 for a Unix socket."""
     return int.from_bytes(get_property(DESTINATION_PORT) or b"", "little")
+
+
+def source_port() -> int:
+    """Returns the port that the client connected from; 0 for a Unix socket."""
+    return int.from_bytes(get_property(SOURCE_PORT) or b"", "little")
 
 
 def server_name() -> str:

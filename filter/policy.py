@@ -1,42 +1,41 @@
 """The policy engine: ordered rules, the first that matches a connection decides. No host calls: it runs anywhere.
 
-`configuration.py` reads rules from the plugin's configuration; their meaning stands in `proto/tcp_routing.proto`. What a
-connection needs is prepared when a rule is made: a set for each length of prefix, of ports and of names.
+`configuration.py` reads rules from the plugin's configuration; their meaning stands in `proto/tcp_routing.proto`. All rules
+are asked at once: each field that one of them names has an index from the connection's value to the set of rules that it
+satisfies. What the sets have in common are the rules that match. The first rule has the highest bit of a set, and the default the
+lowest one, so the length of the number tells which rule decides.
 """
 
 from __future__ import annotations
 
 from binascii import crc32
 
+from filter import cidrs
+from filter.index import Index
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from typing import Any
 
-    Blocks = list[tuple[int, frozenset[int]]]
+    from filter.index import Side
+
+    Match = dict[str, Side]
+    """Which connections a rule is about: for each field that it names, what it takes of the field's axis."""
 
 MOST_OF_NAMES = 1000  # characters, in a log line
 POSITIONS = 10_000  # of a source address, on the scale from 0 to 100 %
-LONGEST_SERVER_NAME = 253  # DNS has no longer one, and a client may send kilobytes
 
-
-class Match:
-    """Which connections a rule is about, as configured; what is None matches anything."""
-
-    __slots__ = ("cidrs", "names", "parity", "percentage", "ports")
-
-    def __init__(
-        self,
-        cidrs: Sequence[tuple[bytes, int]] | None = None,
-        parity: int | None = None,
-        percentage: int | None = None,
-        ports: Sequence[int] | None = None,
-        names: Sequence[str] | None = None,
-    ) -> None:
-        self.cidrs = cidrs  # packed address, length of the prefix
-        self.parity = parity  # of the last byte: 0 or 1
-        self.percentage = percentage  # in hundredths of a percent
-        self.ports = ports
-        self.names = names  # in lower case
+FIELDS: dict[str, tuple[Any, Any]] = {
+    "source_cidrs": (0, cidrs.END),
+    "source_parity": (0, 2),
+    "source_percentage": (0, POSITIONS),
+    "source_ports": (0, 1 << 16),
+    "destination_cidrs": (0, cidrs.END),
+    "destination_ports": (0, 1 << 16),
+    "server_names": ("", "\U0010ffff"),  # written backwards: so all names below one lie side by side
+}
+"""What a rule can look at, by the names in the schema, and the axis: its first value, and what comes behind the last."""
 
 
 class Action:
@@ -53,76 +52,105 @@ CONTINUE = Action()
 
 
 class Rule:
-    """A match, ready to be asked, with its action."""
+    """What a log calls a rule, and its action."""
 
-    __slots__ = ("action", "blocks", "name", "names", "parity", "percentage", "ports", "suffixes")
+    __slots__ = ("action", "name")
 
-    blocks: dict[int, Blocks] | None
-
-    def __init__(self, match: Match, action: Action, name: str = "") -> None:
+    def __init__(self, action: Action, name: str = "") -> None:
         self.action = action
         self.name = name
-        self.parity = match.parity
-        self.percentage = match.percentage
-        self.blocks = None if match.cidrs is None else _by_length(match.cidrs)
-        self.ports = None if match.ports is None else frozenset(match.ports)
-        self.names = self.suffixes = None
-        if match.names is not None:
-            self.names = frozenset(name for name in match.names if name[0] != "*")
-            self.suffixes = frozenset(name[1:] for name in match.names if name[0] == "*")
 
 
 class Policy:
     """Rules in order, and what becomes of a connection that none of them matches or that cannot be decided upon."""
 
-    __slots__ = ("default", "fail_closed", "needs_port", "needs_server_name", "needs_source", "rules")
+    __slots__ = (
+        *FIELDS,
+        "by_length",
+        "default",
+        "every",
+        "fail_closed",
+        "needs_destination",
+        "needs_more",
+        "needs_port",
+        "needs_server_name",
+        "needs_source",
+        "needs_source_port",
+        "rules",
+    )
 
-    def __init__(self, rules: Iterable[Rule], default: Action = CONTINUE, fail_closed: bool = False) -> None:
-        self.rules = tuple(rules)
-        self.default = Rule(Match(), default)
+    source_cidrs: Index | None
+    source_percentage: Index | None
+    source_ports: Index | None
+    destination_cidrs: Index | None
+    destination_ports: Index | None
+    server_names: Index | None
+    source_parity: tuple[int, int] | None
+
+    def __init__(
+        self, rules: Sequence[tuple[Match, Rule]], default: Action = CONTINUE, fail_closed: bool = False
+    ) -> None:
+        self.rules = tuple([rule for _, rule in rules])
+        self.default = Rule(default)
         self.fail_closed = fail_closed
+        self.by_length = (self.default, self.default, *reversed(self.rules))
+        self.every = (2 << len(rules)) - 1
+        indexes = {name: _index([match.get(name) for match, _ in rules], axis) for name, axis in FIELDS.items()}
+        for name, index in indexes.items():
+            setattr(self, name, index)
+        parity = indexes["source_parity"]
+        self.source_parity = (parity.at(0), parity.at(1)) if parity else None
         # What no rule looks at need not be read, nor be there.
-        self.needs_source = any(
-            rule.blocks is not None or rule.parity is not None or rule.percentage is not None for rule in self.rules
+        self.needs_source = bool(indexes["source_cidrs"] or parity or indexes["source_percentage"])
+        self.needs_source_port = bool(indexes["source_ports"])
+        self.needs_destination = bool(indexes["destination_cidrs"])
+        self.needs_server_name = bool(indexes["server_names"])
+        self.needs_port = bool(indexes["destination_ports"]) or any(
+            "{port}" in (rule.action.cluster or "") for rule in (*self.rules, self.default)
         )
-        self.needs_server_name = any(rule.names is not None for rule in self.rules)
-        self.needs_port = any(
-            rule.ports is not None or "{port}" in (rule.action.cluster or "") for rule in (*self.rules, self.default)
-        )
+        self.needs_more = self.needs_source_port or self.needs_destination or self.needs_server_name or self.needs_port
 
-    def decide(self, source: bytes = b"", port: int = 0, server_name: str = "") -> Rule:
-        """Returns the rule for a connection: packed source address, destination port, server name in lower case.
+    def decide(
+        self,
+        source: bytes = b"",
+        port: int = 0,
+        server_name: str = "",
+        destination: bytes = b"",
+        source_port: int = 0,
+    ) -> Rule:
+        """Returns the rule for a connection: packed addresses, ports, server name in normal form.
 
         What the policy does not need may be left out.
         """
-        size = len(source)
-        address = int.from_bytes(source, "big")
-        position = None
-        for rule in self.rules:
-            if rule.ports is not None and port not in rule.ports:
-                continue
-            if rule.parity is not None and address & 1 != rule.parity:
-                continue
-            if rule.blocks is not None:
-                for drop, left in rule.blocks[size]:
-                    if address >> drop in left:
-                        break
-                else:
-                    continue
-            if rule.percentage is not None:
-                if position is None:
-                    position = source_position(source)
-                if position >= rule.percentage:
-                    continue
-            if rule.names is not None and not _is_named(server_name, rule):
-                continue
-            return rule
-        return self.default
+        left = self.every
+        if self.needs_source:
+            if self.source_parity is not None:
+                left &= self.source_parity[source[-1] & 1]
+            if self.source_cidrs is not None:
+                left &= self.source_cidrs.at_address(source)
+            if self.source_percentage is not None:
+                left &= self.source_percentage.at(source_position(source))
+        if self.needs_more:
+            if self.destination_ports is not None:
+                left &= self.destination_ports.at(port)
+            if self.server_names is not None:
+                left &= self.server_names.at(server_name[::-1])
+            if self.destination_cidrs is not None:
+                left &= self.destination_cidrs.at_address(destination)
+            if self.source_ports is not None:
+                left &= self.source_ports.at(source_port)
+        return self.by_length[left.bit_length()]
+
+    def sets(self) -> list[set[int]]:
+        """Returns for each field that a rule names the sets of rules that a value can satisfy."""
+        indexes: list[Index | None] = [getattr(self, name) for name in FIELDS if name != "source_parity"]
+        found = [index.all_sets() for index in indexes if index]
+        return [*found, set(self.source_parity)] if self.source_parity else found
 
     def all_clusters(self) -> list[str]:
         """Returns every cluster that a rule or the default gives, `{port}` as written."""
         actions = [rule.action for rule in (*self.rules, self.default)]
-        return list(dict.fromkeys(action.cluster for action in actions if action.cluster))
+        return list(dict.fromkeys([action.cluster for action in actions if action.cluster]))
 
     def describe(self) -> str:
         """Returns what a log line calls it, with the names of its rules as far as a line has room for them."""
@@ -138,25 +166,12 @@ def source_position(source: bytes) -> int:
     return crc32(source) % POSITIONS
 
 
-def _by_length(cidrs: Sequence[tuple[bytes, int]]) -> dict[int, Blocks]:
-    """Returns, for addresses of 4 and of 16 bytes, how many bits to drop and what may be left of them."""
-    found: dict[int, dict[int, set[int]]] = {4: {}, 16: {}}
-    for address, length in cidrs:
-        drop = 8 * len(address) - length
-        found[len(address)].setdefault(drop, set()).add(int.from_bytes(address, "big") >> drop)
-    return {size: [(drop, frozenset(left)) for drop, left in drops.items()] for size, drops in found.items()}
-
-
-def _is_named(name: str, rule: Rule) -> bool:
-    if not name or len(name) > LONGEST_SERVER_NAME:
-        return False
-    assert rule.names is not None and rule.suffixes is not None
-    if name in rule.names:
-        return True
-    if rule.suffixes:
-        dot = name.find(".")
-        while dot >= 0:
-            if name[dot:] in rule.suffixes:
-                return True
-            dot = name.find(".", dot + 1)
-    return False
+def _index(sides: Sequence[Side | None], axis: tuple[Any, Any]) -> Index | None:
+    rest, taken = 1, []
+    for place, side in enumerate(sides):
+        rule = 1 << len(sides) - place
+        if side is None:
+            rest |= rule
+        else:
+            taken.append((rule, side))
+    return Index(taken, rest, len(sides) + 1, axis) if taken else None

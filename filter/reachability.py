@@ -1,55 +1,31 @@
 """Tells which rule can never match, because the rules before it take all of its connections.
 
-A rule is a box with a side for each thing that it can look at: parity, percentage, port, server name, source address. A
-side is a sorted list of half-open intervals. From a rule's box the boxes before it are cut away, piece by piece; where
-nothing is left the rule is unreachable. The sides count as independent, so a rule is never called unreachable wrongly.
+Each field of the policy has sets of rules, one for each piece of its axis. A connection satisfies one set of each field, and
+the rules in all of them match it. So a rule is reachable if there is a choice of sets, one of each field, that have it in common
+and no rule before it. The fields count as independent, so a rule is never called unreachable wrongly.
+
+Most rules need no search: the first rule of a set is reachable by what is in that set alone, so rules that are apart in one field are
+known at once.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 
-from filter.policy import POSITIONS, Match
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
     Interval = tuple[Any, Any]  # of numbers, or of strings
-    Box = tuple[list[Interval], ...]
 
-# How many intervals may be looked at before the search ends and takes the rest for reachable: about a second in a VM.
-WORK = 500_000
-
-_IPV4_END = 1 << 32  # IPv6 addresses come behind it
-_LAST_CHARACTER = "\U0010ffff"
-
-
-def block_interval(cidr: tuple[bytes, int]) -> Interval:
-    """Returns the interval of a block of addresses."""
-    address, length = cidr
-    start = int.from_bytes(address, "big") + (0 if len(address) == 4 else _IPV4_END)
-    return start, start + (1 << 8 * len(address) - length)
-
-
-def port_interval(port: int) -> Interval:
-    """Returns the interval of a port."""
-    return port, port + 1
-
-
-def name_interval(name: str) -> Interval:
-    """Returns the interval of a server name or a wildcard, among the names written backwards."""
-    backwards = name[::-1]
-    # "*.example.com" is whatever begins with "moc.elpmaxe.", and "/" is the character after ".".
-    return (backwards[:-1], backwards[:-2] + "/") if name[0] == "*" else (backwards, backwards + "\0")
+# How many sets may be looked at before the search ends and takes the rest for reachable: some milliseconds in a VM.
+WORK = 20_000
+_FEW = 4
 
 
 def first_overlap(intervals: Sequence[Interval]) -> tuple[int, int] | None:
-    """Returns the places of an interval and of another that it lies within; None where all are apart.
-
-    Intervals of one kind that are not apart lie within one another: blocks, ports and names cannot half overlap.
-    """
+    """Returns the places of an interval and of another that has a part of it, all if possible; None if all are apart."""
     order = sorted(range(len(intervals)), key=intervals.__getitem__)
     for i, j in pairwise(order):
         if intervals[j][0] < intervals[i][1]:
@@ -57,81 +33,70 @@ def first_overlap(intervals: Sequence[Interval]) -> tuple[int, int] | None:
     return None
 
 
-def first_unreachable(matches: Sequence[Match]) -> tuple[int, int | None] | None:
-    """Returns the place of a rule that can never match, and of the one before it that takes all if a single one does."""
-    search = _Search()
-    boxes = [_box(match) for match in matches]
-    try:
-        for place, box in enumerate(boxes):
-            if not search.is_left(box, boxes[:place]):
-                alone = (before for before in range(place) if not search.is_left(box, [boxes[before]]))
-                return place, next(alone, None)
-    except _EnoughError:
-        pass
+def first_unreachable(fields: Sequence[Collection[int]], count: int) -> tuple[int, int | None] | None:
+    """Returns the place of a rule that can never match, and of the one before it that takes all if a single one does.
+
+    Each field is its sets of rules. The first of `count` rules has the bit `1 << count`, the last has 2.
+    """
+    every = (2 << count) - 1
+    fields = fields or [[every]]
+    reached: set[int] = set()
+    for sets in fields:
+        reached.update(map(int.bit_length, sets))
+    unknown = [length for length in range(count + 1, 1, -1) if length not in reached]
+    smallest = [_smallest(sets, unknown) for sets in fields]
+    work = WORK
+    for length in unknown:
+        rule = 1 << length - 1
+        left = before = every & -(rule << 1)
+        for found in smallest:
+            left &= found[length]
+        if not left:
+            continue
+        work -= sum(map(len, fields))
+        if work < 0:
+            return None
+        choices = [set(map(before.__and__, filter(rule.__and__, sets))) for sets in fields]
+        taking = before
+        for sets in choices:
+            for rules in sets:
+                taking &= rules
+        if taking:
+            return count + 1 - length, count + 1 - taking.bit_length()
+        work = _search(before, choices, work)
+        if not work:
+            return count + 1 - length, None
     return None
 
 
-def _box(match: Match) -> Box:
-    parity, percentage = match.parity, match.percentage
-    return (
-        [(0, 2) if parity is None else (parity, parity + 1)],
-        [(0, POSITIONS if percentage is None else percentage)],
-        [(0, 1 << 16)] if match.ports is None else sorted(map(port_interval, match.ports)),
-        [("", _LAST_CHARACTER)] if match.names is None else sorted(map(name_interval, match.names)),
-        [(0, _IPV4_END + (1 << 128))] if match.cidrs is None else sorted(map(block_interval, match.cidrs)),
-    )
+def _smallest(sets: Collection[int], lengths: Sequence[int]) -> dict[int, int]:
+    """Returns for each of these rules, named by the length of its bit, the smallest set that has it."""
+    wanted = 0
+    for length in lengths:
+        wanted |= 1 << length - 1
+    found: dict[int, int] = {}
+    for rules in sorted(sets, key=int.bit_count) if wanted else ():
+        new = rules & wanted
+        wanted ^= new
+        while new:
+            found[new.bit_length()] = rules
+            new ^= 1 << new.bit_length() - 1
+    return found
 
 
-class _EnoughError(Exception):
-    """The search has taken long enough."""
-
-
-class _Search:
-    def __init__(self) -> None:
-        self.work = WORK
-
-    def is_left(self, box: Box, others: Sequence[Box]) -> bool:
-        """Tells whether anything of a box is outside of all the others."""
-        pieces = [box]
-        for other in others:
-            pieces = [left for piece in pieces for left in self.cut(piece, other)]
-        return bool(pieces)
-
-    def cut(self, piece: Box, other: Box) -> list[Box]:
-        """Returns what of a piece is outside of a box: at most one piece for each side."""
-        left, rest = [], piece
-        for side, (mine, others) in enumerate(zip(piece, other, strict=True)):
-            inside, outside = self.split(mine, others)
-            if not inside:
-                return [piece]
-            if outside:
-                left.append((*rest[:side], outside, *rest[side + 1 :]))
-            rest = (*rest[:side], inside, *rest[side + 1 :])
-        return left
-
-    def split(self, mine: list[Interval], others: list[Interval]) -> tuple[list[Interval], list[Interval]]:
-        """Returns what of these intervals is inside of the others, and what is outside."""
-        self.work -= 1
-        if others[0][0] <= mine[0][0] and mine[-1][1] <= others[0][1]:
-            return mine, []
-        self.work -= len(mine) + len(others)
-        if self.work < 0:
-            raise _EnoughError
-        inside: list[Interval] = []
-        outside: list[Interval] = []
-        at = 0
-        for start, end in mine:
-            while at < len(others) and others[at][1] <= start:
-                at += 1
-            while at < len(others) and others[at][0] < end:
-                low, high = max(start, others[at][0]), min(end, others[at][1])
-                if start < low:
-                    outside.append((start, low))
-                inside.append((low, high))
-                start = high
-                if others[at][1] > end:
-                    break  # it reaches into the next one too
-                at += 1
-            if start < end:
-                outside.append((start, end))
-        return inside, outside
+def _search(before: int, choices: Sequence[set[int]], work: int) -> int:
+    """Returns 0 if each choice of sets has a rule before this one in common, or else the work that is left."""
+    choices = sorted(choices, key=len)
+    # At first only the most promising choices are followed, which nearly always finds one if there is one.
+    for most in (_FEW, work):
+        left = {before}
+        for sets in choices:
+            work -= len(left) * len(sets)
+            if work <= 0:
+                return -1
+            left = {common & rules for common in left for rules in sets}
+            if 0 in left:
+                return work
+            if len(left) > most:
+                left = set(sorted(left, key=int.bit_count)[:most])
+    return 0

@@ -1,14 +1,21 @@
-"""What the filter does all day: the build runs it, and compiles of CPython what it takes. The rest is interpreted."""
+"""What the filter does all day: the build runs it, and compiles of CPython what it takes. The rest is interpreted.
+
+A configuration is part of it. It happens seldom, but in each worker at once, and no connection of the worker moves meanwhile.
+"""
 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
+from typing import Any
 
+from filter.pack_cidrs import pack
 from proxy_wasm import LogLevel
 from proxy_wasm.testing import training
 
-_RULES = {
+_BLOCKS = [f"{10 + i % 3}.{i}.0.0/{16 + i % 9}" for i in range(24)]
+_SHORT = {
     "rules": [
         {
             "name": "blocked",
@@ -21,25 +28,140 @@ _RULES = {
     ],
     "default_action": {"cluster": "egress-router2"},
 }
-_CONFIGURATIONS = (b"standalone", b"istio", json.dumps(_RULES).encode())
+_LONG: dict[str, Any] = {
+    "cidr_lists": {
+        "offices": {"cidrs": ["192.0.2.0/24", "198.51.100.7", "2001:db8:1::/48"]},
+        "packed": {"packed": pack([*_BLOCKS, "2001:db8:2::/48", "2001:db8:4::/48"])},
+    },
+    "rules": [
+        {
+            "name": f"rule {place}",
+            "match": {
+                "source_cidrs": [block, f"2001:db8:{place:x}::/48", "list:offices", "list:packed"],
+                "source_parity": ["EVEN", "ODD"][place % 2],
+                "source_percentage": place + 0.5,
+                "source_ports": ["1-1023", "4000-65535"],
+                "destination_cidrs": ["127.0.0.0/8", "10.0.0.0/8", "::1"],
+                "destination_ports": [443, 1000 + place, f"{2000 + place * 10}-{2009 + place * 10}"],
+                "server_names": ["www.example.com", f"www{place}.example.com", f"*.www{place}.example.com"],
+            },
+            "action": {"cluster": f"router{place % 4}"},
+        }
+        for place, block in enumerate(_BLOCKS)
+    ],
+    "default_action": {"cluster": "egress-router2"},
+    "failure_mode": "FAIL_CLOSED",
+}
+# What rules hold that the search for unreachable ones has to look at more closely.
+_CROSSED = {
+    "rules": [
+        {
+            "match": {
+                "source_cidrs": [f"{16 * (place % 5)}.0.0.0/{4 + place % 5}"],
+                "destination_ports": [1 + place * 7 % 11, 20 + place * 5 % 13],
+                "source_percentage": 99 - place,
+            },
+            "action": {"reject": True},
+        }
+        for place in range(48)
+    ]
+}
+
+
+def _many() -> dict[str, Any]:
+    """As many rules as there may be, and long lists in no order: large numbers, large sorts, and garbage to look for."""
+    mixed = [place * 7919 % 3001 for place in range(1500)]
+    rules: list[dict[str, Any]] = [
+        {
+            "match": {
+                "source_cidrs": [f"10.{place}.0.0/16", f"172.{place // 8}.0.0/{16 + place % 12}"],
+                "source_parity": ["EVEN", "ODD"][place % 2],
+                "source_percentage": 1 + place % 99,
+                "destination_ports": [1 + (place * 31 + step * 613) % 60000 for step in range(5)],
+                "server_names": [f"{(place * 37 + step * 59) % 997}.{place}.example" for step in range(4)],
+            },
+            "action": {"cluster": f"router{place}"},
+        }
+        for place in range(252)
+    ]
+    rules += [
+        {"match": {"source_cidrs": [f"11.{i >> 8}.{i & 255}.1" for i in mixed]}, "action": {"reject": True}},
+        {"match": {"server_names": [f"{i}.example" for i in mixed]}, "action": {"reject": True}},
+        {"match": {"source_ports": [20000 + i for i in mixed]}, "action": {"continue": True}},
+        {"match": {"source_ports": [f"{1 + 2 * i}-{2 + 2 * i}" for i in mixed]}, "action": {"continue": True}},
+    ]
+    lists = {f"list{i}": {"cidrs": [f"10.{i * 8 + step}.0.0/{24 - i}" for step in range(8)]} for i in range(8)}
+    for place, name in enumerate(lists):
+        rules[place]["match"]["source_cidrs"].append(f"list:{name}")
+    return {"cidr_lists": lists, "rules": rules}
+
+
 _UNREADABLE = (None, "", "/run/envoy.sock", "999.1.1.1:80", "[::1")
-_PROPERTIES = {b"destination\0port": (443).to_bytes(8, "little")}
-_PROPERTIES |= {b"connection\0requested_server_name": b"www.example.com"}
+_PROPERTIES = {
+    b"source\0port": (4711).to_bytes(8, "little"),
+    b"destination\0address": b"127.0.0.1:443",
+    b"destination\0port": (443).to_bytes(8, "little"),
+    b"connection\0requested_server_name": b"www.example.com",
+}
+
+
+def _message(key: int, content: bytes) -> bytes:
+    size, length = len(content), b""
+    while size >= 0x80:
+        length += bytes([size & 0x7F | 0x80])
+        size >>= 7
+    return bytes([key]) + length + bytes([size]) + content
+
+
+def _fields(value: dict[str, Any]) -> bytes:
+    return b"".join(
+        _message(0x0A, _message(0x0A, name.encode()) + _message(0x12, _value(item))) for name, item in value.items()
+    )
+
+
+def _text(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _value(value: Any) -> bytes:
+    if isinstance(value, dict):
+        return _message(0x2A, _fields(value))
+    if isinstance(value, list):
+        return _message(0x32, b"".join([_message(0x0A, _value(item)) for item in value]))
+    if isinstance(value, bool):
+        return bytes([0x20, value])
+    return _message(0x1A, value.encode()) if isinstance(value, str) else struct.pack("<Bd", 0x11, value)
+
+
+_ALONE = [
+    {
+        "cidr_lists": _LONG["cidr_lists"],
+        "rules": [
+            {"match": {field: value}, "action": {"cluster": "some"}},
+            {"name": "rest", "action": {"cluster": "rest"}},
+        ],
+    }
+    for field, value in _LONG["rules"][0]["match"].items()
+]
+# Both forms of each, but of those that differ in their decisions only.
+_SMALL = (b"standalone", b"istio", json.dumps(_SHORT).encode(), _fields(_SHORT))
+_LARGE = (*[form(policy) for policy in (_LONG, _many()) for form in (_text, _fields)], *map(_text, (_CROSSED, *_ALONE)))
 
 
 def train(module: bytes) -> Iterator[bytes]:
     """Has connections of every kind, for each kind of configuration, with the log on and off."""
     vm = training.start(module)
     vm.start(b"", b"standalone", b"envoy_tcp_routing_filter")
+    training.configured(vm)
     for level in (LogLevel.INFO, LogLevel.ERROR):
         vm.host.log_level = level
-        for configuration in _CONFIGURATIONS:
+        for configuration in _SMALL if level == LogLevel.INFO else (*_SMALL, *_LARGE):
             if not vm.configure(configuration):
                 raise ValueError(f"the filter does not take {configuration!r}: {vm.host.lines()[-1:]}")
-            training.configured(vm)
             for source in (*training.SOURCES, "203.0.113.7:1", "10.1.2.3:4", *_UNREADABLE):
                 connection = vm.connection(dict(_PROPERTIES), source)
                 connection.new_connection()
                 connection.close()
-            training.open_many(vm, training.SOURCES)
+            if configuration in _SMALL:
+                training.open_many(vm, training.SOURCES)
             yield vm.memory

@@ -8,9 +8,9 @@ load `re` and others into every VM; a Struct has six kinds of values, and protob
 from __future__ import annotations
 
 import _json
-import struct
 
 from filter import slips
+from filter.struct_values import LONG, DepthError, SizeError, StructError, StructReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     Value: TypeAlias = "bool | int | float | str | list[Value] | Object | None"
 
-MAX_BYTES = 1 << 18
+MAX_BYTES = 1 << 18  # without packed lists
+MAX_BYTES_IN_ALL = 1 << 22
 MAX_DEPTH = 16  # the configuration's schema needs five; whatever reads values recurses as deep
 
 _ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -41,9 +42,13 @@ def is_struct(data: bytes) -> bool:
 
 def read_object(data: bytes) -> Object:
     """Returns the object in a JSON text or a serialized Struct, or raises ReadError, never anything else."""
-    if len(data) > MAX_BYTES:
-        raise ReadError(f"has {len(data)} bytes; at most {MAX_BYTES} are read")
-    return _read_struct(data, MAX_DEPTH) if is_struct(data) else _read_json(data)
+    if len(data) > MAX_BYTES_IN_ALL:
+        raise ReadError(f"has {len(data)} bytes; at most {MAX_BYTES_IN_ALL} are read")
+    return _read_struct(data) if is_struct(data) else _read_json(data)
+
+
+def _too_long(size: int) -> ReadError:
+    return ReadError(f"has {size} bytes; at most {MAX_BYTES} are read, packed lists not counted")
 
 
 # ---- JSON text
@@ -88,7 +93,16 @@ def _read_json(data: bytes) -> Object:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
         raise ReadError(f"is not UTF-8 at {slips.position(before, len(before))}") from None
-    if _depth(data) > MAX_DEPTH:
+    # Between quotes that no backslash escapes are strings: every second piece. A long one costs almost nothing to read.
+    pieces = data.split(b'"', MAX_BYTES)
+    if (
+        len(data) > MAX_BYTES
+        and len(data) - sum([len(piece) for piece in pieces[1::2] if len(piece) >= LONG]) > MAX_BYTES
+    ):
+        raise _too_long(len(data))
+    if b"\\" in data:
+        pieces = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    if _depth(b"".join(pieces[::2])) > MAX_DEPTH:
         raise ReadError(f"{_too_deep()} at {slips.find_depth(text, MAX_DEPTH)}")
     try:
         value, end = _scan(text, slips.skip_space(text))
@@ -103,10 +117,8 @@ def _read_json(data: bytes) -> Object:
     return value
 
 
-def _depth(text: bytes) -> int:
-    """Returns how deep arrays and objects are nested: the scanner would recurse as deep."""
-    # Between quotes that no backslash escapes are strings: every second piece.
-    outside = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+def _depth(outside: bytes) -> int:
+    """Returns how deep arrays and objects are nested, of text without its strings: the scanner would recurse as deep."""
     depth = deepest = 0
     for bracket in outside.translate(None, _ALL_BUT_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
@@ -120,87 +132,15 @@ def _too_deep() -> ReadError:
 
 # ---- a serialized Struct
 
-# The keys of the fields: a number, and in the lowest three bits the wire type.
-_FIELD, _ITEM = 0x0A, 0x0A  # of Struct and of ListValue
-_NAME, _VALUE = 0x0A, 0x12  # of Struct's entries
-_NULL, _NUMBER, _STRING, _BOOL, _STRUCT, _LIST = 0x08, 0x11, 0x1A, 0x20, 0x2A, 0x32  # of Value
 
-
-def _read_struct(data: bytes, depth: int) -> Object:
-    if not depth:
-        raise _too_deep()
-    pairs = []
-    for _, entry in _split(data, (_FIELD,)):
-        parts = _split(entry, (_NAME, _VALUE))
-        if [key for key, _ in parts] != [_NAME, _VALUE]:
-            raise _no_struct()
-        pairs.append((_decode(parts[0][1]), _read_value(parts[1][1], depth - 1)))
-    return Object(pairs)
-
-
-def _read_value(data: bytes, depth: int) -> Value:
-    fields = _split(data, (_NULL, _NUMBER, _STRING, _BOOL, _STRUCT, _LIST))
-    if len(fields) != 1:
-        raise _no_struct()
-    [(key, content)] = fields
-    if key == _NUMBER:
-        number: float = struct.unpack("<d", content)[0]
-        return number
-    if key == _STRING:
-        return _decode(content)
-    if key == _BOOL:
-        return content != b"\0"
-    if key == _STRUCT:
-        return _read_struct(content, depth)
-    if key == _LIST:
-        if not depth:
-            raise _too_deep()
-        return [_read_value(item, depth - 1) for _, item in _split(content, (_ITEM,))]
-    return None
-
-
-def _split(message: bytes, keys: tuple[int, ...]) -> list[tuple[int, bytes]]:
-    """Returns the key and the content of each field; any other key than these is an error."""
-    fields = []
-    at = 0
-    while at < len(message):
-        key = message[at]
-        start = at + 1
-        if key not in keys:
-            raise _no_struct()
-        if key & 7 == 1:
-            end = start + 8
-        else:
-            size, end = _varint(message, start)
-            if key & 7 == 2:
-                start, end = end, end + size
-        if end > len(message):
-            raise _no_struct()
-        fields.append((key, message[start:end]))
-        at = end
-    return fields
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Returns a number, seven bits a byte and the lowest first, and where it ends."""
-    number = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            break
-        byte = message[at]
-        number |= (byte & 0x7F) << shift
-        at += 1
-        if byte < 0x80:
-            return number, at
-    raise _no_struct()
-
-
-def _decode(text: bytes) -> str:
+def _read_struct(data: bytes) -> Object:
+    reader = StructReader(data, Object, MAX_BYTES, MAX_DEPTH)
     try:
-        return text.decode()
-    except UnicodeDecodeError:
-        raise _no_struct() from None
-
-
-def _no_struct() -> ReadError:
-    return ReadError("is not a valid google.protobuf.Struct")
+        value: Object = reader.read()
+    except DepthError:
+        raise _too_deep() from None
+    except SizeError:
+        raise _too_long(len(data)) from None
+    except StructError:
+        raise ReadError("is not a valid google.protobuf.Struct") from None
+    return value

@@ -19,6 +19,7 @@ from proxy_wasm.testing.host import Host, HostStatus
 from proxy_wasm.testing.lifecycle import Vm
 
 _INFO, _ERROR = 2, 4
+_FUEL = 1 << 62  # each instruction takes one of it
 _ERRNO_BADF, _ERRNO_NOSYS = 8, 52
 _VERSION_EXPORT = "proxy_abi_version_" + VERSION.replace(".", "_")
 _WASM_TYPES = {
@@ -86,7 +87,8 @@ class WasmModule(Vm):
 
     Raises ModuleError for a module that asks for what a proxy does not have, or lacks what it needs. With a cache
     directory the compiled code is kept there: compiling CPython takes seconds, reading it back a moment. With a limit, a
-    callback that takes longer raises GuestStuck, after which the VM is of no use.
+    callback that takes longer raises GuestStuck, after which the VM is of no use. `counted` is for `instructions`, and makes
+    the module slower.
     """
 
     def __init__(
@@ -95,12 +97,18 @@ class WasmModule(Vm):
         host: Host | None = None,
         cache: Path | None = None,
         limit_seconds: float | None = None,
+        counted: bool = False,
     ) -> None:
         super().__init__(host)
         code = Path(module).read_bytes() if isinstance(module, str | Path) else bytes(module)
-        engine = _engine(interruptible=limit_seconds is not None)
-        compiled = _compile(engine, code, cache)
+        interruptible = limit_seconds is not None
+        engine = _engine(interruptible, counted)
+        # What was compiled for one kind of engine is of no use to another.
+        kind = "-".join(["interruptible"] * interruptible + ["counted"] * counted) or "plain"
+        compiled = _compile(engine, code, cache and cache / kind)
         self._store = wasmtime.Store(engine)
+        if counted:
+            self._store.set_fuel(_FUEL)
         self._watch: _Watch | None = None
         if limit_seconds is not None:
             self._store.set_epoch_deadline(1)
@@ -135,6 +143,11 @@ class WasmModule(Vm):
     def memory(self) -> bytes:
         """The module's memory, as it is now."""
         return bytes(self._memory.read(self._store))
+
+    @property
+    def instructions(self) -> int:
+        """How many WebAssembly instructions ran so far; raises wasmtime.WasmtimeError in a VM that does not count them."""
+        return _FUEL - self._store.get_fuel()
 
     def run_export(self, name: str) -> None:
         """Calls an exported function that is none of the ABI's and takes nothing."""
@@ -295,9 +308,10 @@ class WasmModule(Vm):
         raise GuestExit(f"the module called proc_exit({code})")
 
 
-def _engine(interruptible: bool = False) -> wasmtime.Engine:
+def _engine(interruptible: bool, counted: bool) -> wasmtime.Engine:
     config = wasmtime.Config()
     config.epoch_interruption = interruptible
+    config.consume_fuel = counted
     # CPython's guard against deep recursion counts with V8's stack, of 984 KiB, and with V8's frames, which are smaller.
     config.max_wasm_stack = 2 << 20
     for feature in ("wasm_reference_types", "wasm_function_references", "wasm_gc", "wasm_exceptions"):

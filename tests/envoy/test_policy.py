@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from envoy import configuration, process
 from envoy.client import ask
 from filter.address import packed
+from filter.pack_cidrs import pack
 from filter.policy import source_position
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 from tests.policies import cases
@@ -57,9 +58,22 @@ POLICY: cases.Policy = {
             "match": {"server_names": ["www.example.com", "*.example.org"]},
             "action": {"cluster": SECOND},
         },
+        {"name": "range", "match": {"destination_ports": [7999, "8000-8999"]}, "action": {"cluster": SECOND}},
+        {"name": "from", "match": {"source_ports": ["50000-50999"]}, "action": {"cluster": SECOND}},
+        {
+            "name": "to",
+            "match": {"destination_cidrs": ["198.18.0.0/15", "2001:db8:18::/48"]},
+            "action": {"cluster": SECOND},
+        },
+        {"name": "listed", "match": {"source_cidrs": ["list:some", "list:many"]}, "action": {"cluster": SECOND}},
     ],
+    "cidr_lists": {
+        "some": {"cidrs": ["198.51.100.128/25"]},
+        "many": {"packed": pack([f"100.{i >> 7}.{(i & 127) << 1}.0/24" for i in range(4096)] + ["2001:db8:77::/48"])},
+    },
     "default_action": {"cluster": FIRST},
 }
+DESTINATIONS = {4: "192.0.2.1", 6: "2001:db8::1"}
 NEEDS_SOURCE: cases.Policy = {"rules": [{"match": {"source_parity": "EVEN"}, "action": {"cluster": SECOND}}]}
 
 
@@ -108,10 +122,12 @@ class Stack:
         self.access_log = access_log
         self.work = work
 
-    def connect(self, listener: str, source: str, port: int = 80, destination_port: int = 80) -> str:
+    def connect(
+        self, listener: str, source: str, port: int = 80, destination_port: int = 80, destination: str = ""
+    ) -> str:
         """Connects with a PROXY header and returns the router's name, or REJECTED."""
         version = ipaddress.ip_address(source).version
-        destination = "192.0.2.1" if version == 4 else "2001:db8::1"
+        destination = destination or DESTINATIONS[version]
         header = f"PROXY TCP{version} {source} {destination} {port} {destination_port}\r\n".encode()
         return ask(self.envoy.listeners[listener], header=header)[0]
 
@@ -207,6 +223,42 @@ def test_each_kind_of_match(
     if rule == "blocked":
         # What a reader of the log sees of a rejection: the wasm filter closed it, and no cluster was chosen.
         assert "cluster=- " in line and line.endswith("closed=wasm_downstream_close")
+
+
+@pytest.mark.parametrize("listener", ["policy", "text"])
+@pytest.mark.parametrize(
+    ("source", "port", "destination", "destination_port", "router", "rule"),
+    [
+        (OUTSIDE, 20_001, "192.0.2.1", 7999, SECOND, "range"),
+        (OUTSIDE, 20_002, "192.0.2.1", 8000, SECOND, "range"),
+        (OUTSIDE, 20_003, "192.0.2.1", 8999, SECOND, "range"),
+        (OUTSIDE, 20_004, "192.0.2.1", 9000, FIRST, "-"),
+        (OUTSIDE, 49_900, "192.0.2.1", 80, FIRST, "-"),
+        (OUTSIDE, 50_000, "192.0.2.1", 80, SECOND, "from"),
+        (OUTSIDE, 50_900, "192.0.2.1", 80, SECOND, "from"),
+        (OUTSIDE, 20_005, "198.17.255.255", 80, FIRST, "-"),
+        (OUTSIDE, 20_006, "198.18.0.1", 80, SECOND, "to"),
+        (OUTSIDE, 20_007, "198.19.255.254", 80, SECOND, "to"),
+        (source_in_canary(False, "2001:db8:2::/120"), 20_008, "2001:db8:18::1", 80, SECOND, "to"),
+        (source_in_canary(False, "198.51.100.128/25"), 20_009, "192.0.2.1", 7100, SECOND, "listed"),
+        (source_in_canary(False, "100.31.254.0/24"), 20_010, "192.0.2.1", 80, SECOND, "listed"),
+        (source_in_canary(False, "100.31.255.0/24"), 20_011, "192.0.2.1", 80, FIRST, "-"),
+        (source_in_canary(False, "2001:db8:77:ffff::/120"), 20_012, "2001:db8::1", 80, SECOND, "listed"),
+    ],
+)
+def test_ports_destinations_and_lists(
+    stack: Stack,
+    listener: str,
+    source: str,
+    port: int,
+    destination: str,
+    destination_port: int,
+    router: str,
+    rule: str,
+) -> None:
+    port += 20 * (listener == "text")
+    assert stack.connect(listener, source, port, destination_port, destination) == router
+    assert f" rule={rule} " in stack.logged(f"[{source}]:{port}" if ":" in source else f"{source}:{port}")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +362,8 @@ def test_random_policies_and_addresses_go_where_ipaddress_says(stack: Stack, pla
         # Envoy takes no PROXY header from an address that no client can have.
         address = ipaddress.ip_address(connection.source.rpartition(":")[0].strip("[]"))
         if not (address.is_multicast or address.is_unspecified or str(connection.address) == "255.255.255.255"):
-            connections.append(cases.Connection(connection.source, connection.port, ""))
+            destination = DESTINATIONS[address.version]
+            connections.append(cases.Connection(connection.source, connection.port, "", destination))
 
     draw()
     routers = {"a": FIRST, "b": SECOND, "outbound|{port}||c": SECOND}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from filter.configuration import ConfigurationError, read_configuration
+from filter.configuration import read_configuration
 from filter.policy import Policy
+from filter.readers import ConfigurationError
 from filter.routing import route
 
 _LONGEST_LINE = 1000

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filter.address import AddressError, packed
-from filter.configuration import ConfigurationError, read_configuration
+from filter.configuration import read_configuration
 from filter.plugin import MAX_PORTS, set_cluster_argument
+from filter.readers import ConfigurationError
 from proxy_wasm.testing.host import DOWNSTREAM
 from proxy_wasm.testing.wasm import WasmModule
 from tests.policies import cases
@@ -52,9 +53,15 @@ def in_plain_python(text: bytes) -> str:
 
 
 @contextmanager
-def connection(vm: WasmModule, source: str | None, port: int = 80, server_name: str = "") -> Iterator[tuple[int, str]]:
+def connection(
+    vm: WasmModule, source: str | None, port: int = 80, server_name: str = "", destination: str = "192.0.2.1:80"
+) -> Iterator[tuple[int, str]]:
     """Makes a connection; gives the action and the cluster's name, and lets the rest be read from the host."""
+    text = (source or "").rpartition(":")[2]
+    from_port = int(text) % (1 << 16) if text.isascii() and text.isdigit() else 0
     properties = {
+        b"source\0port": from_port.to_bytes(8, "little"),
+        b"destination\0address": destination.encode(),
         b"destination\0port": port.to_bytes(8, "little"),
         b"connection\0requested_server_name": server_name.encode(),
     }
@@ -71,7 +78,7 @@ def connection(vm: WasmModule, source: str | None, port: int = 80, server_name: 
 
 def became(vm: WasmModule, where: cases.Connection) -> tuple[str, dict[str, object]]:
     """Returns the name and the action of the rule that decided about a connection, told by what the host saw."""
-    with connection(vm, where.source, where.port, where.server_name) as (action, cluster):
+    with connection(vm, where.source, where.port, where.server_name, where.destination) as (action, cluster):
         context = next(context for context in vm.host.contexts.values() if context.parent_context_id)
         name = context.properties.get(b"tcp_routing.rule", b"").decode()
         closed = context.closed

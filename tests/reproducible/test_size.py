@@ -13,8 +13,8 @@ BUDGETS = {
     # pages. It became 8.76 MB and 106 pages.
     "filter/wasm.snapshot.wasm": (8_950_000, 112),
     # The same with its cold tier, which compresses its data. The tier's stack has most of these pages: they are only touched when
-    # cold code recurses.
-    "filter/filter.wasm": (4_450_000, 340),
+    # cold code recurses. What reads a configuration is compiled too: it happens in each worker, and holds up the worker's connections.
+    "filter/filter.wasm": (4_550_000, 340),
 }
 """For each module the most bytes and pages that it may have."""
 

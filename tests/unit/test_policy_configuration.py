@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import ipaddress
 import json
@@ -17,11 +18,12 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from filter.configuration import ConfigurationError, read_configuration
+from filter.configuration import read_configuration
 from filter.policy import Policy
+from filter.readers import ConfigurationError
 from filter.routing import ISTIO, STANDALONE
 from tests.policies import cases
 
@@ -190,6 +192,7 @@ def odd_policies(draw: st.DrawFn) -> object:
     return policy
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(policy=odd_policies())
 def test_what_is_taken_protobuf_takes_too_and_as_the_same(schema: Any, policy: object) -> None:
     text = json.dumps(policy).encode()
@@ -219,6 +222,12 @@ def rule(**match: object) -> dict[str, object]:
 
 
 REJECT = {"action": {"reject": True}}
+REJECT_ALL = {"default_action": REJECT["action"]}
+PACKED = "cidr_lists.'a'.packed: is not a packed list"
+
+
+def packed(data: bytes) -> dict[str, object]:
+    return {**REJECT_ALL, "cidr_lists": {"a": {"packed": base64.b64encode(data).decode()}}}
 
 
 @pytest.mark.parametrize(
@@ -240,7 +249,12 @@ REJECT = {"action": {"reject": True}}
             "the configuration is not valid JSON at line 1, column 1: there is a byte order",
         ),
         (b"{" * 100, "the configuration is nested deeper than 16 levels at line 1, column 17"),
-        (b"{" + b" " * (1 << 18) + b"}", "the configuration has 262146 bytes; at most 262144 are read"),
+        (
+            b"{" + b" " * (1 << 18) + b"}",
+            "the configuration has 262146 bytes; at most 262144 are read, packed lists not",
+        ),
+        (b'{"":"' + b"A" * (1 << 22) + b'"}', "the configuration has 4194311 bytes; at most 4194304 are read"),
+        (b'{"":"' + b"A" * (1 << 21) + b'"}', ": unknown field; there are rules"),
         ({"failure_mode": "FAIL_OPEN"}, "rules: missing, and there is no default_action either"),
         ({"preset": "Istio"}, "preset: must be standalone or istio, not 'Istio'"),
         ({"preset": ""}, "preset: must be standalone or istio, not ''"),
@@ -249,7 +263,7 @@ REJECT = {"action": {"reject": True}}
             {"rules": [REJECT], "default_action": {"reject": True}, "preset": "istio"},
             "preset: goes alone; here is rules and default_action too",
         ),
-        ({"rulez": []}, "rulez: unknown field; there are rules, default_action, failure_mode, preset"),
+        ({"rulez": []}, "rulez: unknown field; there are rules, default_action, failure_mode, preset, cidr_lists"),
         ({"a\nb" * 100: 1}, "a\\nb"),
         ({"rules": {}}, "rules: must be a list, not an object"),
         ({"rules": None}, "rules: must be a list, not null"),
@@ -392,6 +406,66 @@ REJECT = {"action": {"reject": True}}
             {"rules": [rule(destination_ports=[80, 443, 80.0])]},
             "rules[0].match.destination_ports[2]: overlaps: it lies within rules[0].match.destination_ports[0]",
         ),
+        (
+            {"rules": [rule(destination_ports=["8000-"])]},
+            "rules[0].match.destination_ports[0]: '8000-' is not a range of ports such as \"8000-8999\"",
+        ),
+        ({"rules": [rule(destination_ports=["1-2-3"])]}, "rules[0].match.destination_ports[0]: '1-2-3' is not a range"),
+        ({"rules": [rule(destination_ports=[" 1-2"])]}, "rules[0].match.destination_ports[0]: ' 1-2' is not a range"),
+        ({"rules": [rule(destination_ports=["0-2"])]}, "rules[0].match.destination_ports[0]: must be a port from 1 to"),
+        ({"rules": [rule(source_ports=["1-65536"])]}, "rules[0].match.source_ports[0]: must be a port from 1 to 65535"),
+        ({"rules": [rule(source_ports=["9-8"])]}, "rules[0].match.source_ports[0]: '9-8' ends before it begins"),
+        (
+            {"rules": [rule(destination_ports=["80-90", 85])]},
+            "rules[0].match.destination_ports[1]: overlaps: it lies within rules[0].match.destination_ports[0]",
+        ),
+        (
+            {"rules": [rule(destination_ports=["80-90", "85-95"])]},
+            "rules[0].match.destination_ports[0]: overlaps: it has a part of rules[0].match.destination_ports[1]",
+        ),
+        # lists of blocks
+        (
+            {"rules": [rule(source_cidrs=["10.0.0.0/8", "list:office"])]},
+            "rules[0].match.source_cidrs[1]: 'office' is not in cidr_lists",
+        ),
+        (
+            {"rules": [rule(destination_cidrs=["list:Home"])], "cidr_lists": {"home": {"cidrs": ["::1"]}}},
+            "rules[0].match.destination_cidrs[0]: 'Home' is not in cidr_lists; there are 'home'",
+        ),
+        (
+            {**REJECT_ALL, "cidr_lists": {str(i): {"cidrs": ["::1"]} for i in range(17)}},
+            "cidr_lists: there are 17; at most 16 are read",
+        ),
+        ({**REJECT_ALL, "cidr_lists": []}, "cidr_lists: must be an object, not a list"),
+        ({**REJECT_ALL, "cidr_lists": {"": {"cidrs": ["::1"]}}}, "cidr_lists: must not be empty"),
+        ({**REJECT_ALL, "cidr_lists": {"a": {}}}, "cidr_lists.'a': give one of cidrs and packed; here are none"),
+        ({**REJECT_ALL, "cidr_lists": {"a": ["::1"]}}, "cidr_lists.'a': must be an object, not a list"),
+        ({**REJECT_ALL, "cidr_lists": {"a": {"cidrs": []}}}, "cidr_lists.'a'.cidrs: must not be empty"),
+        (
+            {**REJECT_ALL, "cidr_lists": {"a": {"cidrs": ["::1", "list:a"]}}},
+            "cidr_lists.'a'.cidrs[1]: 'list:a' is not a block of IP addresses",
+        ),
+        (
+            {**REJECT_ALL, "cidr_lists": {"a": {"cidrs": ["10.0.0.0/8", "10.0.0.0/9"]}}},
+            "cidr_lists.'a'.cidrs[1]: overlaps: it lies within cidr_lists.'a'.cidrs[0]",
+        ),
+        ({**REJECT_ALL, "cidr_lists": {"a": {"packed": 1}}}, "cidr_lists.'a'.packed: must be a string, not 1"),
+        (packed(b"CIDR"), f'{PACKED} (does not begin with "CIDR"); make one with filter/pack_cidrs.py'),
+        (packed(b"cidr\0\0\0\0"), f"{PACKED} (does not begin with"),
+        (packed(b"CIDR\0\0\0\0"), f"{PACKED} (has no blocks)"),
+        (packed(b"CIDR\2\0\0\0\1\0\0\0"), f"{PACKED} (is cut off)"),
+        (packed(b"CIDR\0\0\0\0" + bytes(17)), f"{PACKED} (is cut off)"),
+        (packed(b"CIDR\2\0\0\0\1\0\0\0\1\0\0\0"), f"{PACKED} (is not in order)"),
+        (packed(b"CIDR\0\0\0\0" + bytes(15) + b"\2" + bytes(16)), f"{PACKED} (is not in order)"),
+        ({**REJECT_ALL, "cidr_lists": {"a": {"packed": "Q0lE*"}}}, PACKED),
+        (
+            {"rules": [rule(source_ports=[*range(1, 20_001)]), rule(destination_ports=[1])]},
+            "rules: their lists have 20003 values; at most 20000 are read: use ranges and packed lists",
+        ),
+        (
+            {"rules": [rule(source_ports=[*range(1, 8_001)]), rule(source_ports=[1])]},
+            "rules: they have 8001 values of source_ports; at most 8000 are read of several rules",
+        ),
         # server names
         ({"rules": [rule(server_names=[""])]}, "rules[0].match.server_names[0]: must not be empty"),
         ({"rules": [rule(server_names=["*"])]}, "rules[0].match.server_names[0]: '*' is not a name such as"),
@@ -472,6 +546,6 @@ def test_a_block_is_what_ipaddress_takes_for_one(address: str, prefix: str) -> N
         return
     assert network is not None
     assert isinstance(read, Policy)
-    drop = network.max_prefixlen - network.prefixlen
-    left = int(network.network_address) >> drop
-    assert read.rules[0].blocks == {4: [], 16: []} | {network.max_prefixlen // 8: [(drop, frozenset([left]))]}
+    assert read.source_cidrs is not None
+    axis = 0 if network.version == 4 else 1 << 32
+    assert read.source_cidrs.keys == [axis + int(network.network_address), axis + int(network.broadcast_address) + 1]

@@ -15,8 +15,9 @@ from google.protobuf.wrappers_pb2 import BoolValue, DoubleValue, FloatValue, Int
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filter.configuration import ConfigurationError, read_configuration
+from filter.configuration import read_configuration
 from filter.message_types import guess, is_text
+from filter.readers import ConfigurationError
 
 STRUCT = Struct()
 STRUCT.update({"rules": [{"match": {"source_percentage": 1.5}}], "default_action": None})

@@ -175,7 +175,7 @@ def test_a_slip_is_where_pythons_json_finds_it(value: dict[str, Any], at: int, p
         (b"[]", "is a JSON list, and must be an object"),
         (b'"a"', "is a JSON value, and must be an object"),
         (b'{"a": "\xc3\xa9\n\xff"}', "is not UTF-8 at line 2, column 1"),
-        (b"{" + b" " * MAX_BYTES, f"has {MAX_BYTES + 1} bytes; at most {MAX_BYTES} are read"),
+        (b"{" + b" " * MAX_BYTES, f"has {MAX_BYTES + 1} bytes; at most {MAX_BYTES} are read, packed lists not counted"),
         (b"\n\x05\x0a\x01a\x12", "is not a valid google.protobuf.Struct"),
         (b"\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x12", "is not a valid google.protobuf.Struct"),
         (b"\n\x07\x0a\x01\xff\x12\x02\x08\x00", "is not a valid google.protobuf.Struct"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from filter.address import AddressError, packed
-from filter.configuration import ConfigurationError, read_configuration
+from filter.configuration import read_configuration
+from filter.readers import ConfigurationError
 from filter.routing import ISTIO, STANDALONE, route
 
 
