@@ -75,16 +75,26 @@ class _Scanning:
     parse_constant = staticmethod(_no_number)
 
 
+_DIGITS = tuple("0123456789")
 _scan = _json.make_scanner(_Scanning)  # type: ignore[arg-type]  # typeshed wants what make_scanner returns
 
 
 def read_number(text: str) -> int | float | None:
-    """Returns the number that a text is, written exactly as in JSON; None for any other text."""
+    """Returns the number that a text is, as JSON or YAML writes it: 12.5, .5, 5. and +5; None for any other text."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if digits[:1] == "." and digits[1:2] in _DIGITS:
+        digits = "0" + digits
+    whole, dot, rest = digits.partition(".")
+    if dot and whole[-1:] in _DIGITS and rest[:1] in ("", "e", "E"):
+        digits = f"{whole}.0{rest}"
     try:
-        value, end = _scan(text, 0)
+        value, end = _scan(digits, 0)
     except Exception:
         return None
-    return value if end == len(text) and text[0] in "-0123456789" else None
+    if end < len(digits) or digits[:1] not in _DIGITS:
+        return None
+    number: int | float = value
+    return -number if text[0] == "-" else number
 
 
 def _read_json(data: bytes) -> Object:

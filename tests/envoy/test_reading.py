@@ -46,6 +46,8 @@ TAKEN = {
     "decimal": (percentage("12.5"), RULE),
     "decimal_in_quotes": (percentage('"12.50"'), RULE),
     "exponent": (percentage("1.25e1"), RULE),
+    "no_zero": (percentage(".125e2"), RULE),
+    "plus": (percentage("+12.5"), RULE),
     "ports": (message("Struct", PORTS), RULE),
     # Of two fields of one name Envoy's reader drops the first, before the filter sees it.
     "twice": (message("Struct", TWICE), "1 rule (second), failing open"),
@@ -91,7 +93,7 @@ REFUSED = {
         "the configuration is not valid JSON at line 1, column 11: the number has 5000 digits, which is too many",
     ),
     "nan": (percentage(".nan"), "rules[0].match.source_percentage: must be a number, not '.nan'"),
-    "half": (percentage(".5"), "rules[0].match.source_percentage: must be a number, not '.5'"),
+    "octal": (percentage("01.5"), "rules[0].match.source_percentage: must be a number, not '01.5'"),
     "per_cent": (percentage("10%"), "rules[0].match.source_percentage: must be a number, not '10%'"),
 }
 

@@ -98,7 +98,7 @@ def test_nothing_means_the_same_in_every_form(text: bytes) -> None:
     assert read_configuration(text) is STANDALONE
 
 
-@pytest.mark.parametrize("text", ["12.5", "12.50", "1.25e1", "1250E-2"])
+@pytest.mark.parametrize("text", ["12.5", "12.50", "1.25e1", "1250E-2", "+12.5", "125.e-1", ".125e2"])
 def test_a_number_may_come_as_the_text_that_envoys_reader_of_yaml_makes_of_it(text: str) -> None:
     def read(percentage: object, port: object) -> object:
         match = rule(source_percentage=percentage, destination_ports=[1, port])
@@ -359,8 +359,9 @@ def packed(data: bytes) -> dict[str, object]:
         ({"rules": [rule(source_percentage="10%")]}, "rules[0].match.source_percentage: must be a number, not '10%'"),
         ({"rules": [rule(source_percentage="")]}, "rules[0].match.source_percentage: must be a number, not ''"),
         ({"rules": [rule(source_percentage=" 10")]}, "rules[0].match.source_percentage: must be a number, not ' 10'"),
-        ({"rules": [rule(source_percentage=".5")]}, "rules[0].match.source_percentage: must be a number, not '.5'"),
-        ({"rules": [rule(source_percentage="+5")]}, "rules[0].match.source_percentage: must be a number, not '+5'"),
+        ({"rules": [rule(source_percentage=".")]}, "rules[0].match.source_percentage: must be a number, not '.'"),
+        ({"rules": [rule(source_percentage=".e5")]}, "rules[0].match.source_percentage: must be a number, not '.e5'"),
+        ({"rules": [rule(source_percentage="+-5")]}, "rules[0].match.source_percentage: must be a number, not '+-5'"),
         (
             {"rules": [rule(source_percentage="1e999")]},
             "rules[0].match.source_percentage: must be a number, not '1e999'",
