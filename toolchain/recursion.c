@@ -77,11 +77,15 @@ EXPORT("stackguard#finalize") int finalize(PyObject *object) {
     result = PyObject_CallFinalizerFromDealloc(object);
     leave();
   } else if (!telling) {
+    // As in CPython's own: the collector may run meanwhile, and must not find an object without a reference.
+    u32 *references = (u32 *)object;
     telling = 1;
+    *references = 1;
     PyObject *error = PyErr_GetRaisedException();
     PyErr_SetString(recursion_error, "maximum recursion depth exceeded in a finalizer");
     PyErr_WriteUnraisable(0);
     PyErr_SetRaisedException(error);
+    result = --*references ? -1 : 0;
     telling = 0;
   }
   return result;
