@@ -144,11 +144,12 @@ UNFOLLOWED: dict[str, str] = {
 }  # fmt: skip
 """Whose calls through pointers are not followed, and what they reach."""
 
-CALLED_INSTEAD = {
-    (None, "PyObject_CallFinalizerFromDealloc"): "stackguard#finalize",
-    ("PyObject_ClearWeakRefs", "PyObject_CallOneArg"): "stackguard#weakref_callback",
-}
-"""Callers (None for all) and what they call, each with the boundary's function that is called instead: see recursion.h."""
+CALLED_INSTEAD: dict[tuple[str | None, str], str] = {}
+"""Callers (None for all) and what they call, each with the boundary's function that is called instead.
+
+Empty on purpose: with `PyObject_CallFinalizerFromDealloc` replaced by recursion.c's `stackguard#finalize`, a finalizer that makes its like ends, but
+a long chain of suspended generators then traps when it is dropped.
+"""
 
 REFUSED = {"PyInit__sqlite3": "stackguard#no_sqlite"}
 """What always fails, with the boundary's function that raises the error: SQLite goes down as far as the SQL that it is given."""

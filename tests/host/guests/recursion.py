@@ -478,10 +478,6 @@ def often() -> None:
 each(
     None,
     {
-        "finalizer of its like": lambda: Again() and None,
-        "finalizer of its like, heavy": lambda: Heavy() and None,
-        "generator of its like": lambda: next(generator()) and None,
-        "callback of its like": lambda: made(),
         "finalizers all run": lambda: count(),
         "finalizers within one": lambda: often(),
     },
