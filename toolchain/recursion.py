@@ -147,8 +147,8 @@ UNFOLLOWED: dict[str, str] = {
 CALLED_INSTEAD: dict[tuple[str | None, str], str] = {}
 """Callers (None for all) and what they call, each with the boundary's function that is called instead.
 
-Empty on purpose: with `PyObject_CallFinalizerFromDealloc` replaced by recursion.c's `stackguard#finalize`, a finalizer that makes its like ends, but
-a long chain of suspended generators then traps when it is dropped.
+Empty on purpose: with recursion.c's `stackguard#finalize` for `PyObject_CallFinalizerFromDealloc`, a finalizer that makes its like ends,
+but a long chain of suspended generators traps when it is dropped.
 """
 
 REFUSED = {"PyInit__sqlite3": "stackguard#no_sqlite"}
