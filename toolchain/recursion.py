@@ -144,11 +144,14 @@ UNFOLLOWED: dict[str, str] = {
 }  # fmt: skip
 """Whose calls through pointers are not followed, and what they reach."""
 
-CALLED_INSTEAD: dict[tuple[str | None, str], str] = {}
+CALLED_INSTEAD: dict[tuple[str | None, str], str] = {
+    ("subtype_dealloc", "PyObject_CallFinalizerFromDealloc"): "stackguard#finalize",
+    ("PyObject_ClearWeakRefs", "PyObject_CallOneArg"): "stackguard#weakref_callback",
+}
 """Callers (None for all) and what they call, each with the boundary's function that is called instead.
 
-Empty on purpose: with recursion.c's `stackguard#finalize` for `PyObject_CallFinalizerFromDealloc`, a finalizer that makes its like ends,
-but a long chain of suspended generators traps when it is dropped.
+Only what classes of Python do when an object goes is refused near the limit. A generator that is refused its end would go with its frame
+still suspended, which CPython does not expect.
 """
 
 REFUSED = {"PyInit__sqlite3": "stackguard#no_sqlite"}

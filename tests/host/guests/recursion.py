@@ -439,14 +439,6 @@ def made(reference: Any = None) -> None:
     kept.append(weakref.ref(held, made))
 
 
-def generator() -> Iterator[int]:
-    """A generator that starts its like when it is closed."""
-    try:
-        yield 1
-    finally:
-        next(generator())
-
-
 class Counted(Node):
     """An object that counts those that go, and holds another."""
 
@@ -478,6 +470,9 @@ def often() -> None:
 each(
     None,
     {
+        "finalizer of its like": lambda: Again() and None,
+        "finalizer of its like, heavy": lambda: Heavy() and None,
+        "callback of its like": lambda: made(),
         "finalizers all run": lambda: count(),
         "finalizers within one": lambda: often(),
     },
