@@ -80,7 +80,7 @@ def became(vm: WasmModule, where: cases.Connection) -> tuple[str, dict[str, obje
     """Returns the name and the action of the rule that decided about a connection, told by what the host saw."""
     with connection(vm, where.source, where.port, where.server_name, where.destination) as (action, cluster):
         context = next(context for context in vm.host.contexts.values() if context.parent_context_id)
-        name = context.properties.get(b"tcp_routing.rule", b"").decode()
+        name = context.filter_state.get(b"tcp_routing.rule", b"").decode()
         closed = context.closed
     assert vm.host.lines(WARN) == vm.host.lines(ERROR) == []
     if closed:

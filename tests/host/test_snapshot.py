@@ -84,7 +84,7 @@ json.dumps([1])
 """
     with pytest.raises(ToolchainError, match="RuntimeError: C") as raised:
         build(tmp_path, {"plugin.py": source})
-    assert "line 11, in <module>" in str(raised.value)
+    assert "line 10, in <module>" in str(raised.value)
 
 
 def test_sqlite_is_refused_with_the_reason(tmp_path: Path) -> None:
