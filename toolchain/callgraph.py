@@ -20,7 +20,6 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from toolchain.pointers import ADDRESS, CONSTANT, FIELD, FIXED, PARAMETER, SYMBOL, UNKNOWN, Call, Origin, Run
 from toolchain.wasm import (
     DATA,
-    ELEMENT,
     FUNC_KIND,
     GLOBAL,
     GLOBAL_KIND,
@@ -135,20 +134,12 @@ def _value(expression: bytes, constants: Mapping[int, int]) -> int | None:
 
 
 def _table(module: Module, constants: Mapping[int, int]) -> dict[int, int]:
-    reader = Reader(module.get(ELEMENT))
     table: dict[int, int] = {}
-    for _ in reader.repeat():
-        kind = reader.u32()
-        if kind not in (0, 2):
-            raise FormatError(f"a segment of elements of kind {kind}")
-        if kind:
-            reader.u32()
-        start = _value(reader.expression(), constants)
+    for offset, functions in module.elements():
+        start = _value(offset, constants)
         if start is None:
             raise FormatError("elements at a place that is not known")
-        if kind:
-            reader.u8()
-        table.update(enumerate(reader.numbers(), start))
+        table.update(enumerate(functions, start))
     return table
 
 

@@ -8,13 +8,12 @@ asking its guard are made to ask (`check`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from toolchain import instructions as wasm
 from toolchain.instructions import Instruction
 from toolchain.recursion import STACK_POINTER, Failure, Rules
-from toolchain.wasm import CODE, ELEMENT, FUNC_KIND, FormatError, FunctionType, Module, Reader, leb, sleb, vector
+from toolchain.wasm import CODE, FUNC_KIND, FormatError, FunctionType, Module, leb, sleb, vector
 
 LIMIT = 0x100000 - 720 * 1024
 """Where on the shadow stack, which has the first MiB of memory, errors begin.
@@ -138,27 +137,13 @@ def charge(module: Module, stack_pointer: int) -> None:
             bodies[index - imported].calls_indirectly = False
     # What the host calls is called once; and componentize-py's exports pass results below the pointer.
     exported = {e.index - imported for e in module.exports() if e.kind == FUNC_KIND}
-    uncharged = _uncharged(bodies, exported | {index - imported for index in _elements(module)})
+    in_tables = {index - imported for _, functions in module.elements() for index in functions}
+    uncharged = _uncharged(bodies, exported | in_tables)
     charged = [
         body.body if index in exported or index in uncharged else body.charged(_below(body, uncharged))
         for index, body in enumerate(bodies)
     ]
     module.put(CODE, vector(leb(len(body)) + body for body in charged))
-
-
-def _elements(module: Module) -> Iterator[int]:
-    """Yields the functions that the module's tables hold."""
-    reader = Reader(module.get(ELEMENT))
-    for _ in reader.repeat():
-        kind = reader.u32()
-        if kind not in (0, 2):
-            raise FormatError(f"a segment of elements of kind {kind}")
-        if kind:
-            reader.u32()
-        reader.expression()
-        if kind:
-            reader.u8()
-        yield from reader.numbers()
 
 
 def _below(body: _Body, uncharged: dict[int, int]) -> int:

@@ -295,6 +295,20 @@ class Module:
         reader = Reader(self.get(CODE))
         return [reader.take(reader.u32()) for _ in reader.repeat()]
 
+    def elements(self) -> Iterator[tuple[bytes, list[int]]]:
+        """Yields what the active segments put into tables: the offset, a constant expression, and the functions."""
+        reader = Reader(self.get(ELEMENT))
+        for _ in reader.repeat():
+            kind = reader.u32()
+            if kind not in (0, 2):
+                raise FormatError(f"a segment of elements of kind {kind}")
+            if kind:
+                reader.u32()
+            offset = reader.expression()
+            if kind:
+                reader.u8()
+            yield offset, reader.numbers()
+
     def function_types(self) -> Iterator[FunctionType]:
         """Yields the types of all functions, imported ones first."""
         types = self.types()
