@@ -208,7 +208,9 @@ def _ports(value: Any, path: str) -> tuple[int, int]:
     """Reads a port, or the first and the last of a range."""
     if isinstance(value, str) and "-" in value:
         first, _, last = value.partition("-")
-        if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit() and len(value) <= 11):
+        digits = first + last
+        zeros = "0" in (first[:-1][:1], last[:-1][:1])  # some read 010 as eight
+        if not (digits.isascii() and first.isdigit() and last.isdigit() and len(value) <= 11) or zeros:
             refuse(path, f'{quote(value)} is not a range of ports such as "8000-8999"')
         start, end = _port(int(first), path), _port(int(last), path)
         if start > end:
@@ -241,15 +243,21 @@ def _plain_ports(values: Sequence[Any]) -> Intervals | None:
 
 
 def _plain_ranges(texts: Sequence[str]) -> Intervals | None:
-    joined = "\n".join(texts)
-    if not joined.isascii() or joined.encode().translate(None, b"0123456789-\n") or len(max(texts, key=len)) > 11:
+    """Reads ranges, and ports that come as text."""
+    joined = "\n" + "\n".join(texts)
+    if not joined.isascii() or joined.encode().translate(None, b"0123456789-.\n") or len(max(texts, key=len)) > 11:
         return None
-    parts = [text.partition("-") for text in texts]
+    if "\n0" in joined or "-0" in joined:  # some read 010 as eight
+        return None
+    ports = [text for text in texts if "-" not in text]
+    parts = [text.partition("-") for text in texts if "-" in text]
     try:
-        starts, lasts = [int(first) for first, _, _ in parts], [int(last) for _, _, last in parts]
+        numbers = list(map(float, ports))
+        starts = [*map(int, ports if "." not in joined else numbers), *[int(first) for first, _, _ in parts]]
+        lasts = [*starts[: len(ports)], *[int(last) for _, _, last in parts]]
     except ValueError:
         return None
-    if min(starts) < 1 or max(lasts) > 65535 or any(map(gt, starts, lasts)):
+    if starts[: len(ports)] != numbers or min(starts) < 1 or max(lasts) > 65535 or any(map(gt, starts, lasts)):
         return None
     return starts, list(map(_increased, lasts))
 

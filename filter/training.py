@@ -42,7 +42,7 @@ _LONG: dict[str, Any] = {
                 "source_percentage": place + 0.5,
                 "source_ports": ["1-1023", "4000-65535"],
                 "destination_cidrs": ["127.0.0.0/8", "10.0.0.0/8", "::1"],
-                "destination_ports": [443, 1000 + place, f"{2000 + place * 10}-{2009 + place * 10}"],
+                "destination_ports": [443, "444.0", "445", 1000 + place, f"{2000 + place * 10}-{2009 + place * 10}"],
                 "server_names": ["www.example.com", f"www{place}.example.com", f"*.www{place}.example.com"],
             },
             "action": {"cluster": f"router{place % 4}"},

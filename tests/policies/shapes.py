@@ -62,6 +62,10 @@ SHAPES: dict[str, Policy] = {
     "256 rules of 31 ports": _rules(
         *[{"destination_ports": [1 + place + RULES * step for step in range(31)]} for place in range(RULES)]
     ),
+    "256 rules of 31 ports as text": _rules(
+        *[{"destination_ports": [f"{1 + place + RULES * step}.0" for step in range(31)]} for place in range(RULES)]
+    ),
+    "256 rules of one port as text": _rules(*[{"destination_ports": [str(1000 + place)]} for place in range(RULES)]),
     "256 rules of the same 31 ranges": _rules(
         *[
             {

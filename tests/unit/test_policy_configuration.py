@@ -411,6 +411,10 @@ def packed(data: bytes) -> dict[str, object]:
             {"rules": [rule(destination_ports=["8000-"])]},
             "rules[0].match.destination_ports[0]: '8000-' is not a range of ports such as \"8000-8999\"",
         ),
+        (
+            {"rules": [rule(destination_ports=["080-090"])]},
+            "rules[0].match.destination_ports[0]: '080-090' is not a range of ports such as \"8000-8999\"",
+        ),
         ({"rules": [rule(destination_ports=["1-2-3"])]}, "rules[0].match.destination_ports[0]: '1-2-3' is not a range"),
         ({"rules": [rule(destination_ports=[" 1-2"])]}, "rules[0].match.destination_ports[0]: ' 1-2' is not a range"),
         ({"rules": [rule(destination_ports=["0-2"])]}, "rules[0].match.destination_ports[0]: must be a port from 1 to"),

@@ -34,9 +34,13 @@ def run(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-I", "-S", PROGRAM], input=text, capture_output=True, text=True)
 
 
+# An IPv4-mapped address is no block: it is refused, as another test says.
+WRITTEN = cases.ADDRESSES.filter(lambda address: not getattr(address, "ipv4_mapped", None)).map(str)
+
+
 @given(
     st.lists(
-        st.sampled_from(EDGES) | cases.ADDRESSES.map(str) | cases.BLOCKS.filter(bool).map(lambda some: some[0]),
+        st.sampled_from(EDGES) | WRITTEN | cases.BLOCKS.filter(bool).map(lambda some: some[0]),
         min_size=1,
     ),
     st.lists(cases.ADDRESSES),
