@@ -182,12 +182,18 @@ def second(made: Configuration, work: Path, base_id: int) -> Any:
     return process.run(made, work, drain_seconds=DRAIN_SECONDS, hot_restart=epoch, arguments=times)
 
 
+def configured(made: Configuration, value: str) -> Configuration:
+    """Returns the same with another configuration of the plugin."""
+    changed = copy.deepcopy(made)
+    configuration.plugin(changed)["configuration"]["value"] = value
+    return changed
+
+
 def test_a_hot_restart_loses_no_new_connection_and_keeps_the_old_ones_until_the_parent_ends(
     made: Configuration, tmp_path: Path
 ) -> None:
     address = configuration.fix_port(made)
-    changed = copy.deepcopy(made)
-    configuration.plugin(changed)["configuration"]["value"] = NEW_RULES
+    changed = configured(made, NEW_RULES)
     with first(made, tmp_path) as (old, base_id), Held(address, ODD) as held, Arrivals(address) as arrivals:
         assert held.name == ROUTED
         with second(changed, tmp_path / "second", base_id) as new:
@@ -209,8 +215,7 @@ def test_a_configuration_that_the_new_process_refuses_leaves_the_old_one_serving
     made: Configuration, tmp_path: Path
 ) -> None:
     address = configuration.fix_port(made)
-    changed = copy.deepcopy(made)
-    configuration.plugin(changed)["configuration"]["value"] = REFUSED
+    changed = configured(made, REFUSED)
     with first(made, tmp_path) as (old, base_id), Held(address, ODD) as held, Arrivals(address) as arrivals:
         with pytest.raises(process.EnvoyError), second(changed, tmp_path / "second", base_id):
             pass
