@@ -25,6 +25,7 @@ def _proxy_wasm_runtime_impl(ctx):
     interpreter = ctx.actions.declare_file("interpreter.wasm")
     translation = ctx.actions.declare_file(ctx.label.name + ".cold")
     programs = depset(ctx.files.programs)
+    runtime_programs = depset(ctx.files.runtime_programs)
     tier_programs = depset(ctx.files.tier_programs, transitive = [programs])
     arguments = ctx.actions.args()
     arguments.add("--boot", [file for file in ctx.files.boot if file.basename == "boot.wit"][0].dirname)
@@ -37,11 +38,11 @@ def _proxy_wasm_runtime_impl(ctx):
     arguments.add("--names", names)
     python_action(
         ctx,
-        module = "toolchain.runtime",
+        module = "toolchain.runtime.build",
         arguments = [arguments],
         inputs = depset(
             ctx.files.boot + [ctx.file.abi, ctx.file._zig, ctx.file._node, ctx.file._node_modules],
-            transitive = [programs],
+            transitive = [runtime_programs],
         ),
         outputs = [runtime, stdlib, names],
         mnemonic = "Runtime",
@@ -49,9 +50,9 @@ def _proxy_wasm_runtime_impl(ctx):
     )
     python_action(
         ctx,
-        module = "toolchain.compile_runtime",
+        module = "toolchain.runtime.compile",
         arguments = [runtime.path, compiled.path],
-        inputs = depset([runtime], transitive = [programs]),
+        inputs = depset([runtime], transitive = [runtime_programs]),
         outputs = [compiled],
         mnemonic = "CompileRuntime",
         progress_message = "Compiling %s for this machine" % runtime.short_path,
@@ -90,6 +91,7 @@ _ATTRIBUTES = {
     "abi": attr.label(mandatory = True, allow_single_file = [".toml"], doc = "The ABI table."),
     "boot": attr.label(mandatory = True, allow_files = True, doc = "The programs that componentize-py pre-initialises."),
     "programs": attr.label(mandatory = True, allow_files = True, doc = "The toolchain's programs."),
+    "runtime_programs": attr.label(mandatory = True, allow_files = True, doc = "Those of them that make the runtime."),
     "tier_programs": attr.label(mandatory = True, allow_files = True, doc = "The cold tier's programs."),
     "_node": attr.label(default = "@wheels_node//:site", allow_single_file = True),
     "_node_modules": attr.label(default = "@npm//:node_modules", allow_single_file = True),

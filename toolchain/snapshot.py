@@ -1,7 +1,7 @@
 """Freezes a filter into the runtime: imports its module in the started interpreter and writes the resulting state as a core module.
 
-The world in which the import happens is the same everywhere, and its code is compiled elsewhere (interpreter.py). What can be imported
-later is put beside it, compressed (late.py). Code is the
+The world in which the import happens is the same everywhere, and its code is compiled elsewhere (vm/builder.py). What can be imported
+later is put beside it, compressed (vm/late.py). Code is the
 runtime's own; memory, globals and memory size are as the import left them. Callbacks that the filter does not register are not
 exported, and the proxy never calls them.
 """
@@ -16,12 +16,14 @@ from pathlib import Path
 
 import wasmtime
 
-from toolchain import boundary, late, verify
-from toolchain.interpreter import Answers, Compiler, Interpreter, make_engine
-from toolchain.late import Import
-from toolchain.sources import Found, Sources
+from toolchain import verify
+from toolchain.boundary import generate as boundary
 from toolchain.tools import ToolchainError, read, run_main
-from toolchain.wasm import Module
+from toolchain.vm import late
+from toolchain.vm.builder import Answers, Compiler, Interpreter, make_engine
+from toolchain.vm.late import Import
+from toolchain.vm.sources import Found, Sources
+from toolchain.wasm.format import Module
 
 _ZONES = "zoneinfo._common"
 """The module that reads time zones: with it the package tzdata is in the filter."""

@@ -15,9 +15,9 @@ from typing import Any
 
 import wasmtime
 
-from toolchain import boundary
+from toolchain.boundary import generate as boundary
 from toolchain.tools import ToolchainError, read, run_main
-from toolchain.wasm import (
+from toolchain.wasm.format import (
     CORE_MODULE,
     FUNC_KIND,
     I32,

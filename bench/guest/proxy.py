@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolchain.wasm import FUNC_KIND, FunctionType, Module, Reader
+from toolchain.wasm.format import FUNC_KIND, FunctionType, Module, Reader
 
 SOURCE = b"127.22.0.10:42148"
 CONFIGURATION = b"standalone"

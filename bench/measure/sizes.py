@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import wasm
+from toolchain.wasm import format as wasm
 
 SECTIONS = {
     wasm.TYPE: "types",

@@ -9,7 +9,7 @@ import wasmtime
 
 from bench.guest import engines, proxy
 from bench.variants import EMPTY, FLOOR, PYTHON, Variant
-from toolchain.wasm import FormatError
+from toolchain.wasm.format import FormatError
 
 CALLBACKS = {"proxy_on_context_create", "proxy_on_new_connection", "proxy_on_delete"}
 

@@ -12,7 +12,7 @@ import wasmtime
 from bench.variants import EMPTY, FLOOR, PYTHON
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.wasm import WasmModule
-from toolchain import wasm
+from toolchain.wasm import format as wasm
 
 WARN, INFO = 3, 2
 SOURCES = ["127.22.0.10:42148", "127.22.0.11:1", "10.0.0.255:65535"]

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cold.pair import TRAP, Pair
-from toolchain import instructions as wasm
-from toolchain.wasm import CODE, CORE_MODULE, EXPORT, FUNCTION, MEMORY, TYPE, leb, sleb, text, vector
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import CODE, CORE_MODULE, EXPORT, FUNCTION, MEMORY, TYPE, leb, sleb, text, vector
 
 I32, I64, F32, F64 = "i32", "i64", "f32", "f64"
 CODES = {I32: 0x7F, I64: 0x7E, F32: 0x7D, F64: 0x7C}

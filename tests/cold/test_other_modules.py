@@ -7,7 +7,7 @@ import wasmtime
 
 from tests.cold.pair import INTERPRETER, TRAP, Pair
 from toolchain.tier.assemble import assemble
-from toolchain.wasm import FormatError
+from toolchain.wasm.format import FormatError
 
 # What a module can say of functions, tables and memories, each with an export `call`.
 WORK = {

@@ -13,7 +13,7 @@ from toolchain.tier import parts, translate
 from toolchain.tier.assemble import Reached
 from toolchain.tier.declarations import Declarations
 from toolchain.tools import Tools
-from toolchain.wasm import MEMORY_KIND, START, Export, Module
+from toolchain.wasm.format import MEMORY_KIND, START, Export, Module
 
 MODULES, SOME = 50, 10
 # What the interpreter knows, and nothing else. Addresses are wild in half of the modules: what traps often leaves little to compare.

@@ -11,7 +11,7 @@ import wasmtime
 from toolchain.tier.assemble import FORGET
 from toolchain.tier.hints import SECTION, hint
 from toolchain.tools import ToolchainError
-from toolchain.wasm import CODE, MEMORY, Module, Reader
+from toolchain.wasm.format import CODE, MEMORY, Module, Reader
 
 MODULE = Path("filter/filter.wasm").read_bytes()
 

@@ -12,11 +12,11 @@ from proxy_wasm.testing.wasm import WasmModule
 from tests.host.guests.evaluate import evaluate
 from tests.host.late_cases import CODECS, EXPRESSIONS
 from tests.host.toolchain_case import RUNTIME, STDLIB, freeze, write
-from toolchain import instructions as wasm
-from toolchain.late import AT_IMPORT, NOT_FOLLOWED, WHEN_USED
-from toolchain.sources import Sources
-from toolchain.waits import POLLING
-from toolchain.wasm import DATA, FUNC_KIND, Module, Reader, constant
+from toolchain.runtime.waits import POLLING
+from toolchain.vm.late import AT_IMPORT, NOT_FOLLOWED, WHEN_USED
+from toolchain.vm.sources import Sources
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import DATA, FUNC_KIND, Module, Reader, constant
 
 Evaluate = Callable[[str], str]
 

@@ -8,9 +8,9 @@ import pytest
 
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import build
-from toolchain.docstrings import clear
-from toolchain.heap import clear_free_chunks
+from toolchain.runtime.docstrings import clear
 from toolchain.tools import ToolchainError
+from toolchain.vm.heap import clear_free_chunks
 
 # What was loaded in a filter that imports nothing but the SDK, when the interpreter came as componentize-py leaves it.
 IMPORTABLE = """

@@ -13,7 +13,7 @@ import wasmtime
 
 from tests.host.toolchain_case import INTERPRETER, TIERS_MEMORY, with_tiers_memory
 from toolchain.tier.assemble import assemble
-from toolchain.wasm import DATA, PAGE, Module, Reader
+from toolchain.wasm.format import DATA, PAGE, Module, Reader
 
 _PAGES, _BEGIN, _SIZE = 5, PAGE, 3 * PAGE
 _RANDOM = random.Random(7)

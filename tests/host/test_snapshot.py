@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.host.toolchain_case import ABI, STDLIB, build
-from toolchain.sources import Sources
 from toolchain.tools import ToolchainError
 from toolchain.verify import verify
-from toolchain.wasm import Module
+from toolchain.vm.sources import Sources
+from toolchain.wasm.format import Module
 
 FILTER = """
 import proxy_wasm

@@ -6,11 +6,11 @@ import pytest
 import wasmtime
 from wasmtime._instance import InstanceExports as Exports
 
-from toolchain import stackguard
-from toolchain.callgraph import CallGraph, circles
-from toolchain.recursion import REFUSE, REFUSE_MARSHAL, STACK_POINTER, Failure, Rules, Tables
+from toolchain.guard import stackguard
+from toolchain.guard.callgraph import CallGraph, circles
+from toolchain.guard.recursion import REFUSE, REFUSE_MARSHAL, STACK_POINTER, Failure, Rules, Tables
 from toolchain.tools import ToolchainError
-from toolchain.wasm import FormatError, Module
+from toolchain.wasm.format import FormatError, Module
 
 # A table of functions at 10, of which `place` is the first element; slots as in CPython's types are at offset 60, for one.
 HEAD = f"""

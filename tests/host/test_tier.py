@@ -20,7 +20,7 @@ from toolchain.tier.report import report
 from toolchain.tier.translate import read_translation, translate
 from toolchain.tools import ToolchainError
 from toolchain.verify import verify
-from toolchain.wasm import Module
+from toolchain.wasm.format import Module
 
 # Functions by index: 0 the host's, 1 fib, 2 add, 3 through, 4 again.
 CALLS = """

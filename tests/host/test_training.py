@@ -11,9 +11,9 @@ import pytest
 from proxy_wasm.testing import training
 from proxy_wasm.testing.wasm import GuestStuck
 from tests.host.toolchain_case import build, freeze, write
-from toolchain import interpreter
 from toolchain.tier.build import warned
 from toolchain.tools import ToolchainError
+from toolchain.vm import builder as interpreter
 
 _FILTER = """
 import time

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.host.toolchain_case import ABI
 from toolchain.tools import ToolchainError
 from toolchain.verify import WASI, verify
-from toolchain.wasm import leb, text
+from toolchain.wasm.format import leb, text
 
 GOOD = """
   (memory (export "memory") 1)

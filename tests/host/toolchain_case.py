@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolchain.boundary import read_abi
+from toolchain.boundary.generate import read_abi
 from toolchain.snapshot import Snapshot, snapshot
-from toolchain.sources import Sources
-from toolchain.wasm import MEMORY_KIND, Export, Module
+from toolchain.vm.sources import Sources
+from toolchain.wasm.format import MEMORY_KIND, Export, Module
 
 RUNTIME = Path("toolchain/runtime.wasm")
 COMPILED = Path("toolchain/runtime.cwasm")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolchain.component import COMPONENT, split
-from toolchain.wasm import CODE, CORE_MODULE, DATA, FUNC_KIND, Module, Reader
+from toolchain.runtime.component import COMPONENT, split
+from toolchain.wasm.format import CODE, CORE_MODULE, DATA, FUNC_KIND, Module, Reader
 
 _SECTIONS = ["custom", "type", "import", "function", "table", "memory", "global", "export"]
 _SECTIONS += ["start", "element", "code", "data", "data count"]

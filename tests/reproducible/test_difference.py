@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.reproducible.difference import first_difference
-from toolchain.wasm import CODE, CORE_MODULE, DATA, EXPORT, FUNCTION, MEMORY, TYPE, Module, leb, text, vector
+from toolchain.wasm.format import CODE, CORE_MODULE, DATA, EXPORT, FUNCTION, MEMORY, TYPE, Module, leb, text, vector
 
 
 def module(bodies: list[bytes], memory: bytes, export: str = "f") -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.wasm import CODE, DATA, MEMORY, Module, Reader, read_limits
+from toolchain.wasm.format import CODE, DATA, MEMORY, Module, Reader, read_limits
 
 BUDGETS = {
     # 15.23 MB and 202 pages of memory for each VM when nothing had been done about it, and the aim is 0.6 of both: 9.13 MB and 121

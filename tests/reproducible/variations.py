@@ -223,7 +223,7 @@ def rebuild_parts(work: Path, variations: tuple[Variation, ...], boot: bool = Tr
         if boot:
             options = ["--zig", sites.zig, "--sources", "toolchain/boot"]
             options += ["--component", out / "boot.wasm", "--stdlib", out / "stdlib.zip"]
-            build.step(sites.build, "toolchain.componentize", *options)
+            build.step(sites.build, "toolchain.runtime.componentize", *options)
         build.step(sites.protoc, "proto.protoc", out, "proto/set_envoy_filter_state.proto")
         _freeze(build, bazel / "toolchain", "--compiled", bazel / "toolchain/runtime.cwasm")
         build.run()
@@ -239,7 +239,7 @@ def rebuild_all(work: Path, variations: tuple[Variation, ...]) -> dict[str, Path
         options = ["--boot", "toolchain/boot", "--abi", "proxy_wasm/abi.toml", "--zig", sites.zig]
         options += ["--node", sites.node, "--node-modules", sites.node_modules, "--names", out / "runtime.names"]
         options += ["--runtime", out / "runtime.wasm", "--stdlib", out / "stdlib.zip"]
-        build.step(sites.build, "toolchain.runtime", *options)
+        build.step(sites.build, "toolchain.runtime.build", *options)
         options = ["--runtime", out / "runtime.wasm", "--zig", sites.zig]
         options += ["--interpreter", out / "interpreter.wasm", "--translation", out / "runtime.cold"]
         build.step(sites.build, "toolchain.tier.prepare", *options)

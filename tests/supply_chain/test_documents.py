@@ -61,7 +61,7 @@ def test_the_provenance_names_sources_locks_and_packages() -> None:
     files = {d["name"]: d["digest"]["sha256"] for d in dependencies if "name" in d}
     assert {
         "filter/routing.py",
-        "toolchain/flatten.py",
+        "toolchain/runtime/flatten.py",
         "proxy_wasm/abi.toml",
         "third_party/pip/zig.lock",
     } <= files.keys()

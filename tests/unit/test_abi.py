@@ -9,7 +9,7 @@ from pathlib import Path
 import proxy_wasm
 from proxy_wasm import _dispatch, _errors
 from proxy_wasm.testing.abi import CALLBACKS, STATUS
-from toolchain.stubs import stubs
+from toolchain.boundary.stubs import stubs
 
 # Not resolve(): it would lead out of a sandbox made of links.
 PACKAGE = Path(os.path.abspath(proxy_wasm.__file__)).parent

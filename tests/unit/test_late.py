@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from toolchain.late import Import, Known, find
-from toolchain.sources import Found
+from toolchain.vm.late import Import, Known, find
+from toolchain.vm.sources import Found
 
 Imports = Callable[[str], list[Import]]
 
@@ -39,7 +39,7 @@ CORE = {"_pylong", "decimal", "encodings.cp437", "encodings.idna", "stringprep"}
 @pytest.fixture(scope="module")
 def imports() -> Imports:
     """Returns the program that runs in the compiling interpreter, run by this one."""
-    source = Path("toolchain/imported.py").read_bytes()
+    source = Path("toolchain/vm/imported.py").read_bytes()
     # There annotations are not evaluated.
     code = compile(source, "imported.py", "exec", __future__.annotations.compiler_flag, dont_inherit=True)
     limit = sys.getrecursionlimit()

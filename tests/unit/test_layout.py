@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
-from toolchain.component import Component, Provider, split
-from toolchain.layout import Layout, recognise
-from toolchain.wasm import FormatError, Import, Module
+from toolchain.runtime.component import Component, Provider, split
+from toolchain.runtime.layout import Layout, recognise
+from toolchain.wasm.format import FormatError, Import, Module
 
 COMPONENT = """
 (component

@@ -2,7 +2,7 @@
 
 No file system is ever looked at. While a filter is loaded, code comes from the snapshot's host, through the foreign function
 `build.code`, which no proxy has. Once it is sealed, what can still be imported is what is built in, and `LATE`: the host, which
-knows what the loaded modules can come to import (toolchain/late.py), puts it there.
+knows what the loaded modules can come to import (toolchain/vm/late.py), puts it there.
 """
 
 import _frozen_importlib

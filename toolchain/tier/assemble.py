@@ -13,9 +13,7 @@ import struct
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from toolchain import instructions as wasm
-from toolchain.instructions import UnknownInstruction, read_body, read_instructions
-from toolchain.stackguard import take
+from toolchain.guard.stackguard import take
 from toolchain.tier.declarations import NUMBERS, Declarations
 from toolchain.tier.functions import Functions, read_elements
 from toolchain.tier.memories import DAMAGED, OVERRUN, SLOT, STATE, Memories, Places
@@ -23,7 +21,8 @@ from toolchain.tier.pack import ENTRY, FETCHED, Block, checksum, cut, entries, p
 from toolchain.tier.parts import split, unreached
 from toolchain.tier.translate import HEAD, KEPT, MARKED, Part, Translation, digest, translate
 from toolchain.tools import ToolchainError
-from toolchain.wasm import (
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import (
     CODE,
     DATA,
     DATA_COUNT,
@@ -44,6 +43,7 @@ from toolchain.wasm import (
     sleb,
     vector,
 )
+from toolchain.wasm.instructions import UnknownInstruction, read_body, read_instructions
 
 FORGET = "cold_tier_forget"
 """What a module for a training exports: a function after which nothing counts as called."""

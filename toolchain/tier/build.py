@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from toolchain import boundary, verify
+from toolchain import verify
+from toolchain.boundary import generate as boundary
 from toolchain.tier.assemble import Tiered, assemble
 from toolchain.tier.hints import hint
 from toolchain.tier.report import report

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from toolchain.instructions import UnknownInstruction
-from toolchain.wasm import F32, F64, FUNC_KIND, FUNCTION, GLOBAL_KIND, I32, I64, FunctionType, Module, Reader
+from toolchain.wasm.format import F32, F64, FUNC_KIND, FUNCTION, GLOBAL_KIND, I32, I64, FunctionType, Module, Reader
+from toolchain.wasm.instructions import UnknownInstruction
 
 NUMBERS = {I32, I64, F32, F64}
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from toolchain import instructions as wasm
-from toolchain.instructions import read_body, read_instructions
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.translate import Part
-from toolchain.wasm import (
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import (
     ELEMENT,
     FUNC_KIND,
     FUNCTION,
@@ -27,6 +26,7 @@ from toolchain.wasm import (
     sleb,
     vector,
 )
+from toolchain.wasm.instructions import read_body, read_instructions
 
 _REF_FUNC = 0xD2
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable
 
-from toolchain import instructions as wasm
-from toolchain.instructions import UnknownInstruction, read_body, read_instructions, with_locals
 from toolchain.tier.assemble import FORGET
 from toolchain.tools import ToolchainError
-from toolchain.wasm import (
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import (
     CODE,
     FUNC_KIND,
     FUNCTION,
@@ -29,6 +28,7 @@ from toolchain.wasm import (
     text,
     vector,
 )
+from toolchain.wasm.instructions import UnknownInstruction, read_body, read_instructions, with_locals
 
 SECTION = "metadata.code.branch_hint"
 

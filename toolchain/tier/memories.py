@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from toolchain import instructions as wasm
 from toolchain.tier.pack import ENTRY, Block, room
 from toolchain.tools import ToolchainError
-from toolchain.wasm import (
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import (
     DATA,
     F32,
     F64,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from toolchain.instructions import read_body, with_locals
 from toolchain.tier.translate import Part
-from toolchain.wasm import leb, sleb
+from toolchain.wasm.format import leb, sleb
+from toolchain.wasm.instructions import read_body, with_locals
 
 _LEAST = 32
 """A part of fewer bytes is not worth the jump."""

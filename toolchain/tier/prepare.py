@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolchain.tier.translate import translate
 from toolchain.tools import Tools, read, run_main
-from toolchain.wasm import Module
+from toolchain.wasm.format import Module
 
 
 def build_interpreter(tools: Tools) -> bytes:

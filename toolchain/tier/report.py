@@ -8,7 +8,7 @@ from toolchain.tier.assemble import Reached
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.parts import unreached
 from toolchain.tier.translate import Translation
-from toolchain.wasm import Module
+from toolchain.wasm.format import Module
 
 _TRAINED = "the training ran it"
 

@@ -13,11 +13,11 @@ import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from toolchain import instructions as wasm
-from toolchain.boundary import STACK_POINTER
-from toolchain.instructions import UnknownInstruction
+from toolchain.boundary.generate import STACK_POINTER
 from toolchain.tier.declarations import Declarations, check_numbers
-from toolchain.wasm import CODE, FUNCTION, IMPORT, TYPE, Module, Reader, leb, text, vector
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import CODE, FUNCTION, IMPORT, TYPE, Module, Reader, leb, text, vector
+from toolchain.wasm.instructions import UnknownInstruction
 
 # Cold code's own opcodes, the same as in interpreter.c; loads, stores and arithmetic keep those of WebAssembly.
 UNREACHABLE, COPY, JUMP, JUMP_IF, JUMP_UNLESS, JUMP_TABLE, RETURN, RETURN_VALUE, CALL, CALL_INDIRECT, SELECT = range(11)

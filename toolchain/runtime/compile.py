@@ -7,8 +7,8 @@ from pathlib import Path
 
 import wasmtime
 
-from toolchain.interpreter import make_engine
 from toolchain.tools import read, run_main
+from toolchain.vm.builder import make_engine
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from toolchain import instructions as wasm
-from toolchain.instructions import Instruction
-from toolchain.recursion import STACK_POINTER, Failure, Rules
-from toolchain.wasm import CODE, FUNC_KIND, FormatError, FunctionType, Module, leb, sleb, vector
+from toolchain.guard.recursion import STACK_POINTER, Failure, Rules
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import CODE, FUNC_KIND, FormatError, FunctionType, Module, leb, sleb, vector
+from toolchain.wasm.instructions import Instruction
 
 LIMIT = 0x100000 - 720 * 1024
 """Where on the shadow stack, which has the first MiB of memory, errors begin.

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 
-from toolchain.pointers import ADDRESS, CONSTANT, FIELD, FIXED, PARAMETER, SYMBOL, UNKNOWN, Call, Origin, Run
-from toolchain.wasm import (
+from toolchain.guard.pointers import ADDRESS, CONSTANT, FIELD, FIXED, PARAMETER, SYMBOL, UNKNOWN, Call, Origin, Run
+from toolchain.wasm.format import (
     DATA,
     FUNC_KIND,
     GLOBAL,

@@ -24,15 +24,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import boundary, docstrings, pristine, stackguard, waits
-from toolchain.callgraph import CallGraph
-from toolchain.component import split
-from toolchain.interpreter import export_globals
-from toolchain.layout import BOUNDARY, HELPERS, MAIN, START, Layout, recognise
-from toolchain.recursion import Rules
-from toolchain.start import start
+from toolchain.boundary import generate as boundary
+from toolchain.guard import stackguard
+from toolchain.guard.callgraph import CallGraph
+from toolchain.guard.recursion import Rules
+from toolchain.runtime import docstrings, pristine, waits
+from toolchain.runtime.component import split
+from toolchain.runtime.layout import BOUNDARY, HELPERS, MAIN, START, Layout, recognise
+from toolchain.runtime.start import start
 from toolchain.tools import ToolchainError, Tools, read
-from toolchain.wasm import (
+from toolchain.vm.builder import export_globals
+from toolchain.wasm.format import (
     CODE,
     DATA,
     ELEMENT,

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from toolchain.callgraph import CallGraph, circles
+from toolchain.guard.callgraph import CallGraph, circles
 from toolchain.tools import ToolchainError
-from toolchain.wasm import FormatError
+from toolchain.wasm.format import FormatError
 
 REFUSE = "stackguard#refuse"
 REFUSE_MARSHAL = "stackguard#refuse_marshal"

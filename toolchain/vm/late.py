@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from toolchain.sources import Found, Sources
+from toolchain.vm.sources import Found, Sources
 
 AT_IMPORT = {
     "_asyncio": (

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from toolchain import instructions as wasm
-from toolchain.instructions import Instruction
-from toolchain.wasm import FunctionType
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import FunctionType
+from toolchain.wasm.instructions import Instruction
 
 
 class Origin(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from toolchain.wasm import FormatError, Import, Module, Reader
+from toolchain.wasm.format import FormatError, Import, Module, Reader
 
 COMPONENT = b"\0asm\x0d\0\1\0"
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from toolchain.component import Component, Provider
-from toolchain.wasm import GLOBAL_KIND, FormatError, Global, Import, Module, constant
+from toolchain.runtime.component import Component, Provider
+from toolchain.wasm.format import GLOBAL_KIND, FormatError, Global, Import, Module, constant
 
 BOUNDARY = "boundary"
 MAIN = "main"

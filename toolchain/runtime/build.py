@@ -8,13 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from toolchain import boundary, flatten
+from toolchain.boundary import generate as boundary
+from toolchain.runtime import flatten
 from toolchain.tools import ToolchainError, Tools, read, run_main
 
 
 def _componentize(options: argparse.Namespace, component: Path) -> None:
     # A process of its own: it cannot take the determinism library off again.
-    command = [sys.executable, "-P", "-S", "-B", "-m", "toolchain.componentize"]
+    command = [sys.executable, "-P", "-S", "-B", "-m", "toolchain.runtime.componentize"]
     inputs = ["--zig", options.zig, "--sources", options.boot]
     done = subprocess.run([*command, *inputs, "--component", component, "--stdlib", options.stdlib], check=False)
     if done.returncode:

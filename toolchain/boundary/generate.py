@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from toolchain import stackguard
+from toolchain.guard import stackguard
 from toolchain.tools import Tools
 
 Abi = dict[str, Any]
@@ -38,6 +38,9 @@ _BEFORE = {
         "  if (latest.context_id == context_id) latest.context_id = 0;",
     ],
 }
+
+# What is linked with the generated source, each beside the program that is about it.
+_SOURCES = ("boundary/wasi.c", "runtime/waits.c", "runtime/start.c", "guard/recursion.c")
 
 # What the snapshot uses begins with `build_`: it is not part of the ABI, and gone from a built filter.
 BUILD_PREFIX = "build_"
@@ -193,7 +196,7 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
     here = Path(__file__).parent
     (work / "boundary.c").write_text(generate(abi))
     objects = []
-    for source in (work / "boundary.c", *(here / name for name in ("wasi.c", "waits.c", "start.c", "recursion.c"))):
+    for source in (work / "boundary.c", *(here.parent / name for name in _SOURCES)):
         objects.append(work / (source.stem + ".o"))
         tools.zig(
             "cc",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from toolchain.wasm import I32, Reader, leb
+from toolchain.wasm.format import I32, Reader, leb
 
 UNREACHABLE, NOP, BLOCK, LOOP, IF, ELSE = range(6)
 END, BR, BR_IF, BR_TABLE, RETURN, CALL, CALL_INDIRECT = range(0x0B, 0x12)

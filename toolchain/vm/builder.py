@@ -18,11 +18,12 @@ from typing import Any
 
 import wasmtime
 
-from toolchain import boundary, heap
-from toolchain.late import Import
-from toolchain.sources import Found
+from toolchain.boundary import generate as boundary
 from toolchain.tools import ToolchainError, read
-from toolchain.wasm import (
+from toolchain.vm import heap
+from toolchain.vm.late import Import
+from toolchain.vm.sources import Found
+from toolchain.wasm.format import (
     DATA,
     DATA_COUNT,
     GLOBAL_KIND,

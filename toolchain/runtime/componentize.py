@@ -38,7 +38,7 @@ def _restart_with(library: Path) -> None:
     environment |= {"LD_PRELOAD": str(library), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
     environment[_MODULE_PATH] = os.pathsep.join(os.path.abspath(p) for p in sys.path if p)
     start = f"import os, sys; sys.path[:] = os.environ[{_MODULE_PATH!r}].split(os.pathsep); "
-    start += "from toolchain import componentize; componentize.run_main(componentize.main)"
+    start += "from toolchain.runtime import componentize; componentize.run_main(componentize.main)"
     os.execve(sys.executable, [sys.executable, "-I", "-S", "-B", "-c", start, *sys.argv[1:]], environment)
 
 

@@ -9,9 +9,9 @@ import json
 import zipfile
 from pathlib import Path
 
-from toolchain.interpreter import Compiler
-from toolchain.late import Import
-from toolchain.sources import LATE, LATE_INDEX, Sources
+from toolchain.vm.builder import Compiler
+from toolchain.vm.late import Import
+from toolchain.vm.sources import LATE, LATE_INDEX, Sources
 
 DICTIONARY = ("copy", "encodings.cp437", "encodings.utf_16", "encodings.big5", "encodings.cp1252")
 """Modules that are like many others: their code is what the compression knows beforehand."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from toolchain.tools import ToolchainError, Tools, read
-from toolchain.wasm import CODE, DATA, FormatError, Module, Reader, constant
+from toolchain.wasm.format import CODE, DATA, FormatError, Module, Reader, constant
 
 # Writes every Zstandard frame of a file, decompressed, into files of a directory.
 _UNPACK = """

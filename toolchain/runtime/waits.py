@@ -6,7 +6,7 @@ and the parking lot, which is behind queues and threads. Their bodies become cal
 
 from __future__ import annotations
 
-from toolchain.wasm import CODE, FUNC_KIND, FormatError, Module, leb, vector
+from toolchain.wasm.format import CODE, FUNC_KIND, FormatError, Module, leb, vector
 
 PREFIX = "waits#"
 """What the names of the exports of waits.c begin with; a name of CPython's C function follows."""

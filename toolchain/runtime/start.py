@@ -10,10 +10,11 @@ from pathlib import Path
 
 import wasmtime
 
-from toolchain import boundary, library
-from toolchain.interpreter import Compiler, Interpreter, export_globals, make_engine
-from toolchain.sources import Sources
-from toolchain.wasm import Module
+from toolchain.boundary import generate as boundary
+from toolchain.runtime import library
+from toolchain.vm.builder import Compiler, Interpreter, export_globals, make_engine
+from toolchain.vm.sources import Sources
+from toolchain.wasm.format import Module
 
 
 def start(flat: bytes, stdlib: Path) -> bytes:

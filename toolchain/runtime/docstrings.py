@@ -8,8 +8,8 @@ from __future__ import annotations
 import bisect
 import re
 
-from toolchain import instructions as wasm
-from toolchain.wasm import Module
+from toolchain.wasm import instructions as wasm
+from toolchain.wasm.format import Module
 
 _MARKED = re.compile(rb"(?<=\n--\n\n)[^\0]+")
 
