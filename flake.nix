@@ -104,7 +104,10 @@
             };
 
           runtime = python-action "runtime" [ (site "build") ] ''
-            action toolchain.runtime.build --boot ${./toolchain/boot} --abi ${./proxy_wasm/abi.toml} \
+            mkdir -p proxy_wasm/testing
+            ln -s ${./proxy_wasm/abi.toml} proxy_wasm/abi.toml
+            ln -s ${./proxy_wasm/testing/abi.py} proxy_wasm/testing/abi.py
+            action toolchain.runtime.build --boot ${./toolchain/boot} --abi proxy_wasm/abi.toml \
               --zig ${site "zig"} --node ${site "node"} --node-modules ${node-modules}/node_modules \
               --runtime $out/runtime.wasm --stdlib $out/stdlib.zip --names $out/runtime.names
             action toolchain.tier.prepare --runtime $out/runtime.wasm --zig ${site "zig"} \

@@ -17,6 +17,7 @@ from pathlib import Path
 import wasmtime
 
 from toolchain import verify
+from toolchain.abi import Abi, read_abi
 from toolchain.boundary import generate as boundary
 from toolchain.tools import ToolchainError, read, run_main
 from toolchain.vm import late
@@ -46,7 +47,7 @@ class Snapshot:
     warnings: list[str]
 
 
-def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: str, abi: boundary.Abi) -> Snapshot:
+def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: str, abi: Abi) -> Snapshot:
     """Returns the filter's core module, or raises `ToolchainError`, with the Python traceback where the import failed."""
     engine = make_engine()
     code = _compile(engine, runtime, compiled)
@@ -63,12 +64,12 @@ def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: st
     if traceback:
         raise ToolchainError(f"importing {module} failed:\n{traceback.rstrip()}{_advice(traceback, sources)}")
     warnings = _seal(interpreter, compiler, sources)
-    registered = {name for i, name in enumerate(abi["callback"]) if interpreter.call("build_registered", i)}
+    registered = {name for i, name in enumerate(abi.callbacks) if interpreter.call("build_registered", i)}
     if not registered:
         raise ToolchainError(f"{module} registers no context; end it with proxy_wasm.register(YourRootContext)")
     frozen = Module(runtime)
     interpreter.write_state(frozen)
-    unused = set(abi["callback"]) - registered
+    unused = set(abi.callbacks) - registered
     frozen.put_exports(
         e for e in frozen.exports() if e.name not in unused and not e.name.startswith(boundary.BUILD_PREFIX)
     )
@@ -124,7 +125,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--warnings", type=Path, help="write the warnings here too")
     options = parser.parse_args()
-    abi = boundary.read_abi(options.abi)
+    abi = read_abi(options.abi)
     sources = Sources(options.root, options.stdlib)
     built = snapshot(read(options.runtime), options.compiled, sources, options.module, abi)
     verify.verify(built.module, abi)

@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import wasmtime
 
-from toolchain.boundary import generate as boundary
+from toolchain.abi import Abi, HostCall, read_abi
 from toolchain.tools import ToolchainError, read, run_main
 from toolchain.wasm.format import (
     CORE_MODULE,
@@ -44,8 +43,7 @@ WASI = {
     "clock_time_get": FunctionType(bytes([I32, I64, I32]), bytes([I32])),
     "proc_exit": FunctionType(bytes([I32]), b""),
 }
-_KINDS = {"u32": [I32], "i64": [I64], "u64": [I64], "bytes": [I32, I32]}
-_KINDS |= {"out-u32": [I32], "out-u64": [I32], "out-bytes": [I32, I32]}
+_TYPES = {"i32": I32, "i64": I64}
 _UNUSED_FEATURES = (
     "threads",
     "memory64",
@@ -57,7 +55,7 @@ _UNUSED_FEATURES = (
 )
 
 
-def verify(data: bytes, abi: boundary.Abi) -> None:
+def verify(data: bytes, abi: Abi) -> None:
     """Raises `ToolchainError`, saying what is wrong, unless these bytes are a core module that speaks this ABI."""
     if data[:8] != CORE_MODULE:
         raise ToolchainError("not a module that a proxy can load: not a WebAssembly core module")
@@ -98,58 +96,54 @@ def _check_sections(module: Module) -> None:
             raise ToolchainError(f"the module wants {least} pages of memory, and Envoy's V8 gives {MAX_PAGES}")
 
 
-def _host_call_type(call: dict[str, Any]) -> FunctionType:
-    parameters = [kind for parameter in call["parameters"].values() for kind in _KINDS[parameter]]
-    return FunctionType(bytes(parameters), bytes([I32]))
+def _host_call_type(call: HostCall) -> FunctionType:
+    return FunctionType(bytes(_TYPES[word] for word in call.wasm), bytes([I32]))
 
 
-def _check_imports(module: Module, abi: boundary.Abi) -> None:
-    allowed = {("env", name): _host_call_type(call) for name, call in abi["host_call"].items()}
+def _check_imports(module: Module, abi: Abi) -> None:
+    allowed = {("env", name): _host_call_type(call) for name, call in abi.host_calls.items()}
     allowed |= {("wasi_snapshot_preview1", name): kind for name, kind in WASI.items()}
     types = module.types()
     for imported in module.imports():
         name = f"{imported.module}.{imported.name}"
         expected = allowed.get((imported.module, imported.name))
         if imported.kind != FUNC_KIND or expected is None:
-            raise ToolchainError(f"the module imports {name}, which is no host call of Proxy-Wasm {abi['version']}")
+            raise ToolchainError(f"the module imports {name}, which is no host call of Proxy-Wasm {abi.version}")
         if types[Reader(imported.descriptor).u32()] != expected:
             raise ToolchainError(
-                f"the module imports {name} with another signature than Proxy-Wasm {abi['version']} gives it"
+                f"the module imports {name} with another signature than Proxy-Wasm {abi.version} gives it"
             )
 
 
-def _check_exports(module: Module, abi: boundary.Abi) -> None:
-    version = "proxy_abi_version_" + abi["version"].replace(".", "_")
-    fixed = {version: 0, "_initialize": 0, "proxy_on_memory_allocate": 1}
+def _check_exports(module: Module, abi: Abi) -> None:
+    fixed = {abi.version_export: 0, "_initialize": 0, "proxy_on_memory_allocate": 1}
     types = list(module.function_types())
     seen = set()
     for export in module.exports():
         seen.add(export.name)
         if export.name == "memory" and export.kind == MEMORY_KIND:
             continue
-        callback = abi["callback"].get(export.name)
+        callback = abi.callbacks.get(export.name)
         if export.kind != FUNC_KIND or (callback is None and export.name not in fixed):
-            raise ToolchainError(
-                f"the module exports {export.name}, which is no callback of Proxy-Wasm {abi['version']}"
-            )
-        parameters = fixed[export.name] if callback is None else len(callback["parameters"])
-        result = export.name == "proxy_on_memory_allocate" if callback is None else "result" in callback
+            raise ToolchainError(f"the module exports {export.name}, which is no callback of Proxy-Wasm {abi.version}")
+        parameters = fixed[export.name] if callback is None else len(callback.parameters)
+        result = export.name == "proxy_on_memory_allocate" if callback is None else callback.result is not None
         if types[export.index] != FunctionType(bytes([I32] * parameters), bytes([I32] * result)):
             raise ToolchainError(
-                f"the module exports {export.name} with another signature than Proxy-Wasm {abi['version']} gives it"
+                f"the module exports {export.name} with another signature than Proxy-Wasm {abi.version} gives it"
             )
     for name in ("memory", *fixed):
         if name not in seen:
-            raise ToolchainError(f"the module does not export {name}, which Proxy-Wasm {abi['version']} asks for")
+            raise ToolchainError(f"the module does not export {name}, which Proxy-Wasm {abi.version} asks for")
 
 
 def main() -> None:
     """Verifies the module that the command line names."""
     [given] = sys.argv[1:] or sys.exit("usage: verify MODULE.wasm")
-    abi = boundary.read_abi(Path("proxy_wasm/abi.toml"))
+    abi = read_abi(Path("proxy_wasm/abi.toml"))
     # `bazel run` starts it elsewhere than its user is.
     verify(read(Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), given)), abi)
-    print(f"{given}: a core module for Proxy-Wasm {abi['version']}, and nothing more")
+    print(f"{given}: a core module for Proxy-Wasm {abi.version}, and nothing more")
 
 
 if __name__ == "__main__":

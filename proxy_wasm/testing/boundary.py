@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NoReturn
 
-from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, HostCall
+from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, HostCall, Kind
 from proxy_wasm.testing.host import Host, HostStatus
 
 _PORT = re.compile(r":[0-9]{1,5}", re.ASCII)
-_RANGES = {"u32": (0, 2**32), "u64": (0, 2**64), "i64": (-(2**63), 2**63)}
 
 
 class Boundary:
@@ -63,10 +62,9 @@ class Boundary:
         inputs = call.inputs
         if len(arguments) != len(inputs):
             raise TypeError(f"{call.name}() takes {len(inputs)} arguments ({len(arguments)} given)")
-        names = [name for name, kind in call.parameters.items() if not kind.startswith("out-")]
         values = [
             _convert(f"{call.name}: {name}", kind, value)
-            for name, kind, value in zip(names, inputs, arguments, strict=True)
+            for (name, kind), value in zip(inputs.items(), arguments, strict=True)
         ]
         try:
             if self.host is None:
@@ -91,7 +89,7 @@ class Boundary:
         function = self.callbacks.get(callback)
         if context_id in self.held_back:
             parent = self.held_back.pop(context_id)
-            if callback == "proxy_on_new_connection" and self.connection_handler is not None:
+            if CALLBACKS[callback].first and self.connection_handler is not None:
                 root = self.roots.get(parent)
                 return 0 if root is None else self._run(callback, self.connection_handler, (context_id, root), parent)
             self._run("proxy_on_context_create", self.callbacks["proxy_on_context_create"], (context_id, parent))
@@ -156,8 +154,8 @@ def _result(result: object) -> int:
     return int(result)
 
 
-def _convert(parameter: str, kind: str, value: Any) -> int | bytes:
-    if kind == "bytes":
+def _convert(parameter: str, kind: Kind, value: Any) -> int | bytes:
+    if kind.python != "int":
         if isinstance(value, str):
             return value.encode()
         if isinstance(value, bytes):
@@ -165,8 +163,7 @@ def _convert(parameter: str, kind: str, value: Any) -> int | bytes:
         raise TypeError(f"{parameter} must be str or bytes, not {type(value).__name__}")
     if not isinstance(value, int):
         raise TypeError(f"{parameter} must be int, not {type(value).__name__}")
-    low, high = _RANGES[kind]
-    if not low <= value < high:
+    if not kind.least <= value <= kind.most:
         raise OverflowError(f"{parameter} is out of range")
     return int(value)
 

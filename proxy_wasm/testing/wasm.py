@@ -14,24 +14,13 @@ from typing import Any
 
 import wasmtime
 
-from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, VERSION, HostCall
+from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, TABLE, VERSION, HostCall, Kind
 from proxy_wasm.testing.host import Host, HostStatus
 from proxy_wasm.testing.lifecycle import Vm
 
 _INFO, _ERROR = 2, 4
 _FUEL = 1 << 62  # each instruction takes one of it
 _ERRNO_BADF, _ERRNO_NOSYS = 8, 52
-_VERSION_EXPORT = "proxy_abi_version_" + VERSION.replace(".", "_")
-_WASM_TYPES = {
-    "u32": ("i32",),
-    "i64": ("i64",),
-    "u64": ("i64",),
-    "bytes": ("i32", "i32"),
-    "out-u32": ("i32",),
-    "out-u64": ("i32",),
-    "out-bytes": ("i32", "i32"),
-}
-
 
 Code = bytes | bytearray | str | Path
 """A module, or where it is."""
@@ -118,7 +107,7 @@ class WasmModule(Vm):
         for item in compiled.imports:
             linker.define_func(item.module, item.name or "", _function_type(item), self._import(item))
         self._exports = linker.instantiate(self._store, compiled).exports(self._store)
-        for required in ("memory", "proxy_on_memory_allocate", _VERSION_EXPORT):
+        for required in ("memory", "proxy_on_memory_allocate", TABLE.version_export):
             if required not in self.exports:
                 raise ModuleError(f"the module does not export {required}")
         self._memory: wasmtime.Memory = self._exports["memory"]  # type: ignore[assignment]
@@ -185,8 +174,7 @@ class WasmModule(Vm):
     def _import(self, item: wasmtime.ImportType) -> Callable[..., int | None]:
         if item.module == "env" and item.name in HOST_CALLS:
             call = HOST_CALLS[item.name]
-            expected = [kind for parameter in call.parameters.values() for kind in _WASM_TYPES[parameter]]
-            self._check(item, expected)
+            self._check(item, call.wasm)
             return self._host_call(call)
         if item.module == "wasi_snapshot_preview1":
             answer: Callable[..., int | None] | None = getattr(self, "_wasi_" + str(item.name), None)
@@ -216,30 +204,28 @@ class WasmModule(Vm):
 
         return answer
 
-    def _answer(self, kinds: list[str], method: Callable[..., Any], words: tuple[int, ...]) -> None:
+    def _answer(self, kinds: list[Kind], method: Callable[..., Any], words: tuple[int, ...]) -> None:
         inputs: list[int | bytes] = []
-        outputs: list[tuple[str, int, int]] = []
+        outputs: list[tuple[Kind, tuple[int, ...]]] = []
         at = 0
         for kind in kinds:
-            if kind == "bytes":
-                inputs.append(self.read(words[at], words[at + 1]))
-            elif kind == "u32":
-                inputs.append(words[at] & 0xFFFFFFFF)
-            elif kind == "u64":
-                inputs.append(words[at] & 0xFFFFFFFFFFFFFFFF)
-            elif kind == "i64":
-                inputs.append(words[at])
+            given = words[at : at + len(kind.wasm)]
+            at += len(kind.wasm)
+            if kind.is_output:
+                outputs.append((kind, given))
+            elif kind.python == "int":
+                # wasmtime's integers have a sign: an unsigned kind is read by its bits.
+                inputs.append(given[0] if kind.least else given[0] & kind.most)
             else:
-                outputs.append((kind, words[at], words[at + 1] if kind == "out-bytes" else 0))
-            at += len(_WASM_TYPES[kind])
+                inputs.append(self.read(*given))
         result = method(*inputs)
         results = result if len(outputs) > 1 else (result,) * len(outputs)
-        for (kind, address, size_address), value in zip(outputs, results, strict=True):
-            if kind == "out-bytes":
-                self._write_u32(address, self.give(value))
-                self._write_u32(size_address, len(value))
+        for (kind, addresses), value in zip(outputs, results, strict=True):
+            if kind.python == "int":
+                self.write(addresses[0], value.to_bytes(kind.most.bit_length() // 8, "little"))
             else:
-                self.write(address, value.to_bytes(4 if kind == "out-u32" else 8, "little"))
+                self._write_u32(addresses[0], self.give(value))
+                self._write_u32(addresses[1], len(value))
 
     # ---- memory
 

@@ -71,13 +71,14 @@ class HostileHost(Host):
             setattr(self, call.name, functools.partial(self._answer, call))
 
     def _answer(self, call: HostCall, *inputs: int | bytes) -> Any:
-        for kind, value in zip(call.inputs, inputs, strict=True):
-            assert isinstance(value, bytes) == (kind == "bytes"), f"{call.name}{inputs}"
+        for kind, value in zip(call.inputs.values(), inputs, strict=True):
+            assert isinstance(value, bytes) == (kind.name == "bytes"), f"{call.name}{inputs}"
         status = self._choices.pick(_STATUSES)
         if status != STATUS["OK"]:
             raise _OddStatus(status)
         answers = [
-            self._choices.text() if kind == "out-bytes" else self._choices.pick(_NUMBERS) for kind in call.outputs
+            self._choices.text() if kind.name == "out-bytes" else self._choices.pick(_NUMBERS)
+            for kind in call.outputs.values()
         ]
         return answers[0] if len(answers) == 1 else tuple(answers)
 

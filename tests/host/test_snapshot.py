@@ -27,7 +27,7 @@ proxy_wasm.register(Root)
 
 
 def exported_callbacks(module: bytes) -> set[str]:
-    return {e.name for e in Module(module).exports()} & set(ABI["callback"])
+    return {e.name for e in Module(module).exports()} & set(ABI.callbacks)
 
 
 def test_a_filter_is_a_module_that_a_proxy_can_load(tmp_path: Path) -> None:

@@ -93,9 +93,9 @@ def test_no_other_custom_section_may(name: str) -> None:
         verify(module(GOOD) + section(0, text(name) + b"\x90\xc3"), ABI)
 
 
-@pytest.mark.parametrize("name", [*ABI["host_call"], *WASI])
+@pytest.mark.parametrize("name", [*ABI.host_calls, *WASI])
 def test_each_host_call_has_one_signature(name: str) -> None:
-    namespace = "env" if name in ABI["host_call"] else "wasi_snapshot_preview1"
+    namespace = "env" if name in ABI.host_calls else "wasi_snapshot_preview1"
     with pytest.raises(ToolchainError, match=f"imports {namespace}.{name} with another signature"):
         verify(module(f'(import "{namespace}" "{name}" (func (param f32)))' + GOOD), ABI)
     # In the other namespace there is no such call.
@@ -104,7 +104,7 @@ def test_each_host_call_has_one_signature(name: str) -> None:
         verify(module(f'(import "{other}" "{name}" (func))' + GOOD), ABI)
 
 
-@pytest.mark.parametrize("name", ABI["callback"])
+@pytest.mark.parametrize("name", ABI.callbacks)
 def test_each_callback_has_one_signature(name: str) -> None:
     with pytest.raises(ToolchainError, match=f"exports {name} with another signature"):
         verify(module(GOOD + f'(func (export "{name}") (param f32))'), ABI)

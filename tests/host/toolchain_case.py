@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolchain.boundary.generate import read_abi
+from toolchain.abi import read_abi
 from toolchain.snapshot import Snapshot, snapshot
 from toolchain.vm.sources import Sources
 from toolchain.wasm.format import MEMORY_KIND, Export, Module

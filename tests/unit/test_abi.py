@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 
+import pytest
+
 import proxy_wasm
-from proxy_wasm import _dispatch, _errors
-from proxy_wasm.testing.abi import CALLBACKS, STATUS
+from proxy_wasm import _dispatch, _errors, _register
+from proxy_wasm.testing.abi import CALLBACKS, KINDS, STATUS, TABLE, Kind
+from toolchain import abi as toolchain_abi
+from toolchain.abi import read_abi
 from toolchain.boundary.stubs import stubs
 
 # Not resolve(): it would lead out of a sandbox made of links.
@@ -16,8 +19,38 @@ PACKAGE = Path(os.path.abspath(proxy_wasm.__file__)).parent
 
 
 def test_the_stubs_are_the_tables() -> None:
-    table = tomllib.loads((PACKAGE / "abi.toml").read_text(encoding="utf-8"))
-    assert (PACKAGE / "stubs" / "_proxy_wasm.pyi").read_text(encoding="utf-8") == stubs(table)
+    assert (PACKAGE / "stubs" / "_proxy_wasm.pyi").read_text(encoding="utf-8") == stubs(TABLE)
+
+
+def test_the_toolchain_reads_the_same_table() -> None:
+    assert read_abi(PACKAGE / "abi.toml") == TABLE
+    assert toolchain_abi.Abi is type(TABLE)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_kind_is_whole(kind: Kind) -> None:
+    assert len(kind.c) == len(kind.wasm)
+    assert bool(kind.take) == (kind.python == "int" and not kind.is_output)
+    assert bool(kind.give) == kind.is_output
+    assert (kind.least < kind.most) == (kind.python == "int")
+
+
+def test_a_kind_that_nobody_knows(tmp_path: Path) -> None:
+    table = (PACKAGE / "abi.toml").read_text(encoding="utf-8")
+    (tmp_path / "abi.toml").write_text(table.replace('context_id = "u32"', 'context_id = "u33"'))
+    with pytest.raises(KeyError, match="u33"):
+        read_abi(tmp_path / "abi.toml")
+
+
+def test_a_callback_is_on_contexts_that_there_are() -> None:
+    for callback in CALLBACKS.values():
+        assert callback.contexts and set(callback.contexts) <= {"root", "stream"}
+
+
+def test_the_guests_constants_are_the_tables() -> None:
+    """The table is not in a filter's module."""
+    assert set(_dispatch._ENDINGS) == {name for name, callback in CALLBACKS.items() if callback.ending}
+    assert set(_register._ALWAYS) == {callback.method for callback in CALLBACKS.values() if callback.always}
 
 
 def test_the_exceptions_are_the_tables_statuses() -> None:

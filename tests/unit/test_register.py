@@ -21,8 +21,8 @@ ROOT_ONLY = [name for name in vars(RootContext) if name.startswith("on_")]
 
 
 def test_the_methods_are_the_tables_callbacks() -> None:
-    methods = {"proxy_" + name for name in STREAM_ONLY + ROOT_ONLY}
-    assert methods | {"proxy_on_context_create"} == set(CALLBACKS)
+    for context, methods in (("root", ROOT_ONLY), ("stream", STREAM_ONLY)):
+        assert set(methods) | {"on_context_create"} == {c.method for c in CALLBACKS.values() if context in c.contexts}
 
 
 def test_a_bare_root_exports_the_least() -> None:

@@ -6,38 +6,27 @@ memory and table behind the libraries, which the flattener then enlarges by what
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from toolchain.abi import Abi, Callback, HostCall
 from toolchain.guard import stackguard
 from toolchain.tools import Tools
 
-Abi = dict[str, Any]
-
-_C_TYPES = {"u32": ["u32"], "u64": ["u64"], "i64": ["i64"], "bytes": ["const char *", "u32"]}
-_C_TYPES |= {"out-u32": ["u32 *"], "out-u64": ["u64 *"], "out-bytes": ["char **", "u32 *"]}
-_TAKE = {"u32": "PyLong_AsUnsignedLong", "u64": "PyLong_AsUnsignedLongLong", "i64": "PyLong_AsLongLong"}
-_TAKEN = {"bytes": "str or bytes", "u32": "int", "u64": "int", "i64": "int"}
-_GIVE = {
-    "out-u32": "PyLong_FromUnsignedLong(%s)",
-    "out-u64": "PyLong_FromUnsignedLongLong(%s)",
-    "out-bytes": "give_bytes(%s, %s_size)",
-}
-
-# A stream that is held back is made before any of its callbacks, but with `proxy_on_new_connection` and in the same call.
+# A stream that is held back is made before any of its callbacks, but with its first one and in the same call.
 _BEFORE = {
     "proxy_on_context_create": ["  settle(context_id);", "  if (hold_back(context_id, parent_context_id)) return;"],
-    "proxy_on_new_connection": [
-        "  u32 parent = held_back_parent(context_id);",
-        "  if (parent) return run_connection(context_id, parent);",
-    ],
     "proxy_on_delete": [
         "  settle(context_id);",
         "  if (!is_known(context_id)) return;",
         "  if (latest.context_id == context_id) latest.context_id = 0;",
     ],
 }
+_BEFORE_FIRST = [
+    "  u32 parent = held_back_parent(context_id);",
+    "  if (parent) return run_connection(context_id, parent);",
+]
+_TAKEN = {"bytes | str": "str or bytes"}
 
 # What is linked with the generated source, each beside the program that is about it.
 _SOURCES = ("boundary/wasi.c", "runtime/waits.c", "runtime/start.c", "guard/recursion.c")
@@ -50,41 +39,34 @@ BUILD_GLOBAL = "build_global_"
 STACK_POINTER = "build_stack_pointer"
 
 
-def read_abi(path: Path) -> Abi:
-    """Returns the ABI table (`proxy_wasm/abi.toml`)."""
-    return tomllib.loads(path.read_text())
-
-
-def _host_call(name: str, call: dict[str, Any], status: dict[str, int]) -> list[str]:
-    parameters: dict[str, str] = call["parameters"]
-    inputs = {p: kind for p, kind in parameters.items() if not kind.startswith("out-")}
-    outputs = {p: kind for p, kind in parameters.items() if kind.startswith("out-")}
-    declared = [c for kind in parameters.values() for c in _C_TYPES[kind]]
+def _host_call(call: HostCall) -> list[str]:
+    name, inputs = call.name, call.inputs
+    declared = [c for kind in call.parameters.values() for c in kind.c]
     lines = [f"u32 HOST({name})({', '.join(declared) or 'void'});"]
     lines += [f"static PyObject *py_{name}(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{"]
     lines += [f'  if (count != {len(inputs)}) return usage("{name}({", ".join(inputs)})");']
     passed = []
     for i, (p, kind) in enumerate(inputs.items()):
-        wrong = f'return wrong_argument("{name}", "{p}", "{_TAKEN[kind]}", arguments[{i}]);'
-        if kind == "bytes":
-            lines += [f"  Bytes {p};", f"  if (!take_bytes(arguments[{i}], &{p})) {wrong}"]
+        taken = _TAKEN.get(kind.python, kind.python)
+        wrong = f'return wrong_argument("{name}", "{p}", "{taken}", arguments[{i}]);'
+        if kind.take:
+            lines += [f"  {kind.c_value} {p} = {kind.take}(arguments[{i}]);"]
+            lines += [f"  if (!~{p} && PyErr_Occurred()) {wrong}"]
         else:
-            lines += [f"  {kind} {p} = {_TAKE[kind]}(arguments[{i}]);", f"  if (!~{p} && PyErr_Occurred()) {wrong}"]
-    for p, kind in parameters.items():
-        if kind == "bytes":
-            passed += [f"{p}.data", f"{p}.size"]
-        elif kind == "out-bytes":
+            lines += [f"  Bytes {p};", f"  if (!take_bytes(arguments[{i}], &{p})) {wrong}"]
+    for p, kind in call.parameters.items():
+        if not kind.is_output:
+            passed += [p] if kind.take else [f"{p}.data", f"{p}.size"]
+        elif len(kind.c) > 1:
             lines += [f"  char *{p} = 0;", f"  u32 {p}_size = 0;"]
             passed += [f"&{p}", f"&{p}_size"]
-        elif kind in outputs.values():
-            lines += [f"  {kind.removeprefix('out-')} {p} = 0;"]
-            passed += [f"&{p}"]
         else:
-            passed += [p]
+            lines += [f"  {kind.c_value} {p} = 0;"]
+            passed += [f"&{p}"]
     lines += [f"  u32 status = {name}({', '.join(passed)});"]
-    nothing = " || ".join(f"status == {status[answer]}" for answer in call.get("absent", []))
+    nothing = " || ".join(f"status == {status}" for status in sorted(call.absent))
     lines += [f'  if (status) return {f"{nothing} ? new_none() : " if nothing else ""}failed("{name}", status);']
-    results = [_GIVE[kind].replace("%s", p) for p, kind in outputs.items()]
+    results = [kind.give.replace("%s", p) for p, kind in call.outputs.items()]
     if len(results) > 1:
         lines += [f"  PyObject *results = PyTuple_New({len(results)});", "  if (!results) return 0;"]
         lines += [f"  PyTuple_SetItem(results, {i}, {result});" for i, result in enumerate(results)]
@@ -93,18 +75,17 @@ def _host_call(name: str, call: dict[str, Any], status: dict[str, int]) -> list[
     return lines
 
 
-def _callback(index: int, name: str, callback: dict[str, Any]) -> list[str]:
-    parameters = callback["parameters"]
+def _callback(index: int, callback: Callback) -> list[str]:
+    name, parameters = callback.name, callback.parameters
     signature = ", ".join(f"u32 {p}" for p in parameters)
-    fallback = callback.get("failed", 0)
-    result = callback.get("result")
-    read = "as_action" if result == "action" else "as_number"
-    run = f'run_callback(callbacks[{index}], "{name}", numbers, {len(parameters)}, {fallback}, {read});'
+    read = "as_action" if callback.result == "action" else "as_number"
+    run = f'run_callback(callbacks[{index}], "{name}", numbers, {len(parameters)}, {callback.failed}, {read});'
+    before = _BEFORE_FIRST if callback.first else _BEFORE.get(name, ["  settle(context_id);"])
     return [
-        f'EXPORT("{name}") {"u32" if result else "void"} export_{name}({signature}) {{',
-        *_BEFORE.get(name, ["  settle(context_id);"]),
+        f'EXPORT("{name}") {"u32" if callback.result else "void"} export_{name}({signature}) {{',
+        *before,
         f"  u32 numbers[] = {{{', '.join(parameters)}}};",
-        f"  {'return ' if result else ''}{run}",
+        f"  {'return ' if callback.result else ''}{run}",
         "}",
         "",
     ]
@@ -112,11 +93,11 @@ def _callback(index: int, name: str, callback: dict[str, Any]) -> list[str]:
 
 def generate(abi: Abi) -> str:
     """Returns the C source of the extension module for this ABI table."""
-    calls, callbacks = abi["host_call"], abi["callback"]
+    calls, callbacks = abi.host_calls, abi.callbacks
     names = ", ".join(f'"{name}"' for name in callbacks)
     lines = ["// Generated from the ABI table by boundary.py.", '#include "address.h"', '#include "boundary.h"', ""]
-    for name, call in calls.items():
-        lines += _host_call(name, call, abi["status"])
+    for call in calls.values():
+        lines += _host_call(call)
     lines += [f"static const char *const callback_names[] = {{{names}}};"]
     lines += [f"static PyObject *callbacks[{len(callbacks)}];", ""]
     lines += ["static void settle(u32 context_id) {"]
@@ -124,12 +105,11 @@ def generate(abi: Abi) -> str:
     create = list(callbacks).index("proxy_on_context_create")
     lines += [f'  if (parent) run_callback(callbacks[{create}], "proxy_on_context_create", numbers, 2, 0, as_number);']
     lines += ["}", ""]
-    for index, (name, callback) in enumerate(callbacks.items()):
-        lines += _callback(index, name, callback)
+    for index, callback in enumerate(callbacks.values()):
+        lines += _callback(index, callback)
     own = ["register", "set_status_handler", "set_error_handler", "set_action_type", "set_connection_handler"]
     own += ["packed_address"]
     table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *calls))
-    abi_version = abi["version"].replace(".", "_")
     return (
         "\n".join(lines)
         + f"""\
@@ -175,7 +155,7 @@ int start_boundary(void) {{
 }}
 EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callbacks[callback] != 0; }}
 
-EXPORT("proxy_abi_version_{abi_version}") void export_abi_version(void) {{}}
+EXPORT("{abi.version_export}") void export_abi_version(void) {{}}
 EXPORT("_initialize") void export_initialize(void) {{}}
 EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{ return malloc(size ? size : 1); }}
 """

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from toolchain.boundary import generate as boundary
+from toolchain.abi import read_abi
 from toolchain.runtime import flatten
 from toolchain.tools import ToolchainError, Tools, read, run_main
 
@@ -39,7 +39,7 @@ def main() -> None:
         component = work / "component.wasm"
         _componentize(options, component)
         tools = Tools(options.zig.absolute(), options.node.absolute(), options.node_modules.absolute(), work)
-        runtime, names = flatten.build(read(component), options.stdlib, boundary.read_abi(options.abi), tools)
+        runtime, names = flatten.build(read(component), options.stdlib, read_abi(options.abi), tools)
         options.runtime.write_bytes(runtime)
         options.names.write_text("".join(f"{index} {name}\n" for index, name in names.items()))
 

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
 from toolchain.guard import stackguard
 from toolchain.guard.callgraph import CallGraph
@@ -93,7 +94,7 @@ class Extension:
     """Its other exports: what the flat module exports too."""
 
 
-def flatten(component: bytes, wheel: pristine.Wheel, abi: boundary.Abi, tools: Tools) -> bytes:
+def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> bytes:
     """Returns the flat module: a component's parts as one core module, joined to the ABI, in the state before anything ran.
 
     Raises FormatError for a component that is not laid out as the pinned componentize-py does it.
@@ -259,7 +260,7 @@ def _exports(merged: dict[str, Export], extension: Extension) -> Iterator[Export
         yield Export(name, merged[source].kind, merged[source].index)
 
 
-def build(component: bytes, stdlib: Path, abi: boundary.Abi, tools: Tools) -> tuple[bytes, dict[int, str]]:
+def build(component: bytes, stdlib: Path, abi: Abi, tools: Tools) -> tuple[bytes, dict[int, str]]:
     """Returns the runtime that a component becomes, started and optimised, and the names of its functions, by index."""
     try:
         flat = flatten(component, pristine.Wheel(pristine.binary(), tools), abi, tools)

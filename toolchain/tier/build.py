@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from toolchain import verify
-from toolchain.boundary import generate as boundary
+from toolchain.abi import read_abi
 from toolchain.tier.assemble import Tiered, assemble
 from toolchain.tier.hints import hint
 from toolchain.tier.report import report
@@ -87,7 +87,7 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they were said in the first training
         module = hint(tiered.module, partial(run, options.training))
-    verify.verify(module, boundary.read_abi(options.abi))
+    verify.verify(module, read_abi(options.abi))
     options.out.write_bytes(module)
     said += read(options.warnings).decode().splitlines() if options.warnings else []
     notes = "".join(f"warning: {warning}\n" for warning in said)
