@@ -235,11 +235,10 @@ def _title(report: Report) -> str:
     return "What does Python in the data path cost?" + (" (a quick run)" if report["quick"] else "")
 
 
-def markdown(report: Report) -> str:
-    """Returns the report as Markdown; its plots are files beside it."""
-    parts = [f"# {_title(report)}", *report["verdict"]]
-    parts += [f"![{caption}](plots/{name}.svg)\n\n*{caption}*" for name, (_, caption) in PLOTS.items()]
-    for table in tables(report):
+def as_markdown(shown: Sequence[Table]) -> list[str]:
+    """Returns these tables as paragraphs of Markdown: heading, note, table."""
+    parts = []
+    for table in shown:
         parts.append(f"## {table.title}")
         if table.note:
             parts.append(table.note)
@@ -248,7 +247,13 @@ def markdown(report: Report) -> str:
             parts.append(
                 "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
             )
-    return "\n\n".join(parts) + "\n"
+    return parts
+
+
+def markdown(report: Report) -> str:
+    """Returns the report as Markdown; its plots are files beside it."""
+    plots = [f"![{caption}](plots/{name}.svg)\n\n*{caption}*" for name, (_, caption) in PLOTS.items()]
+    return "\n\n".join([f"# {_title(report)}", *report["verdict"], *plots, *as_markdown(tables(report))]) + "\n"
 
 
 def _cell(text: str) -> str:

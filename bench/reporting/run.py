@@ -19,7 +19,7 @@ from types import FrameType
 from bench import load, proxy
 from bench.guest import engines
 from bench.measure import build_time, latency, machine, open_loop, sizes, startup, throughput
-from bench.reporting import figures, render, verdict
+from bench.reporting import figures, publish, render, verdict
 from bench.reporting.compare import FORMAT
 from bench.reporting.figures import COUNTS, Report
 from bench.reporting.progress import Progress
@@ -216,10 +216,13 @@ def main() -> int:
         "--quick", action="store_true", help="about two minutes instead of fifteen; wider intervals, no build"
     )
     parser.add_argument("--out", default=DIRECTORY, help=f"where to write to (default: {DIRECTORY} in the workspace)")
+    parser.add_argument("--publish", action="store_true", help=f"write {publish.DATA} and {publish.PAGE} too")
     add_options(parser, variants=False)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupted)
     workspace = os.environ.get("PROXY_WASM_WORKSPACE")
+    if options.publish and not workspace:
+        parser.error("--publish writes into the workspace, and none is known: use `./bazelw run //bench:report`")
     here = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""))
     out = (Path(workspace) if workspace and options.out == DIRECTORY else here) / options.out
     more = chosen(options)[len(VARIANTS) :]
@@ -227,6 +230,8 @@ def main() -> int:
     report = run(QUICK if options.quick else FULL, options.quick, out, more, Path(workspace) if workspace else None)
     for line in render.write(report, out):
         print(line)
+    if options.publish and workspace:
+        publish.publish(report, Path(workspace))
     print(f"\nthe report: {out / 'report.html'}, report.md and report.json beside it", flush=True)
     return 1 if report["misroutes"] or report["unanswered"] else 0
 

@@ -13,7 +13,7 @@ import pytest
 from bench import load, proxy
 from bench.guest.engines import ENGINES
 from bench.measure import latency, open_loop, throughput
-from bench.reporting import compare, render, run, verdict
+from bench.reporting import compare, publish, render, run, verdict
 from bench.reporting.figures import Report
 from bench.reporting.plots import PLOTS
 from bench.variants import BASELINE, EMPTY, VARIANTS, another
@@ -120,6 +120,17 @@ def test_the_pages_are_whole_and_need_nothing_else(made: Report, out: Path) -> N
         assert sentence in text
     assert "When native routing is enough" in text
     assert json.loads((out / "report.json").read_text()) == json.loads(json.dumps(made))
+
+
+def test_what_is_published_is_the_report_without_its_plots(made: Report, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    publish.publish(made, tmp_path)
+    data = json.loads((tmp_path / publish.DATA).read_text())
+    page = (tmp_path / publish.PAGE).read_text()
+    assert page == publish.page(data)
+    assert data["latency"]["values"] == made["latency"]["values"]
+    assert "distribution" not in data["latency"]
+    assert all(sentence in page for sentence in made["verdict"])
 
 
 def test_misroutes_are_the_first_thing_said(made: Report) -> None:
