@@ -33,6 +33,16 @@ def test_the_program_and_its_test_run() -> None:
     exec(TEST, names(PROGRAM))
 
 
+def test_the_first_program_that_a_reader_meets_logs_what_is_shown() -> None:
+    front = Path("README.md").read_text(encoding="utf-8").partition("## See it work")[0]
+    (program,) = re.findall(r"```python\n(.*?)```", front, re.DOTALL)
+    (shown,) = re.findall(r"wasm log: (.*)", front)
+    with InProcess(names(program)["Plugin"]) as vm:
+        assert vm.start()
+        vm.connection(source="127.0.0.1:51234").new_connection()
+        assert vm.host.lines() == [shown]
+
+
 @pytest.mark.parametrize(("status", "line"), [(200, None), (403, None), (504, "the authorizer does not answer")])
 def test_the_authorizer_is_asked(status: int, line: str | None) -> None:
     connection_class = names(PROGRAM, ASKING)["Connection"]
