@@ -8,19 +8,44 @@ from __future__ import annotations
 import itertools
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.cold.pair import TRAP, Pair
-from toolchain.wasm import instructions as wasm
-from toolchain.wasm.format import CODE, CORE_MODULE, EXPORT, FUNCTION, MEMORY, TYPE, leb, sleb, text, vector
+from toolchain.wasm import format as wasm_format
+from toolchain.wasm import opcodes as wasm
+from toolchain.wasm.code import (
+    access,
+    function_body,
+    i32_const,
+    i64_const,
+    local_get,
+    memory_copy,
+    memory_fill,
+    memory_grow,
+    memory_size,
+    op,
+)
+from toolchain.wasm.format import (
+    CORE_MODULE,
+    FUNC_KIND,
+    FUNCTION,
+    MEMORY,
+    MEMORY_KIND,
+    Export,
+    FunctionType,
+    Module,
+    leb,
+    limits,
+    vector,
+)
 
 I32, I64, F32, F64 = "i32", "i64", "f32", "f64"
-CODES = {I32: 0x7F, I64: 0x7E, F32: 0x7D, F64: 0x7C}
+CODES = {I32: wasm_format.I32, I64: wasm_format.I64, F32: wasm_format.F32, F64: wasm_format.F64}
 BITS = {I32: I32, I64: I64, F32: I32, F64: I64}
-TO_FLOAT = {F32: b"\xbe", F64: b"\xbf"}  # reinterpretations
-TO_BITS = {F32: b"\xbc", F64: b"\xbd"}
+TO_FLOAT = {F32: op(wasm.F32_REINTERPRET_I32), F64: op(wasm.F64_REINTERPRET_I64)}
+TO_BITS = {F32: op(wasm.I32_REINTERPRET_F32), F64: op(wasm.I64_REINTERPRET_F64)}
 PAGE = 65536
 
 
@@ -58,10 +83,6 @@ def signatures() -> Iterator[tuple[int, list[str], str]]:
 SIGNATURES = {opcode: (operands, result) for opcode, operands, result in signatures()}
 
 
-def encode(opcode: int) -> bytes:
-    return bytes([opcode]) if opcode < 0xFC00 else b"\xfc" + leb(opcode - 0xFC00)
-
-
 class Builder:
     """Makes a module of exported functions, each of them given as the types of its operands, its result, and its code."""
 
@@ -74,25 +95,23 @@ class Builder:
     def operation(self, name: str, operands: list[str], result: str | None, code: bytes, constant: bytes = b"") -> None:
         """Adds a function that applies instructions to its operands, of which a constant can be the last."""
         given = operands[:-1] if constant else operands
-        push = b"".join(b"\x20" + leb(i) + TO_FLOAT.get(kind, b"") for i, kind in enumerate(given))
+        push = b"".join(local_get(i) + TO_FLOAT.get(kind, b"") for i, kind in enumerate(given))
         self.add(name, given, result, push + constant + code + TO_BITS.get(result or "", b""))
 
     def module(self) -> bytes:
-        types, bodies, exports = [], [], []
+        types, bodies, exports = [], [], [Export("memory", MEMORY_KIND, 0)]
         for i, (name, operands, result, code) in enumerate(self.functions):
-            results = [] if result is None else [bytes([CODES[BITS[result]]])]
-            types.append(b"\x60" + vector(bytes([CODES[BITS[kind]]]) for kind in operands) + vector(results))
-            body = b"\0" + code + b"\x0b"
-            bodies.append(leb(len(body)) + body)
-            exports.append(text(name) + b"\0" + leb(i))
-        sections = {
-            TYPE: vector(types),
-            FUNCTION: vector(map(leb, range(len(types)))),
-            MEMORY: b"\1\0\1",
-            EXPORT: vector([*exports, text("memory") + b"\2\0"]),
-            CODE: vector(bodies),
-        }
-        return CORE_MODULE + b"".join(bytes([i]) + leb(len(body)) + body for i, body in sections.items())
+            results = bytes([CODES[BITS[result]]]) if result else b""
+            types.append(FunctionType(bytes(CODES[BITS[kind]] for kind in operands), results))
+            bodies.append(function_body(code))
+            exports.append(Export(name, FUNC_KIND, i))
+        module = Module(CORE_MODULE)
+        module.put_types(types)
+        module.put(FUNCTION, vector(map(leb, range(len(types)))))
+        module.put(MEMORY, vector([limits(1)]))
+        module.put_exports(exports)
+        module.put_bodies(bodies)
+        return module.encode()
 
 
 def _integers(width: int) -> list[int]:
@@ -141,7 +160,7 @@ def test_every_opcode_has_a_signature() -> None:
 def numeric() -> Pair:
     builder = Builder()
     for opcode, (kinds, result) in SIGNATURES.items():
-        builder.operation(f"{opcode:#x}", kinds, result, encode(opcode))
+        builder.operation(f"{opcode:#x}", kinds, result, op(opcode))
     pair = Pair(builder.module())
     assert not pair.tiered.kept
     return pair
@@ -170,8 +189,8 @@ def test_integers_with_a_constant() -> None:
         if kinds[1] in (I32, I64):
             for number in CONSTANTS:
                 name = f"{opcode:#x} {number}"
-                constant = (b"\x41" if kinds[1] == I32 else b"\x42") + sleb(number)
-                builder.operation(name, kinds, result, encode(opcode), constant)
+                constant = i32_const(number) if kinds[1] == I32 else i64_const(number)
+                builder.operation(name, kinds, result, op(opcode), constant)
                 cases[name] = kinds[0]
     pair = Pair(builder.module())
     assert len(cases) == 50 * len(CONSTANTS) and not pair.tiered.kept
@@ -180,16 +199,19 @@ def test_integers_with_a_constant() -> None:
             pair.call(name, value)
 
 
+CONSTANT: dict[str, Callable[[int], bytes]] = {
+    I32: i32_const,
+    I64: i64_const,
+    F32: lambda bits: op(wasm.F32_CONST) + bits.to_bytes(4, "little", signed=True),
+    F64: lambda bits: op(wasm.F64_CONST) + bits.to_bytes(8, "little", signed=True),
+}
+
+
 def test_constants() -> None:
     builder = Builder()
     for kind, edges in EDGES.items():
         for value in edges:
-            size = 4 if BITS[kind] == I32 else 8
-            raw = value.to_bytes(size, "little", signed=True)
-            code = {I32: b"\x41" + sleb(value), I64: b"\x42" + sleb(value), F32: b"\x43" + raw, F64: b"\x44" + raw}[
-                kind
-            ]
-            builder.operation(f"{kind} {value}", [], kind, code)
+            builder.operation(f"{kind} {value}", [], kind, CONSTANT[kind](value))
     pair = Pair(builder.module())
     for kind, edges in EDGES.items():
         for value in edges:
@@ -212,12 +234,12 @@ def memory() -> Pair:
     for opcode, kind in ACCESSES.items():
         for offset in OFFSETS:
             load = opcode in wasm.LOADS
-            code = encode(opcode) + b"\0" + leb(offset)
+            code = access(opcode, 0, offset)
             builder.operation(f"{opcode:#x} {offset}", [I32] if load else [I32, kind], kind if load else None, code)
-    builder.operation("size", [], I32, b"\x3f\0")
-    builder.operation("grow", [I32], I32, b"\x40\0")
-    builder.operation("copy", [I32, I32, I32], None, b"\xfc\x0a\0\0")
-    builder.operation("fill", [I32, I32, I32], None, b"\xfc\x0b\0")
+    builder.operation("size", [], I32, memory_size())
+    builder.operation("grow", [I32], I32, memory_grow())
+    builder.operation("copy", [I32, I32, I32], None, memory_copy())
+    builder.operation("fill", [I32, I32, I32], None, memory_fill())
     pair = Pair(builder.module())
     assert not pair.tiered.kept
     return pair

@@ -11,6 +11,7 @@ import wasmtime
 from toolchain.tier.assemble import FORGET
 from toolchain.tier.hints import SECTION, hint
 from toolchain.tools import ToolchainError
+from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import CODE, MEMORY, Module, Reader
 
 MODULE = Path("filter/filter.wasm").read_bytes()
@@ -92,7 +93,7 @@ def test_what_nearly_always_goes_one_way_gets_a_hint(once: int) -> None:
     # The `if` is false but once; the `br_if` to $odd goes either way; the loop goes on 19 times of 20.
     assert [[value for _, value in found] for found in hints.values()] == [[False], [True]]
     assert list(hints) == [2, 3]
-    for function, opcode in ((2, 0x04), (3, 0x0D)):
+    for function, opcode in ((2, wasm.IF), (3, wasm.BR_IF)):
         ((at, _),) = hints[function]
         assert bodies[function - 1][at] == opcode
     assert Module(hinted).bodies() == bodies
@@ -120,4 +121,4 @@ def test_the_filters_own_are_for_functions_that_it_has() -> None:
     for function, found in hints.items():
         places = [at for at, _ in found]
         assert places == sorted(places)
-        assert all(module.bodies()[function - first][at] in (0x04, 0x0D) for at in places)
+        assert all(module.bodies()[function - first][at] in (wasm.IF, wasm.BR_IF) for at in places)

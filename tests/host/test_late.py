@@ -15,8 +15,9 @@ from tests.host.toolchain_case import RUNTIME, STDLIB, freeze, write
 from toolchain.runtime.waits import POLLING
 from toolchain.vm.late import AT_IMPORT, NOT_FOLLOWED, WHEN_USED
 from toolchain.vm.sources import Sources
-from toolchain.wasm import instructions as wasm
+from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import DATA, FUNC_KIND, Module, Reader, constant
+from toolchain.wasm.instructions import read_body, read_instructions
 
 Evaluate = Callable[[str], str]
 
@@ -207,7 +208,7 @@ def _c_imports() -> dict[str, set[str]]:
     known = {*Sources([], STDLIB).names(), *Sources([], STDLIB).late_index["builtin"]}
     found = {}
     for index, body in enumerate(module.bodies(), sum(i.kind == FUNC_KIND for i in module.imports())):
-        code = list(wasm.read_instructions(wasm.read_body(body).code))
+        code = list(read_instructions(read_body(body).code))
         if importers & {i.operands[0] for i in code if i.opcode == wasm.CALL}:
             at = [i.operands[0] for i in code if i.opcode == wasm.I32_CONST]
             texts = {
@@ -259,7 +260,7 @@ def test_nothing_else_in_cpython_waits() -> None:
     callers = {
         names[index]
         for index, body in enumerate(module.bodies(), sum(i.kind == FUNC_KIND for i in module.imports()))
-        if waiting & {i.operands[0] for i in wasm.read_instructions(wasm.read_body(body).code) if i.opcode == wasm.CALL}
+        if waiting & {i.operands[0] for i in read_instructions(read_body(body).code) if i.opcode == wasm.CALL}
     }
     assert callers <= set(_HARMLESS)
     assert "sock_call_ex" in callers  # the search finds what everybody knows to be there

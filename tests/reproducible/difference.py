@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from toolchain.runtime.component import COMPONENT, split
 from toolchain.wasm.format import CODE, CORE_MODULE, DATA, FUNC_KIND, Module, Reader
+from toolchain.wasm.opcodes import I32_CONST
 
 _SECTIONS = ["custom", "type", "import", "function", "table", "memory", "global", "export"]
 _SECTIONS += ["start", "element", "code", "data", "data count"]
@@ -27,7 +28,7 @@ def _segments(section: bytes) -> Iterator[tuple[int | None, bytes]]:
         address = None
         if reader.u32() == 0:
             constant = Reader(reader.expression())
-            address = constant.u32() if constant.u8() == 0x41 else None
+            address = constant.u32() if constant.u8() == I32_CONST else None
         yield address, reader.take(reader.u32())
 
 

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from tests.reproducible.difference import first_difference
-from toolchain.wasm.format import CODE, CORE_MODULE, DATA, EXPORT, FUNCTION, MEMORY, TYPE, Module, leb, text, vector
+from toolchain.wasm import opcodes as wasm
+from toolchain.wasm.code import UNREACHABLE, data_segment, function_body, op
+from toolchain.wasm.format import (
+    CORE_MODULE,
+    DATA,
+    FUNC_KIND,
+    FUNCTION,
+    MEMORY,
+    Export,
+    FunctionType,
+    Module,
+    leb,
+    limits,
+    vector,
+)
 
 
 def module(bodies: list[bytes], memory: bytes, export: str = "f") -> bytes:
     """A module of functions () -> () and one segment at address 1024."""
-    segment = b"\0\x41" + b"\x80\x08" + b"\x0b" + leb(len(memory)) + memory
-    sections = [
-        (TYPE, vector([b"\x60\0\0"])),
-        (FUNCTION, vector(b"\0" for _ in bodies)),
-        (MEMORY, vector([b"\0\1"])),
-        (EXPORT, vector([text(export) + b"\0\0"])),
-        (CODE, vector(leb(len(body)) + body for body in bodies)),
-        (DATA, vector([segment])),
-    ]
-    return CORE_MODULE + b"".join(bytes([i]) + leb(len(body)) + body for i, body in sections)
+    made = Module(CORE_MODULE)
+    made.put_types([FunctionType(b"", b"")])
+    made.put(FUNCTION, vector(leb(0) for _ in bodies))
+    made.put(MEMORY, vector([limits(1)]))
+    made.put_exports([Export(export, FUNC_KIND, 0)])
+    made.put_bodies(bodies)
+    made.put(DATA, vector([data_segment(1024, memory)]))
+    return made.encode()
 
 
-NOP = b"\0\x01\x0b"
-TRAP = b"\0\x00\x0b"
+NOP = function_body(op(wasm.NOP))
+TRAP = function_body(UNREACHABLE)
 
 
 def test_equal_files_do_not_differ() -> None:

@@ -18,11 +18,13 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 
 from toolchain.guard.pointers import ADDRESS, CONSTANT, FIELD, FIXED, PARAMETER, SYMBOL, UNKNOWN, Call, Origin, Run
+from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import (
     DATA,
     FUNC_KIND,
     GLOBAL,
     GLOBAL_KIND,
+    I32,
     FormatError,
     FunctionType,
     Module,
@@ -49,7 +51,7 @@ _IDS |= {4: 0, 5: 4, 77: 0, 78: 4, 79: 8, 81: 12, 39: 20, 40: 4, 41: 28, 42: 32,
 # Where a class of Python has those tables, and where it ends; what typeobject.c keeps such an offset with: a wrapper.
 _HEAP_TABLES = (212, 228, 372, 384, 424, 432)
 _WRAPPERS = (8, 12)
-_VECTORCALL_KIND: Kind = (b"\x7f" * 4, b"\x7f")
+_VECTORCALL_KIND: Kind = (bytes([I32] * 4), bytes([I32]))
 
 
 def circles(nodes: Collection[Node], following: Callable[[Node], Iterable[Node]]) -> list[list[Node]]:
@@ -130,7 +132,9 @@ class _Data:
 def _value(expression: bytes, constants: Mapping[int, int]) -> int | None:
     reader = Reader(expression)
     opcode = reader.u8()
-    return reader.signed() if opcode == 0x41 else constants.get(reader.u32()) if opcode == 0x23 else None
+    if opcode == wasm.I32_CONST:
+        return reader.signed()
+    return constants.get(reader.u32()) if opcode == wasm.GLOBAL_GET else None
 
 
 def _table(module: Module, constants: Mapping[int, int]) -> dict[int, int]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from toolchain.wasm import instructions as wasm
+from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import FunctionType
-from toolchain.wasm.instructions import Instruction
+from toolchain.wasm.instructions import Instruction, read_body, read_instructions
 
 
 class Origin(NamedTuple):
@@ -26,8 +26,11 @@ UNKNOWN = Origin("unknown")
 _NOTHING: frozenset[Origin] = frozenset()
 _ANY = frozenset({UNKNOWN})
 _KNOWN = frozenset({CONSTANT, SYMBOL})
-_ADD = 0x6A
-_ARITHMETIC: Mapping[int, Callable[[int, int], int]] = {_ADD: int.__add__, 0x6B: int.__sub__, 0x72: int.__or__}
+_ARITHMETIC: Mapping[int, Callable[[int, int], int]] = {
+    wasm.I32_ADD: int.__add__,
+    wasm.I32_SUB: int.__sub__,
+    wasm.I32_OR: int.__or__,
+}
 _MANY = 12  # a value of more origins than this is as good as unknown
 
 Value = frozenset[Origin]
@@ -73,8 +76,8 @@ class Run:
         self.calls: list[Call] = []
         self.stores: list[Store] = []
         self.offsets: set[int] = set()
-        code = wasm.read_body(body).code
-        self._code = list(wasm.read_instructions(code))
+        code = read_body(body).code
+        self._code = list(read_instructions(code))
         self._state: State | None = {i: frozenset({Origin(PARAMETER, i)}) for i in range(len(type_.parameters))}
         self._stack: list[Value] = []
         self._labels = [_Label(wasm.BLOCK, 0, len(type_.results), {})]
@@ -216,13 +219,15 @@ def _combined(opcode: int, left: Value, right: Value) -> Value:
     """Returns what a sum or the like is: a constant, or an address at an offset from one that is not known."""
     if len(left) != 1 or len(right) != 1:
         numbers = [o.number for o in left | right if o.kind == CONSTANT]
-        return frozenset({Origin(ADDRESS, n) for n in numbers}) if opcode == _ADD and len(numbers) == 1 else _ANY
+        return (
+            frozenset({Origin(ADDRESS, n) for n in numbers}) if opcode == wasm.I32_ADD and len(numbers) == 1 else _ANY
+        )
     (one,), (other,) = left, right
     kinds = {one.kind, other.kind}
     if kinds <= _KNOWN:
         number = _ARITHMETIC[opcode](one.number, other.number)
         return frozenset({Origin(SYMBOL if SYMBOL in kinds else CONSTANT, number)})
-    if opcode == _ADD and kinds & _KNOWN:
+    if opcode == wasm.I32_ADD and kinds & _KNOWN:
         base, constant = (other, one) if one.kind in _KNOWN else (one, other)
         return frozenset({Origin(ADDRESS, constant.number + (base.number if base.kind == ADDRESS else 0))})
     return frozenset({Origin(ADDRESS)})

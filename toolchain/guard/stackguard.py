@@ -11,9 +11,24 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from toolchain.guard.recursion import STACK_POINTER, Failure, Rules
-from toolchain.wasm import instructions as wasm
-from toolchain.wasm.format import CODE, FUNC_KIND, FormatError, FunctionType, Module, leb, sleb, vector
-from toolchain.wasm.instructions import Instruction
+from toolchain.wasm import opcodes as wasm
+from toolchain.wasm.code import (
+    END,
+    I32_LT_U,
+    I32_SUB,
+    RETURN,
+    block,
+    branch,
+    call,
+    global_get,
+    global_set,
+    i32_const,
+    if_then,
+    local_get,
+    store,
+)
+from toolchain.wasm.format import FUNC_KIND, I32, FormatError, FunctionType, Module
+from toolchain.wasm.instructions import Instruction, read_body, read_instructions
 
 LIMIT = 0x100000 - 720 * 1024
 """Where on the shadow stack, which has the first MiB of memory, errors begin.
@@ -51,7 +66,6 @@ _SHALLOW = 1024
 _SMALL = 192
 
 _ALIGNMENT = 16
-_I32_LT_U, _I32_ADD, _I32_SUB, _EMPTY = b"\x49", b"\x6a", b"\x6b", b"\x40"
 
 
 def frame_size(slots: int, size: int) -> int:
@@ -66,7 +80,7 @@ def frame_size(slots: int, size: int) -> int:
 
 def take(stack_pointer: int, size: int) -> bytes:
     """Returns the code that takes bytes of the shadow stack, or gives them back where `size` is negative."""
-    return b"\x23" + leb(stack_pointer) + b"\x41" + sleb(size) + _I32_SUB + b"\x24" + leb(stack_pointer)
+    return global_get(stack_pointer) + i32_const(size) + I32_SUB + global_set(stack_pointer)
 
 
 def check(module: Module, exports: dict[str, int], stack_pointer: int, rules: Rules) -> None:
@@ -78,45 +92,42 @@ def check(module: Module, exports: dict[str, int], stack_pointer: int, rules: Ru
     imported = sum(i.kind == FUNC_KIND for i in module.imports())
     bodies = module.bodies()
     for index, failure in rules.checked.items():
-        used_up = b"\x23" + leb(stack_pointer) + b"\x41" + sleb(LIMIT) + _I32_LT_U
-        _begin(bodies, index - imported, used_up + b"\x04" + _EMPTY + _fail(failure, exports) + b"\x0b")
-    _begin(bodies, exports[STACK_POINTER] - imported, b"\x23" + leb(stack_pointer) + b"\x0f")
+        used_up = global_get(stack_pointer) + i32_const(LIMIT) + I32_LT_U
+        _begin(bodies, index - imported, used_up + if_then(_fail(failure, exports)))
+    _begin(bodies, exports[STACK_POINTER] - imported, global_get(stack_pointer) + RETURN)
     for name, refused in rules.tables.refused.items():
-        _begin(bodies, rules.index(name) - imported, b"\x10" + leb(exports[refused]) + b"\x0f")
+        _begin(bodies, rules.index(name) - imported, call(exports[refused]) + RETURN)
     for name, asked in rules.tables.asked_before.items():
-        question = b"\x20\0\x10" + leb(exports[asked])
-        _begin(bodies, rules.index(name) - imported, question + b"\x04" + _EMPTY + b"\x41\0\x0f\x0b")
+        question = local_get(0) + call(exports[asked])
+        _begin(bodies, rules.index(name) - imported, question + if_then(i32_const(0), RETURN))
     for (caller, callee), instead in rules.tables.called_instead.items():
         own = exports[instead] - imported
         for index in range(len(bodies)) if caller is None else [rules.index(caller) - imported]:
             if index != own:
                 bodies[index] = _redirected(bodies[index], rules.index(callee), exports[instead])
-    module.put(CODE, vector(leb(len(body)) + body for body in bodies))
+    module.put_bodies(bodies)
 
 
 def _begin(bodies: list[bytes], index: int, code: bytes) -> None:
-    start = wasm.read_body(bodies[index]).code.position
+    start = read_body(bodies[index]).code.position
     bodies[index] = bodies[index][:start] + code + bodies[index][start:]
 
 
 def _fail(failure: Failure, exports: dict[str, int]) -> bytes:
-    code = b"" if failure.result is None else b"\x41" + sleb(failure.result)
-    code += b"\x0f"
+    code = RETURN if failure.result is None else i32_const(failure.result) + RETURN
     if failure.writes:
         parameter, offset, number = failure.writes
-        code = b"\x20" + leb(parameter) + b"\x41" + sleb(number) + b"\x36\2" + leb(offset) + code
+        code = local_get(parameter) + i32_const(number) + store(I32, offset) + code
     # While an error is made, the guard lets everything pass: then there is nothing to return.
-    return (
-        code if failure.raises is None else b"\x10" + leb(exports[failure.raises]) + b"\x04" + _EMPTY + code + b"\x0b"
-    )
+    return code if failure.raises is None else call(exports[failure.raises]) + if_then(code)
 
 
 def _redirected(body: bytes, callee: int, instead: int) -> bytes:
-    out, code = bytearray(), wasm.read_body(body).code
+    out, code = bytearray(), read_body(body).code
     done, start = 0, code.position
-    for instruction in wasm.read_instructions(code):
+    for instruction in read_instructions(code):
         if instruction == (wasm.CALL, (callee,)):
-            out += body[done:start] + b"\x10" + leb(instead)
+            out += body[done:start] + call(instead)
             done = code.position
         start = code.position
     return bytes(out + body[done:])
@@ -143,7 +154,7 @@ def charge(module: Module, stack_pointer: int) -> None:
         body.body if index in exported or index in uncharged else body.charged(_below(body, uncharged))
         for index, body in enumerate(bodies)
     ]
-    module.put(CODE, vector(leb(len(body)) + body for body in charged))
+    module.put_bodies(charged)
 
 
 def _below(body: _Body, uncharged: dict[int, int]) -> int:
@@ -190,13 +201,13 @@ class _Body:
 
     def __init__(self, body: bytes, kind: FunctionType, pointer: int, imported: int) -> None:
         self.body, self.results, self.pointer = body, kind.results, pointer
-        own, code = wasm.read_body(body)
+        own, code = read_body(body)
         self.frame = frame_size(len(kind.parameters) + len(own), len(body))
         self.start = start = code.position
         self.code: list[_Placed] = []
         self.callees: set[int] = set()
         self.calls_indirectly = self.takes_shadow_stack = False
-        for instruction in wasm.read_instructions(code):
+        for instruction in read_instructions(code):
             self.code.append(_Placed(instruction, start))
             start = code.position
             if instruction.opcode == wasm.CALL and instruction.operands[0] >= imported:
@@ -244,7 +255,7 @@ class _Body:
                 return None
             if self._is(at, wasm.GLOBAL_GET, self.pointer):
                 number, subtract = self.code[at + 1].instruction, self.code[at + 2].instruction
-                found = number.opcode == wasm.I32_CONST and subtract.opcode == _I32_SUB[0]
+                found = number.opcode == wasm.I32_CONST and subtract.opcode == wasm.I32_SUB
                 return at + 1 if found else None
         return None
 
@@ -258,14 +269,14 @@ class _Body:
             for at in writes
             if at - 2 > allocation
             and self._is(at - 2, wasm.I32_CONST, size)
-            and self.code[at - 1].instruction.opcode == _I32_ADD[0]
+            and self.code[at - 1].instruction.opcode == wasm.I32_ADD
         ]
         return places if len(reads) == 1 and len(places) == len(writes) - 1 else []
 
     def _enlarged(self, places: list[int], frame: int) -> bytes:
         out, done = bytearray(), 0
         for at in places:
-            out += self.body[done : self.code[at].start] + b"\x41" + sleb(frame)
+            out += self.body[done : self.code[at].start] + i32_const(frame)
             done = self.code[at + 1].start
         return bytes(out + self.body[done:])
 
@@ -278,7 +289,9 @@ class _Body:
             elif instruction.opcode == wasm.END:
                 depth -= 1
             elif instruction.opcode == wasm.RETURN:
-                out += self.body[done:start] + b"\x0c" + leb(depth)
+                out += self.body[done:start] + branch(depth)
                 done = start + 1
-        head = self.body[: self.start] + take(self.pointer, size) + b"\x02" + (self.results or _EMPTY)
-        return bytes(head + out + self.body[done:] + take(self.pointer, -size) + b"\x0b")
+        out += self.body[done:]
+        # The body ends with its own END: here that is the block's.
+        wrapped = block(bytes(out[:-1]), result=self.results)
+        return self.body[: self.start] + take(self.pointer, size) + wrapped + take(self.pointer, -size) + END

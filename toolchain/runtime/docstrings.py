@@ -8,8 +8,9 @@ from __future__ import annotations
 import bisect
 import re
 
-from toolchain.wasm import instructions as wasm
+from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import Module
+from toolchain.wasm.instructions import read_body, read_instructions
 
 _MARKED = re.compile(rb"(?<=\n--\n\n)[^\0]+")
 
@@ -18,7 +19,7 @@ def pointers(library: Module) -> list[int]:
     """Returns in order all numbers of a library's code that may be an offset from its memory base, those in relocations too."""
     found = set()
     for body in library.bodies():
-        for opcode, operands in wasm.read_instructions(wasm.read_body(body).code):
+        for opcode, operands in read_instructions(read_body(body).code):
             if opcode == wasm.I32_CONST or opcode in wasm.LOADS or opcode in wasm.STORES:
                 found.add(operands[-1])
     return sorted(found)

@@ -35,12 +35,12 @@ from toolchain.runtime.layout import BOUNDARY, HELPERS, MAIN, START, Layout, rec
 from toolchain.runtime.start import start
 from toolchain.tools import ToolchainError, Tools, read
 from toolchain.vm.builder import export_globals
+from toolchain.wasm.code import UNREACHABLE, data_segment, element_segment, function_body
 from toolchain.wasm.format import (
-    CODE,
     DATA,
     ELEMENT,
-    EXPORT,
     FUNC_KIND,
+    FUNCREF,
     FUNCTION,
     IMPORT,
     MEMORY,
@@ -56,13 +56,11 @@ from toolchain.wasm.format import (
     Reader,
     constant,
     leb,
+    limits,
     read_limits,
-    sleb,
-    text,
     vector,
 )
 
-_UNREACHABLE = b"\3\0\0\x0b"  # a body: its size, no locals, unreachable, end
 _STACK_POINTER = f"{MAIN}.__stack_pointer"
 
 
@@ -120,7 +118,7 @@ def _place(layout: Layout) -> boundary.Place:
     """Returns where the boundary is to lie: behind all memory and all elements of the libraries."""
     main = layout.modules[layout.main]
     memory, table = Reader(main.get(MEMORY)), Reader(main.get(TABLE))
-    if memory.u32() != 1 or table.u32() != 1 or table.u8() != 0x70:
+    if memory.u32() != 1 or table.u32() != 1 or table.u8() != FUNCREF:
         raise FormatError("its main module does not define one memory and one table of functions")
     frozen = [layout.address(f"libpython3.14.so:_PyImport_Frozen{what}") for what in ("Bootstrap", "Stdlib")]
     return boundary.Place(layout.address("__heap_end"), read_limits(table), *frozen)
@@ -157,7 +155,7 @@ def _pristine(layout: Layout, wheel: pristine.Wheel) -> bytes:
         if base is not None and layout.names[part] != HELPERS:
             pointers = docstrings.pointers(module)
             segments += [(base + at, docstrings.clear(data, at, pointers)) for at, data in wheel.segments(module)]
-    return vector(b"\0\x41" + sleb(address) + b"\x0b" + leb(len(data)) + data for address, data in sorted(segments))
+    return vector(data_segment(address, data) for address, data in sorted(segments))
 
 
 def _parts(layout: Layout, extension: Extension, data: bytes) -> Iterator[Part]:
@@ -182,8 +180,8 @@ def _parts(layout: Layout, extension: Extension, data: bytes) -> Iterator[Part]:
 def _main(module: Module, extension: Extension, data: bytes) -> Module:
     """Gives the main part the libraries' data, and a memory and a table in which the boundary has room too."""
     module.put(DATA, data)
-    module.put(TABLE, b"\1\x70\0" + leb(extension.elements))
-    module.put(MEMORY, b"\1\0" + leb(extension.pages))
+    module.put(TABLE, vector([bytes([FUNCREF]) + limits(extension.elements)]))
+    module.put(MEMORY, vector([limits(extension.pages)]))
     return module
 
 
@@ -205,7 +203,7 @@ def _filled_table(layout: Layout, part: int) -> Module:
                 continue
             if function not in used:
                 used.append(function)
-            segments.append(b"\0\x41" + sleb(first + slot) + b"\x0b\1" + leb(used.index(function)))
+            segments.append(element_segment(first + slot, [used.index(function)]))
     tables = [i for i in module.imports() if i.kind == TABLE_KIND]
     module.sections = [(i, body) for i, body in module.sections if i in (TYPE, IMPORT, ELEMENT)]
     module.put_imports(used + tables)
@@ -226,9 +224,9 @@ def _sorted_stub(module: Module, name: str) -> Module:
     module.sections = [
         (TYPE, vector(types[functions[e.index]] for e in exports)),
         (FUNCTION, vector(leb(i) for i in range(len(exports)))),
-        (EXPORT, vector(text(f"{name}.{e.name}") + b"\0" + leb(i) for i, e in enumerate(exports))),
-        (CODE, vector(_UNREACHABLE for _ in exports)),
     ]
+    module.put_exports(Export(f"{name}.{e.name}", FUNC_KIND, i) for i, e in enumerate(exports))
+    module.put_bodies(function_body(UNREACHABLE) for _ in exports)
     return module
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from toolchain.tools import ToolchainError, Tools, read
+from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import CODE, DATA, FormatError, Module, Reader, constant
 
 # Writes every Zstandard frame of a file, decompressed, into files of a directory.
@@ -65,7 +66,7 @@ class Wheel:
 def _offset(expression: bytes) -> int:
     """Reads `global.get $__memory_base`, to which a number may be added."""
     reader = Reader(expression)
-    if reader.u8() != 0x23:
+    if reader.u8() != wasm.GLOBAL_GET:
         raise FormatError("a library's data segment that is not relative to its memory base")
     reader.u32()
-    return constant(expression[reader.position :]) if expression[reader.position] != 0x0B else 0
+    return constant(expression[reader.position :]) if expression[reader.position] != wasm.END else 0

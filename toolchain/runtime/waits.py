@@ -6,7 +6,8 @@ and the parking lot, which is behind queues and threads. Their bodies become cal
 
 from __future__ import annotations
 
-from toolchain.wasm.format import CODE, FUNC_KIND, FormatError, Module, leb, vector
+from toolchain.wasm.code import call, function_body, local_get
+from toolchain.wasm.format import FUNC_KIND, FormatError, Module
 
 PREFIX = "waits#"
 """What the names of the exports of waits.c begin with; a name of CPython's C function follows."""
@@ -32,6 +33,6 @@ def refuse(module: Module) -> None:
         found = [index for index in indices.get(name, ()) if types[index] == types[export.index]]
         if len(found) != 1:
             raise FormatError(f"{len(found)} functions are called {name} and have its type, which waits.c replaces")
-        arguments = b"".join(b"\x20" + leb(i) for i in range(len(types[export.index].parameters)))
-        bodies[found[0] - imported] = b"\0" + arguments + b"\x10" + leb(export.index) + b"\x0b"
-    module.put(CODE, vector(leb(len(body)) + body for body in bodies))
+        arguments = map(local_get, range(len(types[export.index].parameters)))
+        bodies[found[0] - imported] = function_body(*arguments, call(export.index))
+    module.put_bodies(bodies)

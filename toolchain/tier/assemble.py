@@ -21,26 +21,56 @@ from toolchain.tier.pack import ENTRY, FETCHED, Block, checksum, cut, entries, p
 from toolchain.tier.parts import split, unreached
 from toolchain.tier.translate import HEAD, KEPT, MARKED, Part, Translation, digest, translate
 from toolchain.tools import ToolchainError
-from toolchain.wasm import instructions as wasm
+from toolchain.wasm import opcodes as wasm
+from toolchain.wasm.code import (
+    DROP,
+    I32_ADD,
+    I32_EQ,
+    I32_SHL,
+    RETURN,
+    UNREACHABLE,
+    access,
+    call,
+    call_indirect,
+    data_segment,
+    element_segment,
+    expression,
+    function_body,
+    global_get,
+    global_set,
+    i32_const,
+    if_then,
+    load,
+    local_get,
+    local_set,
+    memory_copy,
+    memory_fill,
+    memory_grow,
+    memory_init,
+    memory_size,
+    passive_segment,
+    store,
+)
 from toolchain.wasm.format import (
     CODE,
     DATA,
     DATA_COUNT,
     ELEMENT,
     FUNC_KIND,
+    FUNCREF,
     FUNCTION,
     I32,
     START,
     TABLE,
     TABLE_KIND,
-    TYPE,
     Export,
     FunctionType,
     Global,
     Module,
     Reader,
     leb,
-    sleb,
+    limits,
+    sized,
     vector,
 )
 from toolchain.wasm.instructions import UnknownInstruction, read_body, read_instructions
@@ -53,37 +83,19 @@ _COLD_CALL = 768
 
 _CRITICAL = 5
 _INITIALIZE = "_initialize"
-_FUNCREF = 0x70
 _NONE = 0xFFFF_FFFF
 _OF_MEMORIES = {wasm.MEMORY_SIZE, wasm.MEMORY_GROW, wasm.MEMORY_INIT, wasm.MEMORY_COPY, wasm.MEMORY_FILL}
-_UNREACHABLE = b"\0\0\x0b"
-
-
-def _get(local: int) -> bytes:
-    return b"\x20" + leb(local)
-
-
-def _const(number: int) -> bytes:
-    return b"\x41" + sleb(number)
-
-
-def _call(function: int) -> bytes:
-    return b"\x10" + leb(function)
-
-
-def _body(*instructions: bytes, own: bytes = b"") -> bytes:
-    return vector(b"\1" + bytes([kind]) for kind in own) + b"".join(instructions) + b"\x0b"
 
 
 def _instruction(opcode: int) -> bytes:
     """Encodes an instruction on the module's own memory: it takes what it needs from the stack alone."""
     if opcode in wasm.LOADS or opcode in wasm.STORES:
-        return bytes([opcode, 0, 0])
+        return access(opcode, 0, 0)
     return {
-        wasm.MEMORY_SIZE: b"\x3f\0",
-        wasm.MEMORY_GROW: b"\x40\0",
-        wasm.MEMORY_COPY: b"\xfc\x0a\0\0",
-        wasm.MEMORY_FILL: b"\xfc\x0b\0",
+        wasm.MEMORY_SIZE: memory_size(),
+        wasm.MEMORY_GROW: memory_grow(),
+        wasm.MEMORY_COPY: memory_copy(),
+        wasm.MEMORY_FILL: memory_fill(),
     }[opcode]
 
 
@@ -129,7 +141,7 @@ class _Assembly:
         self.stack_global = len(self.declarations.globals)
         self.element_global = self.stack_global + 1
         own_tables = self._tables()
-        self.table, self.calls_through_table = len(own_tables), own_tables[:1] == [_FUNCREF]
+        self.table, self.calls_through_table = len(own_tables), own_tables[:1] == [FUNCREF]
         self.passive = 1 if packed else Reader(module.get(DATA)).u32() + 1
         self.stack_pointer = translation.stack_pointer
         linked = self._link(Module(interpreter))
@@ -141,15 +153,15 @@ class _Assembly:
         if packed:
             self._unpack_first(linked["fetch"])
         if training:
-            everything = _const(self.places.bodies) + _const(0) + _const(self.places.end - self.places.bodies)
-            forget = self._add(b"", b"", _body(everything + b"\xfc\x0b\0"))
+            everything = i32_const(self.places.bodies) + i32_const(0) + i32_const(self.places.end - self.places.bodies)
+            forget = self._add(b"", b"", function_body(everything, memory_fill()))
             module.put_exports([*module.exports(), Export(FORGET, FUNC_KIND, forget)])
         self._put_functions()
         self.memories.put(self.places.pages)
-        own_globals = (Global(I32, True, _const(number) + b"\x0b") for number in (self.places.stack, 0))
+        own_globals = (Global(I32, True, expression(i32_const(number))) for number in (self.places.stack, 0))
         module.put_globals([*module.globals(), *own_globals])
-        self._append(TABLE, 1, b"\x70\0" + leb(len(table)))
-        self._append(ELEMENT, 1, b"\2" + leb(self.table) + b"\x41\0\x0b\0" + vector(leb(f) for f in table))
+        self._append(TABLE, 1, bytes([FUNCREF]) + limits(len(table)))
+        self._append(ELEMENT, 1, element_segment(0, table, self.table))
         self._put_data(len(image), packed, bodies, tables, loops=len(table) - 3)
 
     # ---- what the interpreter reads
@@ -210,7 +222,7 @@ class _Assembly:
             module.put(DATA, b"\0")
         else:
             at, head = places.elements, tables + head
-        self._append(DATA, 2, self.memories.segment(at, head) + b"\1" + leb(len(passive)) + passive)
+        self._append(DATA, 2, data_segment(at, head, self.memories.tier) + passive_segment(passive))
         module.put(DATA_COUNT, leb(self.passive + 1))
 
     # ---- sections
@@ -236,8 +248,8 @@ class _Assembly:
         exports = self.module.exports()
         for export in exports:
             if export.name == _INITIALIZE:
-                code = _const(self.places.state) + _const(0) + self._top() + _call(unpack) + _call(export.index)
-                export.index = self._add(b"", b"", _body(code))
+                code = i32_const(self.places.state) + i32_const(0) + self._top() + call(unpack) + call(export.index)
+                export.index = self._add(b"", b"", function_body(code))
         self.module.put_exports(exports)
 
     def _type(self, parameters: bytes, results: bytes = b"") -> int:
@@ -252,17 +264,14 @@ class _Assembly:
         return len(self.functions.index) + len(self.added) - 1
 
     def _put_functions(self) -> None:
-        encoded = (
-            b"\x60" + leb(len(t.parameters)) + t.parameters + leb(len(t.results)) + t.results for t in self.types
-        )
-        self.module.put(TYPE, vector(encoded))
+        self.module.put_types(self.types)
         self._append(FUNCTION, len(self.added), b"".join(leb(kind) for kind, _ in self.added))
-        self._append(CODE, len(self.added), b"".join(leb(len(body)) + body for _, body in self.added))
+        self._append(CODE, len(self.added), b"".join(sized(code) for _, code in self.added))
 
     # ---- functions
 
     def _top(self) -> bytes:
-        return b"\x23" + leb(self.stack_global)
+        return global_get(self.stack_global)
 
     def _put_bodies(self, ways_in: list[int], resume: int) -> None:
         """Replaces the bodies of cold functions, and the cold parts of others, by calls of the interpreter."""
@@ -282,7 +291,9 @@ class _Assembly:
                     start = read_body(body).code.position
                     body = body[:start] + self._moved(body[start:])
             else:
-                body = _body(*map(_get, range(len(kind.parameters))), _const(function), _call(ways_in[number]))
+                body = function_body(
+                    *map(local_get, range(len(kind.parameters))), i32_const(function), call(ways_in[number])
+                )
             after.append(leb(len(body)) + body)
         self.module.put(CODE, vector(after))
 
@@ -298,9 +309,12 @@ class _Assembly:
         for number in sorted({self.declarations.functions[function] for function in cold}):
             kind = self.declarations.kinds[number]
             called = (
-                b"\x23" + leb(self.element_global) + _const(2) + b"\x74" + self.memories.load(I32, self.places.elements)
+                global_get(self.element_global)
+                + i32_const(2)
+                + I32_SHL
+                + load(I32, self.places.elements, self.memories.tier)
             )
-            body = _body(*map(_get, range(len(kind.parameters))), called, _call(ways_in[number]))
+            body = function_body(*map(local_get, range(len(kind.parameters))), called, call(ways_in[number]))
             shared[number] = self._add(kind.parameters, kind.results, body)
         return {function: shared[self.declarations.functions[function]] for function in cold}
 
@@ -311,15 +325,15 @@ class _Assembly:
         begin = code = after = b""
         if self.stack_pointer is not None:
             # The interpreter gives back what the function itself took, but cannot know of this.
-            begin = b"\x23" + leb(self.stack_pointer) + b"\x21" + leb(pointer)
+            begin = global_get(self.stack_pointer) + local_set(pointer)
             code = take(self.stack_pointer, _COLD_CALL)
-            after = _get(pointer) + b"\x24" + leb(self.stack_pointer)
-        code += self._top() + _const(SLOT) + b"\x6a\x21" + leb(frame)
+            after = local_get(pointer) + global_set(self.stack_pointer)
+        code += self._top() + i32_const(SLOT) + I32_ADD + local_set(frame)
         for i, number_type in enumerate(types):
-            code += _get(frame) + _get(i) + self.memories.store(number_type, SLOT * i)
-        code += _const(self.places.state) + _const(function) + _get(at) + _get(frame) + _call(resume)
-        code += _get(frame) + _const(-SLOT) + b"\x6a\x24" + leb(self.stack_global) + after
-        return begin, code + b"".join(_get(frame) + self.memories.load(result) for result in kind.results)
+            code += local_get(frame) + local_get(i) + store(number_type, SLOT * i, self.memories.tier)
+        code += i32_const(self.places.state) + i32_const(function) + local_get(at) + local_get(frame) + call(resume)
+        code += local_get(frame) + i32_const(-SLOT) + I32_ADD + global_set(self.stack_global) + after
+        return begin, code + b"".join(local_get(frame) + load(result, 0, self.memories.tier) for result in kind.results)
 
     def _callable(self, number: int) -> FunctionType | None:
         try:
@@ -338,15 +352,15 @@ class _Assembly:
             count = len(kind.parameters)
             frame = count + 1
             code = b"" if self.stack_pointer is None else take(self.stack_pointer, _COLD_CALL)
-            code += self._top() + _const(SLOT) + b"\x6a\x21" + leb(frame)
+            code += self._top() + i32_const(SLOT) + I32_ADD + local_set(frame)
             for i, number_type in enumerate(kind.parameters):
-                code += _get(frame) + _get(i) + self.memories.store(number_type, SLOT * i)
-            code += _const(self.places.state) + _get(count) + _get(frame) + _call(run)
-            code += _get(frame) + _const(-SLOT) + b"\x6a\x24" + leb(self.stack_global)
+                code += local_get(frame) + local_get(i) + store(number_type, SLOT * i, self.memories.tier)
+            code += i32_const(self.places.state) + local_get(count) + local_get(frame) + call(run)
+            code += local_get(frame) + i32_const(-SLOT) + I32_ADD + global_set(self.stack_global)
             if self.stack_pointer is not None:
                 code += take(self.stack_pointer, -_COLD_CALL)
-            code += b"".join(_get(frame) + self.memories.load(result) for result in kind.results)
-            ways.append(self._add(kind.parameters + bytes([I32]), kind.results, _body(code, own=bytes([I32]))))
+            code += b"".join(local_get(frame) + load(result, 0, self.memories.tier) for result in kind.results)
+            ways.append(self._add(kind.parameters + bytes([I32]), kind.results, function_body(code, own=bytes([I32]))))
         return ways
 
     def _ways_out(self) -> list[int]:
@@ -356,31 +370,31 @@ class _Assembly:
             for number in range(len(self.declarations.kinds)):
                 kind = self._callable(number)
                 if kind is None or (own and not self.calls_through_table):
-                    ways.append(self._add(bytes([I32, I32]), b"", _UNREACHABLE))
+                    ways.append(self._add(bytes([I32, I32]), b"", function_body(UNREACHABLE)))
                     continue
                 index, frame = 0, 1
-                code = _get(frame) * len(kind.results)
+                code = local_get(frame) * len(kind.results)
                 for i, number_type in enumerate(kind.parameters):
-                    code += _get(frame) + self.memories.load(number_type, SLOT * i)
+                    code += local_get(frame) + load(number_type, SLOT * i, self.memories.tier)
                 # The arguments are read: what is called may have their place.
-                code += _get(frame) + b"\x24" + leb(self.stack_global)
+                code += local_get(frame) + global_set(self.stack_global)
                 if own:
-                    code += _get(index) + b"\x24" + leb(self.element_global)
-                code += _get(index) + b"\x11" + leb(self._type(kind.parameters, kind.results))
-                code += leb(0 if own else self.table)
-                code += b"".join(self.memories.store(result) for result in kind.results)
-                ways.append(self._add(bytes([I32, I32]), b"", _body(code)))
+                    code += local_get(index) + global_set(self.element_global)
+                code += local_get(index)
+                code += call_indirect(self._type(kind.parameters, kind.results), 0 if own else self.table)
+                code += b"".join(store(result, 0, self.memories.tier) for result in kind.results)
+                ways.append(self._add(bytes([I32, I32]), b"", function_body(code)))
         return ways
 
     def _helpers(self) -> dict[str, int]:
         """Adds what the interpreter imports as `tier`."""
         two, three, tier = bytes([I32] * 2), bytes([I32] * 3), self.memories.tier
-        arguments = _get(0) + _get(1) + _get(2)
+        arguments = local_get(0) + local_get(1) + local_get(2)
         return {
-            "load": self._add(three, b"", _body(arguments + b"\xfc\x08" + leb(self.passive) + leb(tier))),
-            "put": self._add(three, b"", _body(arguments + self.memories.copy(0, tier))),
-            "overrun": self._add(b"", b"", _body(self._log(self.places.overrun, OVERRUN) + b"\0")),
-            "damaged": self._add(b"", b"", _body(self._log(self.places.damaged, DAMAGED) + b"\0")),
+            "load": self._add(three, b"", function_body(arguments, memory_init(self.passive, tier))),
+            "put": self._add(three, b"", function_body(arguments, memory_copy(0, tier))),
+            "overrun": self._add(b"", b"", function_body(self._log(self.places.overrun, OVERRUN), UNREACHABLE)),
+            "damaged": self._add(b"", b"", function_body(self._log(self.places.damaged, DAMAGED), UNREACHABLE)),
             "get_global": self._add(two, b"", self._globals(write=False)),
             "set_global": self._add(two, b"", self._globals(write=True)),
         }
@@ -397,34 +411,29 @@ class _Assembly:
         """Logs a text of the tier's memory: a proxy reads the module's, which therefore lends its first bytes."""
         tier, room = self.memories.tier, self.places.room
         if not tier:
-            return _const(level) + _const(at) + _const(size) + _call(log) + b"\x1a"
-        code = _const(room) + _const(0) + _const(size) + self.memories.copy(tier, 0)
-        code += _const(0) + _const(at) + _const(size) + self.memories.copy(0, tier)
-        code += _const(level) + _const(0) + _const(size) + _call(log) + b"\x1a"
-        return code + _const(0) + _const(room) + _const(size) + self.memories.copy(0, tier)
+            return i32_const(level) + i32_const(at) + i32_const(size) + call(log) + DROP
+        code = i32_const(room) + i32_const(0) + i32_const(size) + memory_copy(tier, 0)
+        code += i32_const(0) + i32_const(at) + i32_const(size) + memory_copy(0, tier)
+        code += i32_const(level) + i32_const(0) + i32_const(size) + call(log) + DROP
+        return code + i32_const(0) + i32_const(room) + i32_const(size) + memory_copy(0, tier)
 
     def _globals(self, write: bool) -> bytes:
-        slot, index = 0, 1
+        slot, index, tier = 0, 1, self.memories.tier
         code = b""
         for i, (kind, mutable) in enumerate(self.declarations.globals):
             if kind in NUMBERS and (mutable or not write):
-                code += _get(index) + _const(i) + b"\x46\x04\x40" + _get(slot)
-                code += (
-                    self.memories.load(kind) + b"\x24" + leb(i)
-                    if write
-                    else b"\x23" + leb(i) + self.memories.store(kind)
-                )
-                code += b"\x0f\x0b"
-        return _body(code + b"\0")
+                there = load(kind, 0, tier) + global_set(i) if write else global_get(i) + store(kind, 0, tier)
+                code += local_get(index) + i32_const(i) + I32_EQ + if_then(local_get(slot), there, RETURN)
+        return function_body(code, UNREACHABLE)
 
     def _link(self, interpreter: Module) -> dict[str, int]:
         """Adds the interpreter's functions and returns the indices of those that it exports."""
         helpers = self._helpers()
         imports = [i for i in interpreter.imports() if i.kind == FUNC_KIND]
-        calls = [_instruction(int(i.name, 16)) if i.module == "guest" else _call(helpers[i.name]) for i in imports]
+        calls = [_instruction(int(i.name, 16)) if i.module == "guest" else call(helpers[i.name]) for i in imports]
         bodies = interpreter.bodies()
         first = len(self.functions.index) + len(self.added)
-        calls += [_call(function) for function in range(first, first + len(bodies))]
+        calls += [call(function) for function in range(first, first + len(bodies))]
         types = interpreter.types()
         for kind, body in zip(list(interpreter.function_types())[len(imports) :], bodies, strict=True):
             self._add(kind.parameters, kind.results, self._relocate(body, calls, types))
@@ -438,9 +447,9 @@ class _Assembly:
                 out += calls[operands[0]]
             elif opcode == wasm.CALL_INDIRECT:
                 kind = types[operands[0]]
-                out += b"\x11" + leb(self._type(kind.parameters, kind.results)) + leb(self.table)
+                out += call_indirect(self._type(kind.parameters, kind.results), self.table)
             elif opcode in wasm.LOADS or opcode in wasm.STORES:
-                out += self.memories.address(opcode, *operands)
+                out += access(opcode, operands[0], operands[1], self.memories.tier)
             elif opcode in (wasm.GLOBAL_GET, wasm.GLOBAL_SET):
                 raise ToolchainError("the interpreter must do without a stack in memory, and so without globals")
             elif opcode in _OF_MEMORIES:

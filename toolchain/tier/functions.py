@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.translate import Part
-from toolchain.wasm import instructions as wasm
+from toolchain.wasm import opcodes as wasm
+from toolchain.wasm.code import call, expression, global_get, global_set, i32_const
 from toolchain.wasm.format import (
     ELEMENT,
     FUNC_KIND,
@@ -23,12 +24,9 @@ from toolchain.wasm.format import (
     Reader,
     constant,
     leb,
-    sleb,
     vector,
 )
 from toolchain.wasm.instructions import read_body, read_instructions
-
-_REF_FUNC = 0xD2
 
 
 def read_elements(module: Module) -> list[int | None] | None:
@@ -39,7 +37,7 @@ def read_elements(module: Module) -> list[int | None] | None:
     kinds = [i.kind for i in module.imports()] + [e.kind for e in module.exports()]
     if TABLE_KIND in kinds or any(table.initialised for table in module.tables()):
         return None
-    if any(value.initial[0] == _REF_FUNC for value in module.globals()):
+    if any(value.initial[0] == wasm.REF_FUNC for value in module.globals()):
         return None
     reader = Reader(module.get(ELEMENT))
     elements: list[int | None] = []
@@ -47,7 +45,7 @@ def read_elements(module: Module) -> list[int | None] | None:
         if reader.u32() != 0:
             return None
         offset = reader.expression()
-        if offset[0] != wasm.I32_CONST or offset != b"\x41" + sleb(start := constant(offset)) + b"\x0b":
+        if offset[0] != wasm.I32_CONST or offset != expression(i32_const(start := constant(offset))):
             return None
         functions = reader.numbers()
         elements += [None] * (start + len(functions) - len(elements))
@@ -99,10 +97,10 @@ class Functions:
         reader, out, start = Reader(code), bytearray(), 0
         for opcode, operands in read_instructions(reader):
             if opcode == wasm.CALL:
-                out += b"\x10" + leb(self.index[operands[0]])
+                out += call(self.index[operands[0]])
             else:
                 if opcode == wasm.CALL_INDIRECT:
-                    out += b"\x24" + leb(element) + b"\x23" + leb(element)
+                    out += global_set(element) + global_get(element)
                 out += code[start : reader.position]
             start = reader.position
         return bytes(out)

@@ -12,11 +12,25 @@ from collections.abc import Callable, Iterable
 
 from toolchain.tier.assemble import FORGET
 from toolchain.tools import ToolchainError
-from toolchain.wasm import instructions as wasm
+from toolchain.wasm import opcodes as wasm
+from toolchain.wasm.code import (
+    I32_ADD,
+    I32_EQZ,
+    I32_SHL,
+    function_body,
+    i32_const,
+    load,
+    local_get,
+    local_tee,
+    memory_fill,
+    store,
+    with_locals,
+)
 from toolchain.wasm.format import (
     CODE,
     FUNC_KIND,
     FUNCTION,
+    I32,
     MEMORY,
     PAGE,
     Export,
@@ -24,11 +38,12 @@ from toolchain.wasm.format import (
     Module,
     Reader,
     leb,
-    sleb,
+    limits,
+    sized,
     text,
     vector,
 )
-from toolchain.wasm.instructions import UnknownInstruction, read_body, read_instructions, with_locals
+from toolchain.wasm.instructions import UnknownInstruction, read_body, read_instructions
 
 SECTION = "metadata.code.branch_hint"
 
@@ -52,19 +67,19 @@ def _branches(body: bytes) -> list[int]:
     return found
 
 
-def _counting(body: bytes, parameters: int, branches: list[int], counters: int) -> bytes:
+def _counting(function: bytes, parameters: int, branches: list[int], counters: int) -> bytes:
     """Returns a body that counts its branches in memory, from the address `counters` on."""
-    own, code = read_body(body)
+    own, code = read_body(function)
     condition, side = parameters + len(own), parameters + len(own) + 1
-    out = bytearray(with_locals(body, 2))
+    out = bytearray(with_locals(function, 2))
     position = code.position
     for number, at in enumerate(branches):
-        address = leb(counters + _COUNTERS.size * number)
-        out += body[position:at] + b"\x22" + leb(condition)
-        out += b"\x20" + leb(condition) + b"\x45\x41\2\x74\x22" + leb(side)  # 0 where it is true, else 4
-        out += b"\x20" + leb(side) + b"\x28\2" + address + b"\x41\1\x6a\x36\2" + address
+        address = counters + _COUNTERS.size * number
+        out += function[position:at] + local_tee(condition)
+        out += local_get(condition) + I32_EQZ + i32_const(2) + I32_SHL + local_tee(side)  # 0 where it is true, else 4
+        out += local_get(side) + load(I32, address) + i32_const(1) + I32_ADD + store(I32, address)
         position = at
-    return bytes(out + body[position:])
+    return bytes(out + function[position:])
 
 
 class _Counting:
@@ -76,20 +91,20 @@ class _Counting:
         kinds = list(parsed.function_types())[self.imported :]
         bodies = parsed.bodies()
         self.branches = [_branches(body) for body in bodies]
-        limits = Reader(parsed.get(MEMORY))
-        memories = limits.u32()
-        if not memories or limits.u8():
+        memory = Reader(parsed.get(MEMORY))
+        memories = memory.u32()
+        if not memories or memory.u8():
             raise ToolchainError("to count its branches a module must have a memory without a limit")
-        pages = limits.u32()
+        pages = memory.u32()
         self.begin = end = pages * PAGE
         counting = []
         for body, kind, branches in zip(bodies, kinds, self.branches, strict=True):
             counting.append(_counting(body, len(kind.parameters), branches, end) if branches else body)
             end += _COUNTERS.size * len(branches)
         # Whatever the training lets the module forget: after that nothing is counted yet.
-        forget = b"\0\x41" + sleb(self.begin) + b"\x41\0\x41" + sleb(end - self.begin) + b"\xfc\x0b\0\x0b"
-        parsed.put(MEMORY, leb(memories) + b"\0" + leb(-(-end // PAGE)) + limits.data[limits.position :])
-        parsed.put(CODE, vector(leb(len(body)) + body for body in (*counting, forget)))
+        forget = function_body(i32_const(self.begin), i32_const(0), i32_const(end - self.begin), memory_fill())
+        parsed.put(MEMORY, leb(memories) + limits(-(-end // PAGE)) + memory.data[memory.position :])
+        parsed.put_bodies([*counting, forget])
         functions = Reader(parsed.get(FUNCTION)).numbers()
         nothing = parsed.types().index(FunctionType(b"", b""))  # the type of `proxy_abi_version_...`
         parsed.put(FUNCTION, vector(leb(i) for i in (*functions, nothing)))
@@ -119,7 +134,7 @@ def hint(module: bytes, train: Callable[[bytes], Iterable[bytes]]) -> bytes:
         for at in branches:
             true, false = next(counts)
             if max(true, false) > _ONE_SIDED * min(true, false):
-                hints.append(leb(at) + b"\1" + bytes([true > false]))
+                hints.append(leb(at) + sized(bytes([true > false])))
         if hints:
             functions.append(leb(function) + vector(hints))
     hinted = Module(module)

@@ -11,13 +11,10 @@ from collections.abc import Sequence
 
 from toolchain.tier.pack import ENTRY, Block, room
 from toolchain.tools import ToolchainError
-from toolchain.wasm import instructions as wasm
+from toolchain.wasm import opcodes as wasm
+from toolchain.wasm.code import expression, i32_const
 from toolchain.wasm.format import (
     DATA,
-    F32,
-    F64,
-    I32,
-    I64,
     MEMORY,
     MEMORY_KIND,
     PAGE,
@@ -25,8 +22,8 @@ from toolchain.wasm.format import (
     Reader,
     constant,
     leb,
+    limits,
     read_limits,
-    sleb,
 )
 
 STACK_BYTES = 8 << 20
@@ -40,9 +37,6 @@ DAMAGED = b"cold tier: the module's data is damaged"
 
 STATE = struct.Struct("<12IQ")
 """What the interpreter reads first; `State` in interpreter.c."""
-
-_LOAD = {I32: 0x28, I64: 0x29, F32: 0x2A, F64: 0x2B}
-_STORE = {I32: 0x36, I64: 0x37, F32: 0x38, F64: 0x39}
 
 
 class Memories:
@@ -59,24 +53,6 @@ class Memories:
         self.begin = self._before * PAGE if training else 0
         """Where the tier's things begin in the tier's memory."""
 
-    def address(self, opcode: int, alignment: int = 0, offset: int = 0) -> bytes:
-        """Encodes a load or store of the tier's memory."""
-        if self.tier == 0:
-            return bytes([opcode, alignment]) + leb(offset)
-        return bytes([opcode, alignment | wasm.OTHER_MEMORY]) + leb(self.tier) + leb(offset)
-
-    def load(self, kind: int, offset: int = 0) -> bytes:
-        """Encodes an aligned load from the tier's memory of a number of this type."""
-        return self.address(_LOAD[kind], 2 + (kind in (I64, F64)), offset)
-
-    def store(self, kind: int, offset: int = 0) -> bytes:
-        """Encodes an aligned store to the tier's memory of a number of this type."""
-        return self.address(_STORE[kind], 2 + (kind in (I64, F64)), offset)
-
-    def copy(self, to: int, source: int) -> bytes:
-        """Encodes a copy from one of the memories to another, both given by index."""
-        return b"\xfc\x0a" + leb(to) + leb(source)
-
     def image(self) -> bytes | None:
         """Returns what the module's memory holds at the start; None where that is open."""
         memory = bytearray(self._before * PAGE)
@@ -85,7 +61,7 @@ class Memories:
             if reader.u32() or (offset := reader.expression())[0] != wasm.I32_CONST:
                 return None
             begin, data = constant(offset), reader.take(reader.u32())
-            if offset != b"\x41" + sleb(begin) + b"\x0b" or begin < 0 or begin + len(data) > len(memory):
+            if offset != expression(i32_const(begin)) or begin < 0 or begin + len(data) > len(memory):
                 return None
             memory[begin : begin + len(data)] = data
         return bytes(memory)
@@ -96,19 +72,13 @@ class Memories:
         reader.u32()
         if self.tier == self._count:
             # It never grows.
-            limits = reader.data[reader.position :] + b"\1" + leb(pages) * 2
-            self._module.put(MEMORY, leb(self._count + 1) + limits)
+            self._module.put(MEMORY, leb(self._count + 1) + reader.data[reader.position :] + limits(pages, pages))
             return
         flags, before = reader.u8(), reader.u32()
-        limits = bytes([flags]) + leb(pages)
+        own = bytes([flags]) + leb(pages)
         if flags & 1:
-            limits += leb(reader.u32() + pages - before)
-        self._module.put(MEMORY, leb(self._count) + limits + reader.data[reader.position :])
-
-    def segment(self, at: int, data: bytes) -> bytes:
-        """Encodes a data segment that is in the tier's memory from the start."""
-        where = b"\2" + leb(self.tier) if self.tier else b"\0"
-        return where + b"\x41" + sleb(at) + b"\x0b" + leb(len(data)) + data
+            own += leb(reader.u32() + pages - before)
+        self._module.put(MEMORY, leb(self._count) + own + reader.data[reader.position :])
 
 
 class Places:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from toolchain.tier.translate import Part
-from toolchain.wasm.format import leb, sleb
-from toolchain.wasm.instructions import read_body, with_locals
+from toolchain.wasm.code import END, RETURN, block, branch, i32_const, local_set, with_locals
+from toolchain.wasm.instructions import read_body
 
 _LEAST = 32
 """A part of fewer bytes is not worth the jump."""
@@ -42,12 +42,13 @@ def split(
     """
     own, reader = read_body(body)
     at = parameters + len(own)
-    out = bytearray(with_locals(body, 3) + begin)
-    # The inner block stands where the function did: to a branch from within, its end is the function's.
-    out += b"\x02\x40\x02" + (result or b"\x40")
+    out = bytearray()
     position = reader.position
     for part in cold:
         out += relocate(body[position : part.begin])
-        out += b"\x41" + sleb(part.mark) + b"\x21" + leb(at) + b"\x0c" + leb(part.depth + 1)
+        out += i32_const(part.mark) + local_set(at) + branch(part.depth + 1)
         position = part.end
-    return bytes(out + relocate(body[position:]) + b"\x0f\x0b" + leave + b"\x0b")
+    out += relocate(body[position : len(body) - len(END)])
+    # The inner block stands where the function did: to a branch from within, its end is the function's.
+    stays = block(block(bytes(out), result=result), RETURN)
+    return with_locals(body, 3) + begin + stays + leave + END

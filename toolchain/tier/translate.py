@@ -15,25 +15,26 @@ from typing import NamedTuple
 
 from toolchain.boundary.generate import STACK_POINTER
 from toolchain.tier.declarations import Declarations, check_numbers
-from toolchain.wasm import instructions as wasm
+from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import CODE, FUNCTION, IMPORT, TYPE, Module, Reader, leb, text, vector
-from toolchain.wasm.instructions import UnknownInstruction
+from toolchain.wasm.instructions import UnknownInstruction, read_body, read_instructions
 
 # Cold code's own opcodes, the same as in interpreter.c; loads, stores and arithmetic keep those of WebAssembly.
 UNREACHABLE, COPY, JUMP, JUMP_IF, JUMP_UNLESS, JUMP_TABLE, RETURN, RETURN_VALUE, CALL, CALL_INDIRECT, SELECT = range(11)
 CONST8, CONST32, CONST64, GLOBAL_GET, GLOBAL_SET, MEMORY_SIZE, MEMORY_GROW, MEMORY_COPY, MEMORY_FILL = range(11, 20)
 MARK, MARKED = 20, 21
 _TRUNCATE_SATURATED = 0x18
-_INTEGERS = [*range(0x46, 0x50), *range(0x51, 0x5B), *range(0x6A, 0x6D), *range(0x71, 0x77)]
-_INTEGERS += [*range(0x7C, 0x7F), *range(0x83, 0x89)]
+_INTEGERS = [*range(wasm.I32_EQ, wasm.I32_GE_U + 1), *range(wasm.I64_EQ, wasm.I64_GE_U + 1)]
+_INTEGERS += [*range(wasm.I32_ADD, wasm.I32_MUL + 1), *range(wasm.I32_AND, wasm.I32_SHR_U + 1)]
+_INTEGERS += [*range(wasm.I64_ADD, wasm.I64_MUL + 1), *range(wasm.I64_AND, wasm.I64_SHR_U + 1)]
 _WITH_CONST8 = {opcode: 0xC5 + i for i, opcode in enumerate(_INTEGERS)}  # the second operand is a number of one byte
 
 # A body's head: how it is written, its type, and how many slots are parameters, locals, and all.
 HEAD = struct.Struct("<BHHHH")
 NARROW, WIDE, KEPT = 1, 2, 3
 
-_I32_WRAP_I64, _REINTERPRET = 0xA7, range(0xBC, 0xC0)
-_SAME_SLOT = {_I32_WRAP_I64, *_REINTERPRET}  # an i64's low half and a number's bits lie where the number lies
+_REINTERPRET = range(wasm.I32_REINTERPRET_F32, wasm.F64_REINTERPRET_I64 + 1)
+_SAME_SLOT = {wasm.I32_WRAP_I64, *_REINTERPRET}  # an i64's low half and a number's bits lie where the number lies
 
 
 LARGE = 1024
@@ -183,7 +184,7 @@ class _Translation:
         self.declarations = declarations
         self.type = declarations.functions[index]
         kind = declarations.callable(self.type)
-        own, self.code = wasm.read_body(data)
+        own, self.code = read_body(data)
         check_numbers(own, "a local")
         self.parameters, self.results = len(kind.parameters), len(kind.results)
         self.locals = self.parameters + len(own)
@@ -199,7 +200,7 @@ class _Translation:
 
     def run(self) -> bytes:
         """Returns the cold code with its head."""
-        for opcode, operands in wasm.read_instructions(self.code):
+        for opcode, operands in read_instructions(self.code):
             if opcode in (wasm.BLOCK, wasm.LOOP, wasm.IF):
                 self._begin(opcode, operands[0])
                 if opcode == wasm.IF:

@@ -23,6 +23,7 @@ from toolchain.tools import ToolchainError, read
 from toolchain.vm import heap
 from toolchain.vm.late import Import
 from toolchain.vm.sources import Found
+from toolchain.wasm.code import data_segment, expression, i32_const, i64_const
 from toolchain.wasm.format import (
     DATA,
     DATA_COUNT,
@@ -35,7 +36,7 @@ from toolchain.wasm.format import (
     Global,
     Module,
     leb,
-    sleb,
+    limits,
     vector,
 )
 
@@ -141,15 +142,14 @@ class Interpreter:
             Global(g.type, True, _constant(g.type, self._global(i))) if g.mutable else g
             for i, g in enumerate(module.globals())
         )
-        module.put(MEMORY, b"\1\0" + leb(self.memory.size(self.store)))
+        module.put(MEMORY, vector([limits(self.memory.size(self.store))]))
         memory = bytearray(self.memory.read(self.store))
         heap.clear_free_chunks(memory, -(-self.call("build_heap") // PAGE) * PAGE)
         # The stack lies below everything else.
         stack = min(self._global(i) for i, g in enumerate(module.globals()) if g.mutable)
         memory[:stack] = bytes(stack)
         segments = _segments(memory)
-        encoded = [b"\0\x41" + sleb(address) + b"\x0b" + leb(len(data)) + data for address, data in segments]
-        module.put(DATA, vector(encoded))
+        module.put(DATA, vector(data_segment(address, data) for address, data in segments))
         module.put(DATA_COUNT, leb(len(segments)))
 
     def _global(self, index: int) -> int:
@@ -283,7 +283,7 @@ def export_globals(module: Module) -> None:
 def _constant(kind: int, value: int) -> bytes:
     if kind not in (I32, I64):
         raise ToolchainError(f"the runtime has a mutable global of type {kind:#x}, which a snapshot cannot hold")
-    return (b"\x41" if kind == I32 else b"\x42") + sleb(value) + b"\x0b"
+    return expression(i32_const(value) if kind == I32 else i64_const(value))
 
 
 def _segments(memory: bytearray) -> list[tuple[int, bytes]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from toolchain.wasm import opcodes as wasm
+
 CORE_MODULE = b"\0asm\1\0\0\0"
 
 # section ids
@@ -17,9 +19,13 @@ NAMES = "name"  # the custom section that names functions
 FUNC_KIND, TABLE_KIND, MEMORY_KIND, GLOBAL_KIND = range(4)
 
 I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
+V128, FUNCREF, EXTERNREF = 0x7B, 0x70, 0x6F
 PAGE = 65536
 
-_VALUE_TYPES = {I32, I64, F32, F64, 0x7B, 0x70, 0x6F}  # the last three: v128, funcref, externref
+_FUNCTION_TYPE = 0x60
+_VALUE_TYPES = {I32, I64, F32, F64, V128, FUNCREF, EXTERNREF}
+_IN_CONSTANTS = {wasm.I32_ADD, wasm.I32_SUB, wasm.I32_MUL, wasm.I64_ADD, wasm.I64_SUB, wasm.I64_MUL}
+_INDEX_IN_CONSTANTS = {wasm.I32_CONST, wasm.I64_CONST, wasm.GLOBAL_GET, wasm.REF_NULL, wasm.REF_FUNC}
 _NEW_LIMITS = 0xFC  # flags beyond a maximum's and that of sharing
 
 
@@ -89,14 +95,14 @@ class Reader:
         start = self.position
         while True:
             opcode = self.u8()
-            if opcode == 0x0B:
+            if opcode == wasm.END:
                 return self.data[start : self.position]
-            if opcode in (0x41, 0x42, 0x23, 0xD0, 0xD2):  # i32.const, i64.const, global.get, ref.null, ref.func
+            if opcode in _INDEX_IN_CONSTANTS:
                 while self.u8() >= 0x80:
                     pass
-            elif opcode in (0x43, 0x44):  # f32.const, f64.const
-                self.take(4 if opcode == 0x43 else 8)
-            elif opcode not in (0x6A, 0x6B, 0x6C, 0x7C, 0x7D, 0x7E):  # the extended constant expressions
+            elif opcode in (wasm.F32_CONST, wasm.F64_CONST):
+                self.take(4 if opcode == wasm.F32_CONST else 8)
+            elif opcode not in _IN_CONSTANTS:
                 raise FormatError(f"opcode {opcode:#x} in a constant expression")
 
 
@@ -126,10 +132,14 @@ def vector(items: Iterable[bytes]) -> bytes:
     return leb(len(listed)) + b"".join(listed)
 
 
+def sized(data: bytes) -> bytes:
+    """Encodes a length in bytes and the bytes."""
+    return leb(len(data)) + data
+
+
 def text(name: str) -> bytes:
     """Encodes a name."""
-    data = name.encode()
-    return leb(len(data)) + data
+    return sized(name.encode())
 
 
 @dataclass
@@ -220,19 +230,23 @@ class Module:
 
     def encode(self) -> bytes:
         """Returns the module's bytes."""
-        return CORE_MODULE + b"".join(bytes([i]) + leb(len(body)) + body for i, body in self.sections)
+        return CORE_MODULE + b"".join(bytes([i]) + sized(body) for i, body in self.sections)
 
     def types(self) -> list[FunctionType]:
         """Returns the function types."""
         reader = Reader(self.get(TYPE))
         types = []
         for _ in reader.repeat():
-            if (form := reader.u8()) != 0x60:
+            if (form := reader.u8()) != _FUNCTION_TYPE:
                 raise FormatError(
                     f"a type that is not a function's ({form:#x}): of garbage collection nothing is known here"
                 )
             types.append(FunctionType(_value_types(reader), _value_types(reader)))
         return types
+
+    def put_types(self, types: Iterable[FunctionType]) -> None:
+        """Replaces the function types."""
+        self.put(TYPE, vector(bytes([_FUNCTION_TYPE]) + sized(t.parameters) + sized(t.results) for t in types))
 
     def imports(self) -> list[Import]:
         """Returns the imports, in index order."""
@@ -295,6 +309,10 @@ class Module:
         reader = Reader(self.get(CODE))
         return [reader.take(reader.u32()) for _ in reader.repeat()]
 
+    def put_bodies(self, bodies: Iterable[bytes]) -> None:
+        """Replaces the bodies of the defined functions."""
+        self.put(CODE, vector(map(sized, bodies)))
+
     def elements(self) -> Iterator[tuple[bytes, list[int]]]:
         """Yields what the active segments put into tables: the offset, a constant expression, and the functions."""
         reader = Reader(self.get(ELEMENT))
@@ -335,9 +353,14 @@ def _value_types(reader: Reader) -> bytes:
 def constant(expression: bytes) -> int:
     """Returns the number that a constant expression `i32.const` is."""
     reader = Reader(expression)
-    if reader.u8() != 0x41:
+    if reader.u8() != wasm.I32_CONST:
         raise FormatError("a constant expression that is not a number")
     return reader.signed()
+
+
+def limits(minimum: int, maximum: int | None = None) -> bytes:
+    """Encodes the limits of a table or memory (elements or pages)."""
+    return b"\0" + leb(minimum) if maximum is None else b"\1" + leb(minimum) + leb(maximum)
 
 
 def read_limits(reader: Reader) -> int:

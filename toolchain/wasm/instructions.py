@@ -8,28 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from toolchain.wasm.format import I32, Reader, leb
+from toolchain.wasm import opcodes as wasm
+from toolchain.wasm.format import Reader
 
-UNREACHABLE, NOP, BLOCK, LOOP, IF, ELSE = range(6)
-END, BR, BR_IF, BR_TABLE, RETURN, CALL, CALL_INDIRECT = range(0x0B, 0x12)
-DROP, SELECT, SELECT_TYPED = range(0x1A, 0x1D)
-LOCAL_GET, LOCAL_SET, LOCAL_TEE, GLOBAL_GET, GLOBAL_SET = range(0x20, 0x25)
-LOADS, STORES = range(0x28, 0x36), range(0x36, 0x3F)
-MEMORY_SIZE, MEMORY_GROW, I32_CONST, I64_CONST, F32_CONST, F64_CONST = range(0x3F, 0x45)
-I32_EQZ, I64_EQZ = 0x45, 0x50
-UNARY = {I32_EQZ, I64_EQZ, *range(0x67, 0x6A), *range(0x79, 0x7C), *range(0x8B, 0x92), *range(0x99, 0xA0)}
-UNARY |= set(range(0xA7, 0xC5))
-BINARY = set(range(0x46, 0xC5)) - UNARY
-PREFIX = 0xFC  # a second number follows; here such an opcode is 0xFC00 plus that number
-TRUNCATE_SATURATED = range(0xFC00, 0xFC08)
-MEMORY_INIT, DATA_DROP, MEMORY_COPY, MEMORY_FILL = range(0xFC08, 0xFC0C)
-
-_INDEX = {BR, BR_IF, CALL, *range(LOCAL_GET, GLOBAL_SET + 1), MEMORY_SIZE, MEMORY_GROW, DATA_DROP, MEMORY_FILL}
-_TWO = {CALL_INDIRECT, MEMORY_INIT, MEMORY_COPY}
-_ADDRESS = {*LOADS, *STORES}
-OTHER_MEMORY = 0x40
-"""This bit of a load's or store's alignment says that a memory's index follows; without it, it is the first memory's."""
-_BARE = {UNREACHABLE, NOP, ELSE, END, RETURN, DROP, SELECT, *UNARY, *BINARY, *TRUNCATE_SATURATED}
+_INDEX = {wasm.BR, wasm.BR_IF, wasm.CALL, *range(wasm.LOCAL_GET, wasm.GLOBAL_SET + 1)}
+_INDEX |= {wasm.MEMORY_SIZE, wasm.MEMORY_GROW, wasm.DATA_DROP, wasm.MEMORY_FILL}
+_TWO = {wasm.CALL_INDIRECT, wasm.MEMORY_INIT, wasm.MEMORY_COPY}
+_SIGNED = {wasm.I32_CONST, wasm.I64_CONST, wasm.BLOCK, wasm.LOOP, wasm.IF}
+_ADDRESS = {*wasm.LOADS, *wasm.STORES}
+_BARE = {wasm.UNREACHABLE, wasm.NOP, wasm.ELSE, wasm.END, wasm.RETURN, wasm.DROP, wasm.SELECT}
+_BARE |= {*wasm.UNARY, *wasm.BINARY, *wasm.TRUNCATE_SATURATED}
 
 
 class UnknownInstruction(Exception):
@@ -65,19 +53,13 @@ def read_body(data: bytes) -> Body:
     return Body(bytes(own), reader)
 
 
-def with_locals(data: bytes, count: int) -> bytes:
-    """Returns a body's head with this many locals more, numbers of 32 bits, behind its own."""
-    groups = Reader(data)
-    return leb(groups.u32() + 1) + data[groups.position : read_body(data).code.position] + leb(count) + bytes([I32])
-
-
 def read_instructions(reader: Reader) -> Iterator[Instruction]:
     """Yields the instructions of a body or raises `UnknownInstruction`."""
     data = reader.data
     while reader.position < reader.end:
         opcode = data[reader.position]
         reader.position += 1
-        if opcode == PREFIX:
+        if opcode == wasm.PREFIX:
             opcode = 0xFC00 + reader.u32()
         if opcode in _BARE:
             yield Instruction(opcode, ())
@@ -85,19 +67,19 @@ def read_instructions(reader: Reader) -> Iterator[Instruction]:
             yield Instruction(opcode, (reader.u32(),))
         elif opcode in _ADDRESS:
             alignment = reader.u32()
-            memory = [reader.u32()] if alignment & OTHER_MEMORY else []
+            memory = [reader.u32()] if alignment & wasm.OTHER_MEMORY else []
             yield Instruction(opcode, (alignment, reader.u32(), *memory))
         elif opcode in _TWO:
             yield Instruction(opcode, (reader.u32(), reader.u32()))
-        elif opcode in (I32_CONST, I64_CONST, BLOCK, LOOP, IF):
+        elif opcode in _SIGNED:
             yield Instruction(opcode, (reader.signed(),))
-        elif opcode == F32_CONST:
+        elif opcode == wasm.F32_CONST:
             yield Instruction(opcode, (int.from_bytes(reader.take(4), "little"),))
-        elif opcode == F64_CONST:
+        elif opcode == wasm.F64_CONST:
             yield Instruction(opcode, (int.from_bytes(reader.take(8), "little"),))
-        elif opcode == BR_TABLE:
+        elif opcode == wasm.BR_TABLE:
             yield Instruction(opcode, tuple(reader.u32() for _ in range(reader.u32() + 1)))
-        elif opcode == SELECT_TYPED:
+        elif opcode == wasm.SELECT_TYPED:
             yield Instruction(opcode, tuple(reader.take(reader.u32())))
         else:
             raise UnknownInstruction(f"opcode {opcode:#x}")
