@@ -9,7 +9,7 @@ import pytest
 from proxy_wasm.testing.training import start
 from tests.host.toolchain_case import INTERPRETER, TRANSLATION
 from toolchain.tier.assemble import assemble
-from toolchain.tier.translate import read_translation
+from toolchain.tier.translation import read_translation
 
 GUESTS = Path("tests/cold/guests")
 

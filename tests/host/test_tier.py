@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,13 +11,13 @@ import wasmtime
 
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import ABI, INTERPRETER, TIERS_MEMORY, TRANSLATION, build, with_tiers_memory
-from toolchain.tier import tier
 from toolchain.tier.assemble import FORGET, Tiered, assemble
 from toolchain.tier.build import train
+from toolchain.tier.contract import ENTRY
 from toolchain.tier.memories import STACK_BYTES
-from toolchain.tier.pack import ENTRY
 from toolchain.tier.report import report
-from toolchain.tier.translate import read_translation, translate
+from toolchain.tier.translate import translate
+from toolchain.tier.translation import Translation, read_translation
 from toolchain.tools import ToolchainError
 from toolchain.verify import verify
 from toolchain.wasm.format import Module
@@ -47,6 +47,10 @@ CALLS = """
 
 def wat(text: str) -> bytes:
     return bytes(wasmtime.wat2wasm(text))
+
+
+def tier(module: bytes, keep: Sequence[int], interpreter: bytes, translation: Translation | None = None) -> bytes:
+    return assemble(module, keep, interpreter, translation).module
 
 
 def instance(module: bytes) -> Callable[..., int]:
@@ -219,7 +223,7 @@ def test_a_filter_works_with_every_function_cold(snapshot: bytes) -> None:
 def _fetched(tiered: Tiered, vm: WasmModule) -> int:
     places, memory = tiered.places, vm._exports[TIERS_MEMORY]
     assert isinstance(memory, wasmtime.Memory)
-    blocks = ENTRY.iter_unpack(memory.read(vm._store, places.blocks, places.bodies))
+    blocks = ENTRY.form.iter_unpack(memory.read(vm._store, places.blocks, places.bodies))
     return sum(size for _, size, _, fetched in itertools.islice(blocks, places.at_start, None) if fetched)
 
 

@@ -22,7 +22,7 @@ from toolchain.abi import read_abi
 from toolchain.tier.assemble import Tiered, assemble
 from toolchain.tier.hints import hint
 from toolchain.tier.report import report
-from toolchain.tier.translate import read_translation
+from toolchain.tier.translation import read_translation
 from toolchain.tools import ToolchainError, read, run_main
 
 Trained = tuple[list[int], dict[int, set[int]], set[int]]

@@ -8,9 +8,10 @@ element it calls: cold functions of one type share one function in the table.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from toolchain.tier.declarations import Declarations
-from toolchain.tier.translate import Part
+from toolchain.tier.translation import Part
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.code import call, expression, global_get, global_set, i32_const
 from toolchain.wasm.format import (
@@ -62,33 +63,18 @@ def _called_by(body: bytes, cold: Collection[Part]) -> set[int]:
     return called
 
 
+@dataclass(frozen=True)
 class Functions:
-    """The functions of a tiered module, by their indices in the module before: imported, kept, and cold ones that need a stub.
+    """The functions of a tiered module, by their indices in the module before: imported, kept, and cold ones that need a stub."""
 
-    The kept ones stand in the order in which they are given. Where something may refer to functions in a way that the toolchain does not
-    know, they are not `movable`: all keep their indices.
-    """
+    defined: Sequence[int]
+    """Those that are defined: the kept ones in the order in which they were given, and then those that need a stub."""
 
-    def __init__(
-        self,
-        module: Module,
-        declarations: Declarations,
-        kept: Sequence[int],
-        cold: Mapping[int, Collection[Part]],
-        movable: bool,
-    ) -> None:
-        imported = declarations.imported
-        if movable:
-            bodies = module.bodies()
-            present = {export.index for export in module.exports() if export.kind == FUNC_KIND}
-            present |= {Reader(body).u32() for section, body in module.sections if section == START}
-            for function in kept:
-                present |= _called_by(bodies[function - imported], cold.get(function, ()))
-            self.defined = [*kept, *sorted(present.difference(kept, range(imported)))]
-        else:
-            self.defined = [*range(imported, len(declarations.functions))]
-        self.movable = movable
-        self.index = {function: index for index, function in enumerate((*range(imported), *self.defined))}
+    index: Mapping[int, int]
+    """The new index of each, imported ones first."""
+
+    movable: bool
+    """False if something may refer to functions in a way that the toolchain does not know: then all keep their indices."""
 
     def relocate(self, code: bytes, element: int) -> bytes:
         """Returns a kept function's instructions with the new indices; the global `element` holds what is called through the table."""
@@ -123,3 +109,19 @@ class Functions:
             offset = leb(reader.u32()) + reader.expression()
             segments.append(offset + vector(leb(self.index.get(f, shared.get(f, 0))) for f in reader.numbers()))
         module.put(ELEMENT, vector(segments))
+
+
+def choose(
+    module: Module, declarations: Declarations, kept: Sequence[int], cold: Mapping[int, Collection[Part]], movable: bool
+) -> Functions:
+    """Returns the functions that stay in a module of which these are kept, less their `cold` parts."""
+    imported = declarations.imported
+    defined = [*range(imported, len(declarations.functions))]
+    if movable:
+        bodies = module.bodies()
+        present = {export.index for export in module.exports() if export.kind == FUNC_KIND}
+        present |= {Reader(body).u32() for section, body in module.sections if section == START}
+        for function in kept:
+            present |= _called_by(bodies[function - imported], cold.get(function, ()))
+        defined = [*kept, *sorted(present.difference(kept, range(imported)))]
+    return Functions(defined, {f: index for index, f in enumerate((*range(imported), *defined))}, movable)

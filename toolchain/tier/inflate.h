@@ -6,12 +6,12 @@
 #define INLINE static inline __attribute__((always_inline))
 #define OUTLINE static __attribute__((noinline, minsize))
 
-enum { FAST = 10, SYMBOLS = 288, DISTANCES = 32, END = 256 };
+enum { END = 256 };
 
 // A Huffman code: what the next FAST bits begin with, as `symbol << 4 | length`, or 0; and by length, for those that are longer.
 typedef struct {
   u16 fast[1 << FAST];
-  u16 counts[16], next[16];
+  u16 counts[LENGTHS], next[LENGTHS];
   u16 symbols[SYMBOLS];
 } Code;
 
@@ -20,7 +20,7 @@ typedef struct room {
   u8 lengths[SYMBOLS + DISTANCES];
   u8 packed[]; // with eight bytes more, which may be read
 } Room;
-_Static_assert(sizeof(Room) == 5696, "pack.py knows");
+_Static_assert(sizeof(Room) == ROOM, "contract.py");
 
 typedef struct {
   const u8 *next;
@@ -44,7 +44,7 @@ INLINE u32 take(Bits *bits, u32 count) {
 
 OUTLINE u32 find_long(const Code *code, u32 bits) {
   u32 word = 0, first = 0, index = 0;
-  for (u32 length = 1; length < 16; length++, bits >>= 1) {
+  for (u32 length = 1; length < LENGTHS; length++, bits >>= 1) {
     u32 count = code->counts[length];
     word |= bits & 1;
     if (word - first < count) return (u32)code->symbols[index + word - first] << 4 | length;
@@ -63,11 +63,11 @@ INLINE u32 decode(Bits *bits, const Code *code) {
 }
 
 OUTLINE void build(Code *code, const u8 *lengths, u32 count) {
-  for (u32 i = 0; i < 16; i++) code->counts[i] = 0;
+  for (u32 i = 0; i < LENGTHS; i++) code->counts[i] = 0;
   for (u32 i = 0; i < 1 << FAST; i++) code->fast[i] = 0;
   for (u32 i = 0; i < count; i++) code->counts[lengths[i]]++;
   u32 word = 0, index = 0;
-  for (u32 length = 1; length < 16; length++) {
+  for (u32 length = 1; length < LENGTHS; length++) {
     code->next[length] = (u16)index;
     index += code->counts[length];
   }

@@ -1,7 +1,7 @@
 // Runs cold code (translate.py) on the module's own memory, tables and globals.
 //
 // There are two memories. All that C reads and writes here is in the tier's: cold code, frames, tables. The module's, which cold code reads
-// and writes, has no address in C: there is a call for each instruction on it, of which assemble.py makes that instruction (GUEST).
+// and writes, has no address in C: there is a call for each instruction on it, of which link.py makes that instruction (GUEST).
 //
 // A cold function's frame lies on the value stack, behind its caller's frame and a link back to it. A call from cold code to cold code
 // is a jump: only a call that goes through compiled code takes room on the engine's own stack. Whatever traps in WebAssembly traps
@@ -17,44 +17,8 @@ typedef unsigned long long u64;
 typedef float f32;
 typedef double f64;
 
-enum { NARROW = 1, WIDE, KEPT };
-
-// A function as translate.py writes it: `u16 index` instead of the last two numbers where it is kept compiled.
-typedef struct __attribute__((packed)) {
-  u8 mode;
-  u16 type;
-  u16 parameters;
-  u16 locals;
-  u16 frame;
-  u8 code[];
-} Body;
-
-// A stretch of memory that lies in the module's passive segment, compressed where its size there is another (pack.py).
-typedef struct {
-  u8 *to; // in the module's memory for a block of the image, else in the tier's
-  u32 size;
-  u32 from;    // in the segment; it ends where the next block's begins
-  u32 fetched; // a training asks for this
-} Block;
-
-// What assemble.py lays down for the interpreter.
-typedef struct {
-  const u32 *offsets;  // of each function's body
-  u8 *bodies;          // all zero at first: a block of them is put there when one of its functions is first called
-  Block *blocks;       // the image's, then by address those of the tables and the bodies, and one more behind the last
-  u32 block_count;
-  u32 image;           // how many blocks are of what the module's memory holds at the start
-  u32 at_start;        // how many are there from the start, image and tables; none once they are there
-  struct room *room;   // for unpacking
-  const u64 *limit;    // of the value stack
-  const u32 *elements; // the function that each element of the module's table holds, or NONE
-  u32 element_count;
-  u32 types;
-  u32 loops;    // in the interpreter's own table: of narrow code, of wide code, then `fetch`
-  u64 checksum; // of the blocks and all that the segment holds (pack.py)
-} State;
-
-enum { NONE = ~0u, PIECE = 1 << 15 };
+// Opcodes, numbers and structures that Python knows too: made from contract.py when this is compiled.
+#include "contract.h"
 
 // The link behind which a frame lies; no `code` where compiled code called.
 typedef struct {
@@ -71,7 +35,7 @@ typedef union {
   Link link;
 } Slot;
 
-// Made by assemble.py: what C has no word for. A function pointer is an index of the interpreter's own table, which begins with a
+// Made by link.py and bridges.py: what C has no word for. A function pointer is an index of the interpreter's own table, which begins with a
 // Call for each type that calls through the module's table, and a Call for each type that calls a kept function.
 #define TIER(name) __attribute__((import_module("tier"), import_name(#name))) name
 typedef void Call(u32 index, Slot *frame);
@@ -84,12 +48,12 @@ void TIER(put)(u8 *to, const u8 *from, u32 size); // to the module's memory
 void TIER(get_global)(Slot *result, u32 index);
 void TIER(set_global)(const Slot *value, u32 index);
 
-// An instruction of WebAssembly, by its opcode, on the module's memory.
+// An instruction of WebAssembly, by its name, on the module's memory.
 #define GUEST(opcode) __attribute__((import_module("guest"), import_name(#opcode))) guest_##opcode
-u32 GUEST(0x3f)(void);
-u32 GUEST(0x40)(u32 pages);
-void GUEST(0xfc0a)(u32 to, u32 from, u32 size);
-void GUEST(0xfc0b)(u32 to, u32 value, u32 size);
+u32 GUEST(MEMORY_SIZE)(void);
+u32 GUEST(MEMORY_GROW)(u32 pages);
+void GUEST(MEMORY_COPY)(u32 to, u32 from, u32 size);
+void GUEST(MEMORY_FILL)(u32 to, u32 value, u32 size);
 
 #define TRAP() __builtin_trap()
 #define EXPORT(name) __attribute__((export_name(NAME_OF(name))))
@@ -116,10 +80,10 @@ UNALIGNED(u64);
 // A number that is small as a rule. No LEB128: an engine unrolls its loop wherever there is one.
 static inline u32 read_number(const u8 **code) {
   u32 number = *(*code)++;
-  if (number < 254) return number;
+  if (number < TWO_BYTES) return number;
   const u8 *long_number = *code;
-  *code += number == 254 ? sizeof(u16) : sizeof(u32);
-  return number == 254 ? ((const unaligned_u16 *)long_number)->value : ((const unaligned_u32 *)long_number)->value;
+  *code += number == TWO_BYTES ? sizeof(u16) : sizeof(u32);
+  return number == TWO_BYTES ? ((const unaligned_u16 *)long_number)->value : ((const unaligned_u32 *)long_number)->value;
 }
 
 // The effective address of a load or store; no number of 32 bits holds one beyond the last, so it is out of bounds.

@@ -13,17 +13,11 @@ from dataclasses import dataclass
 
 import deflate
 
-ENTRY = struct.Struct("<4I")
-"""What the interpreter reads of a block: where it belongs, its size there, where it lies, and room for a mark."""
-
-FETCHED = 12
-"""Where in an entry the mark is, which is not zero once the block has been fetched."""
+from toolchain.tier.contract import BEYOND, ENTRY, ROOM
 
 BLOCK = 1 << 15
 """So many bytes of bodies are unpacked when one of them is first called."""
 
-_TABLES = 5696  # what unpacking needs before the packed bytes; behind them it reads some more (`inflate.h`)
-_BEYOND = 8
 _PIECE = 1 << 16  # of the image; there must be room for what is packed, and in each VM that room stays
 _LEVEL = 10
 _ZEROS = bytes(1 << 12)  # of a page of this size that is all zeros a VM need not have a copy
@@ -85,7 +79,7 @@ def entries(blocks: Sequence[Block]) -> bytes:
     offsets = itertools.accumulate((len(block.packed) for block in blocks), initial=0)
     sizes = [(block.at, block.size) for block in blocks]
     return b"".join(
-        ENTRY.pack(at, size, offset, 0) for (at, size), offset in zip([*sizes, (0, 0)], offsets, strict=True)
+        ENTRY.form.pack(at, size, offset, 0) for (at, size), offset in zip([*sizes, (0, 0)], offsets, strict=True)
     )
 
 
@@ -97,4 +91,4 @@ def checksum(data: bytes) -> int:
 
 def room(blocks: Iterable[Block]) -> int:
     """Returns how many bytes of memory are needed to unpack any of these."""
-    return _TABLES + max((len(b.packed) for b in blocks if len(b.packed) < b.size), default=0) + _BEYOND
+    return ROOM + max((len(b.packed) for b in blocks if len(b.packed) < b.size), default=0) + BEYOND

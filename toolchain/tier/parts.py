@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from toolchain.tier.translate import Part
+from toolchain.tier.translation import Part
 from toolchain.wasm.code import END, RETURN, block, branch, i32_const, local_set, with_locals
 from toolchain.wasm.instructions import read_body
 

@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from toolchain.tier.contract import header
 from toolchain.tier.translate import translate
 from toolchain.tools import Tools, read, run_main
 from toolchain.wasm.format import Module
@@ -16,10 +17,11 @@ def build_interpreter(tools: Tools) -> bytes:
     """Compiles and links the interpreter and returns its core module."""
     here = Path(__file__).parent
     compiled, linked = tools.work / "interpreter.o", tools.work / "interpreter.wasm"
+    (tools.work / "contract.h").write_text(header())
     features = ["-mbulk-memory", "-mnontrapping-fptoint"]
     exact = ["-ffp-contract=off", "-fno-strict-aliasing", "-fno-delete-null-pointer-checks"]
     target = ["-target", "wasm32-freestanding", "-O2", "-nostdlib", "-g0"]
-    tools.zig("cc", *target, *features, *exact, "-c", here / "interpreter.c", "-o", compiled)
+    tools.zig("cc", *target, *features, *exact, "-I", tools.work, "-c", here / "interpreter.c", "-o", compiled)
     linking = ["--no-entry", "--import-memory", "--import-table", "--allow-undefined", "--strip-all"]
     tools.zig("wasm-ld", compiled, "-o", linked, *linking)
     return read(linked)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from toolchain.tier.assemble import Reached
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.parts import unreached
-from toolchain.tier.translate import Translation
+from toolchain.tier.translation import Translation
 from toolchain.wasm.format import Module
 
 _TRAINED = "the training ran it"

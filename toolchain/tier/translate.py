@@ -8,155 +8,31 @@ and functions are numbers of twice the size. Which functions will be cold makes 
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from toolchain.boundary.generate import STACK_POINTER
+from toolchain.tier import contract as cold
+from toolchain.tier.contract import HEAD, NARROW, WIDE
 from toolchain.tier.declarations import Declarations, check_numbers
+from toolchain.tier.operands import Operands
+from toolchain.tier.translation import Part, Translation, digest
+from toolchain.tier.writer import TooLarge, Writer, small
 from toolchain.wasm import opcodes as wasm
-from toolchain.wasm.format import CODE, FUNCTION, IMPORT, TYPE, Module, Reader, leb, text, vector
+from toolchain.wasm.format import Module
 from toolchain.wasm.instructions import UnknownInstruction, read_body, read_instructions
 
-# Cold code's own opcodes, the same as in interpreter.c; loads, stores and arithmetic keep those of WebAssembly.
-UNREACHABLE, COPY, JUMP, JUMP_IF, JUMP_UNLESS, JUMP_TABLE, RETURN, RETURN_VALUE, CALL, CALL_INDIRECT, SELECT = range(11)
-CONST8, CONST32, CONST64, GLOBAL_GET, GLOBAL_SET, MEMORY_SIZE, MEMORY_GROW, MEMORY_COPY, MEMORY_FILL = range(11, 20)
-MARK, MARKED = 20, 21
-_TRUNCATE_SATURATED = 0x18
-_INTEGERS = [*range(wasm.I32_EQ, wasm.I32_GE_U + 1), *range(wasm.I64_EQ, wasm.I64_GE_U + 1)]
-_INTEGERS += [*range(wasm.I32_ADD, wasm.I32_MUL + 1), *range(wasm.I32_AND, wasm.I32_SHR_U + 1)]
-_INTEGERS += [*range(wasm.I64_ADD, wasm.I64_MUL + 1), *range(wasm.I64_AND, wasm.I64_SHR_U + 1)]
-_WITH_CONST8 = {opcode: 0xC5 + i for i, opcode in enumerate(_INTEGERS)}  # the second operand is a number of one byte
-
-# A body's head: how it is written, its type, and how many slots are parameters, locals, and all.
-HEAD = struct.Struct("<BHHHH")
-NARROW, WIDE, KEPT = 1, 2, 3
-
 _REINTERPRET = range(wasm.I32_REINTERPRET_F32, wasm.F64_REINTERPRET_I64 + 1)
+_VARIABLES = {*range(wasm.LOCAL_GET, wasm.GLOBAL_SET + 1)}
+_CONSTANTS = {wasm.I32_CONST: 32, wasm.I64_CONST: 64, wasm.F32_CONST: 32, wasm.F64_CONST: 64}
+_OF_MEMORIES = {wasm.MEMORY_SIZE, wasm.MEMORY_GROW, wasm.MEMORY_COPY, wasm.MEMORY_FILL}
+_CONTROL = {*range(wasm.BR, wasm.CALL_INDIRECT + 1), wasm.UNREACHABLE}
+_NO_RESULT = -0x40  # as a block's type
+_ANOTHER_MEMORY = "another memory than the first"
 _SAME_SLOT = {wasm.I32_WRAP_I64, *_REINTERPRET}  # an i64's low half and a number's bits lie where the number lies
 
 
 LARGE = 1024
 """From this many bytes on a function can have parts; a mark takes a byte and a moment."""
-
-
-class Part(NamedTuple):
-    """A part of a large function, from a mark to the end of the block around it, where no operand is on the stack."""
-
-    mark: int  # where the mark stands in the cold code, head included: the interpreter can begin there
-    begin: int  # where the part begins in the body
-    end: int
-    depth: int  # how many blocks are open around it
-
-
-class _TooLarge(Exception):
-    """A number does not fit narrow code."""
-
-
-def _bytes(number: int, size: int) -> bytes:
-    if number >> 8 * size:
-        raise _TooLarge
-    return number.to_bytes(size, "little")
-
-
-def _number(number: int) -> bytes:
-    """Returns a number that is small as a rule; 254 says that two bytes follow, 255 that four do."""
-    if number < 254:
-        return bytes([number])
-    return b"\xfe" + number.to_bytes(2, "little") if number < 1 << 16 else b"\xff" + number.to_bytes(4, "little")
-
-
-class _Writer:
-    """The cold code of one body; it remembers the last instruction, which the next may improve."""
-
-    def __init__(self, wide: bool) -> None:
-        self.out = bytearray()
-        self._slot_size, self._function_size, self._distance = (2, 4, "<i") if wide else (1, 2, "<h")
-        self.barrier()
-
-    def barrier(self) -> None:
-        """Forgets the last instruction: a jump may come here."""
-        self._begin = 0
-        self._opcode = self._result = -1
-        self._operand = 0
-
-    def emit(self, opcode: int, *slots: int) -> None:
-        """Writes an instruction without a result: opcode and slots."""
-        self.barrier()
-        self.out.append(opcode)
-        self._slots(slots)
-
-    def emit_result(self, opcode: int, *slots: int) -> None:
-        """Writes an instruction whose first slot is its result."""
-        self._begin, self._opcode, self._operand, self._result = len(self.out), opcode, slots[-1], len(self.out) + 1
-        self.out.append(opcode)
-        self._slots(slots)
-
-    def emit_const(self, slot: int, bits: int, size: int) -> None:
-        """Writes the shortest instruction that puts a number of this many bytes into a slot."""
-        number = bits - (1 << 8 * size) if bits >> (8 * size - 1) else bits
-        for opcode, form in ((CONST8, "<b"), (CONST32, "<i"), (CONST64, "<q")):
-            if -(1 << 8 * struct.calcsize(form) - 1) <= number < 1 << 8 * struct.calcsize(form) - 1:
-                self.emit_result(opcode, slot)
-                self._operand = number
-                self.out += struct.pack(form, number)
-                return
-
-    def emit_call(self, opcode: int, callee: bytes, slots: list[int]) -> None:
-        """Writes a call; the result's slot is the last, where the interpreter finds it when the call is over."""
-        self.barrier()
-        self.out.append(opcode)
-        self.out += callee
-        self._slots(slots)
-        self._result = len(self.out) - self._slot_size
-
-    def function(self, index: int) -> bytes:
-        """Returns a function's index as a call holds it."""
-        return _bytes(index, self._function_size)
-
-    def slot(self, slot: int) -> bytes:
-        """Returns a slot's number as instructions hold it."""
-        return _bytes(slot, self._slot_size)
-
-    def _slots(self, slots: tuple[int, ...] | list[int]) -> None:
-        for slot in slots:
-            self.out += _bytes(slot, self._slot_size)
-
-    def distance(self) -> int:
-        """Leaves room for a jump's distance and returns where."""
-        position = len(self.out)
-        self.out += bytes(struct.calcsize(self._distance))
-        self.barrier()
-        return position
-
-    def land(self, position: int, target: int) -> None:
-        """Fills in a jump's distance, counted from where it stands."""
-        try:
-            struct.pack_into(self._distance, self.out, position, target - position)
-        except struct.error:
-            raise _TooLarge from None
-
-    def _last_result(self) -> int:
-        if self._result < 0:
-            return -1
-        return int.from_bytes(self.out[self._result : self._result + self._slot_size], "little")
-
-    def redirect(self, old: int, new: int) -> bool:
-        """Lets the last instruction put its result into another slot; False if it was not that one's result."""
-        if self._last_result() != old:
-            return False
-        self.out[self._result : self._result + self._slot_size] = self.slot(new)
-        return True
-
-    def take_back(self, opcode: int, result: int) -> int | None:
-        """Takes the last instruction back if it is this one with this result, and returns its last operand, slot or number."""
-        if self._opcode != opcode or self._last_result() != result:
-            return None
-        del self.out[self._begin :]
-        operand = self._operand
-        self.barrier()
-        return operand
 
 
 @dataclass
@@ -187,12 +63,10 @@ class _Translation:
         own, self.code = read_body(data)
         check_numbers(own, "a local")
         self.parameters, self.results = len(kind.parameters), len(kind.results)
-        self.locals = self.parameters + len(own)
-        self.frame = self.locals + 1
         self.wide = wide
-        self.writer = _Writer(wide)
-        # The slot of each operand: its place, or, until that is written to, the local that it was read from.
-        self.stack: list[int] = []
+        self.writer = Writer(wide)
+        self.operands = Operands(self.writer, self.parameters + len(own))
+        self.stack = self.operands.stack
         self.labels = [_Label(0, self.results)]
         self.reachable = True
         self.large = len(data) >= LARGE
@@ -217,7 +91,9 @@ class _Translation:
                 self._instruction(opcode, operands)
                 if opcode == wasm.BR_IF:
                     self._mark()
-        head = HEAD.pack(WIDE if self.wide else NARROW, self.type, self.parameters, self.locals, self.frame)
+        head = HEAD.form.pack(
+            WIDE if self.wide else NARROW, self.type, self.parameters, self.operands.locals, self.operands.frame
+        )
         return head + self.writer.out
 
     # ---- parts
@@ -225,37 +101,13 @@ class _Translation:
     def _mark(self) -> None:
         """Begins a part here, where the interpreter sees whether it is ever reached."""
         if self.large and self.reachable and self.labels and not self.stack:
-            self.labels[-1].marks.append((HEAD.size + len(self.writer.out), self.code.position))
-            self.writer.emit(MARK)
+            self.labels[-1].marks.append((HEAD.form.size + len(self.writer.out), self.code.position))
+            self.writer.emit(cold.MARK)
 
     def _end_parts(self) -> None:
         end, depth = self.code.position - 1, len(self.labels) - 1
         self.parts += [Part(mark, begin, end, depth) for mark, begin in self.labels[-1].marks]
         self.labels[-1].marks.clear()
-
-    # ---- the operand stack
-
-    def _place(self, height: int) -> int:
-        """Returns the slot that belongs to a height of the operand stack."""
-        slot = self.locals + height
-        self.frame = max(self.frame, slot + 1)
-        return slot
-
-    def _push(self) -> int:
-        slot = self._place(len(self.stack))
-        self.stack.append(slot)
-        return slot
-
-    def _move(self, slot: int, new: int) -> None:
-        """Puts an operand that nothing else will read from this slot into another one."""
-        if slot != new and not (slot >= self.locals and self.writer.redirect(slot, new)):
-            self.writer.emit_result(COPY, new, slot)
-
-    def _settle(self) -> None:
-        """Puts all operands into their places: what follows may be reached by a jump, or write to locals on one way only."""
-        for height, slot in enumerate(self.stack):
-            self._move(slot, self._place(height))
-            self.stack[height] = self._place(height)
 
     # ---- control
 
@@ -264,8 +116,8 @@ class _Translation:
             self.labels.append(_Label(0, 0, dead=True))
             return
         results = self._block_results(block_type)
-        condition = self._condition(JUMP_UNLESS) if opcode == wasm.IF else None
-        self._settle()
+        condition = self._condition(cold.JUMP_UNLESS) if opcode == wasm.IF else None
+        self.operands.settle()
         label = _Label(len(self.stack), results)
         if condition:
             self.writer.emit(*condition)
@@ -276,7 +128,7 @@ class _Translation:
         self.labels.append(label)
 
     def _block_results(self, block_type: int) -> int:
-        if block_type == -0x40:
+        if block_type == _NO_RESULT:
             return 0
         if -4 <= block_type < 0:  # a number
             return 1
@@ -290,10 +142,10 @@ class _Translation:
     def _condition(self, jump: int) -> tuple[int, int]:
         """Pops a condition and returns the instruction that jumps by it: its opcode, the given one or its opposite, and a slot."""
         slot = self.stack.pop()
-        negated = self.writer.take_back(wasm.I32_EQZ, slot) if slot >= self.locals else None
+        negated = self.writer.take_back(wasm.I32_EQZ, slot) if slot >= self.operands.locals else None
         if negated is None:
             return jump, slot
-        return (JUMP_IF if jump == JUMP_UNLESS else JUMP_UNLESS), negated
+        return (cold.JUMP_IF if jump == cold.JUMP_UNLESS else cold.JUMP_UNLESS), negated
 
     def _else(self) -> None:
         label = self.labels[-1]
@@ -317,8 +169,8 @@ class _Translation:
             return
         outermost = not self.labels
         if self.reachable and label.results and not (outermost and not label.jumps):
-            self._move(self.stack[-1], self._place(label.height))
-            self.stack[-1] = self._place(label.height)
+            self.operands.move(self.stack[-1], self.operands.place(label.height))
+            self.stack[-1] = self.operands.place(label.height)
         if label.otherwise is not None:
             self._otherwise(label)
             self.reachable = True
@@ -329,25 +181,25 @@ class _Translation:
             self.reachable = True
             del self.stack[label.height :]
             if label.results:
-                self._push()
+                self.operands.push()
         if not self.reachable:
             del self.stack[label.height :]
             # Nothing reads it; the height is what counts.
-            self.stack += [self._place(label.height)] * label.results
+            self.stack += [self.operands.place(label.height)] * label.results
         elif outermost:
             self._return()
 
     def _return(self) -> None:
         if self.results:
-            self.writer.emit(RETURN_VALUE, self.stack[-1])
+            self.writer.emit(cold.RETURN_VALUE, self.stack[-1])
         else:
-            self.writer.emit(RETURN)
+            self.writer.emit(cold.RETURN)
 
     def _jump(self, label: _Label) -> None:
         """Writes a jump to a label; whatever is written next is reached some other way."""
         if label.carries:
-            self._move(self.stack[-1], self._place(label.height))
-        self.writer.emit(JUMP)
+            self.operands.move(self.stack[-1], self.operands.place(label.height))
+        self.writer.emit(cold.JUMP)
         self._aim(label)
 
     def _aim(self, label: _Label) -> None:
@@ -366,23 +218,23 @@ class _Translation:
 
     def _branch_if(self, depth: int) -> None:
         label = self.labels[-1 - depth]
-        if not label.carries or self.stack[-2] == self._place(label.height):
-            self.writer.emit(*self._condition(JUMP_IF))
+        if not label.carries or self.stack[-2] == self.operands.place(label.height):
+            self.writer.emit(*self._condition(cold.JUMP_IF))
             self._aim(label)
             return
         # The value moves only if the branch is taken.
-        self.writer.emit(*self._condition(JUMP_UNLESS))
+        self.writer.emit(*self._condition(cold.JUMP_UNLESS))
         beyond = self.writer.distance()
         self._jump(label)
         self.writer.land(beyond, len(self.writer.out))
 
     def _branch_table(self, depths: tuple[int, ...]) -> None:
-        self.writer.emit(JUMP_TABLE, self.stack.pop())
-        self.writer.out += _number(len(depths) - 1)
+        self.writer.emit(cold.JUMP_TABLE, self.stack.pop())
+        self.writer.out += small(len(depths) - 1)
         positions = [(self.writer.distance(), self.labels[-1 - depth]) for depth in depths]
         pads: dict[int, int] = {}  # where a value is moved before the jump goes on
         for position, label in positions:
-            if label.carries and self.stack[-1] != self._place(label.height):
+            if label.carries and self.stack[-1] != self.operands.place(label.height):
                 if id(label) not in pads:
                     pads[id(label)] = len(self.writer.out)
                     self._jump(label)
@@ -396,107 +248,108 @@ class _Translation:
     # ---- everything else
 
     def _instruction(self, opcode: int, operands: tuple[int, ...]) -> None:
-        writer, stack = self.writer, self.stack
-        if opcode == wasm.LOCAL_GET:
-            stack.append(operands[0])
-        elif opcode in (wasm.LOCAL_SET, wasm.LOCAL_TEE):
-            self._set_local(operands[0], stack.pop())
-            if opcode == wasm.LOCAL_TEE:
-                stack.append(operands[0])
+        if opcode in _VARIABLES:
+            self._variable(opcode, operands[0])
+        elif opcode in _CONSTANTS:
+            bits = _CONSTANTS[opcode]
+            self.writer.emit_const(self.operands.push(), operands[0] & ((1 << bits) - 1), bits // 8)
         elif opcode in wasm.BINARY:
-            second, first = stack.pop(), stack.pop()
-            small = writer.take_back(CONST8, second) if opcode in _WITH_CONST8 and second >= self.locals else None
-            if small is None:
-                writer.emit_result(opcode, self._push(), first, second)
-            else:
-                writer.emit_result(_WITH_CONST8[opcode], self._push(), first)
-                writer.out += small.to_bytes(1, "little", signed=True)
+            self._binary(opcode)
         elif opcode in _SAME_SLOT:
             pass
         elif opcode in wasm.UNARY:
-            operand = stack.pop()
-            writer.emit_result(opcode, self._push(), operand)
-        elif opcode in wasm.LOADS:
-            self._check_one_memory(operands)
-            address = stack.pop()
-            writer.emit_result(opcode, self._push(), address)
-            writer.out += _number(operands[1])
-        elif opcode in wasm.STORES:
-            self._check_one_memory(operands)
-            value, address = stack.pop(), stack.pop()
-            writer.emit(opcode, address, value)
-            writer.out += _number(operands[1])
-        elif opcode in (wasm.I32_CONST, wasm.F32_CONST):
-            writer.emit_const(self._push(), operands[0] & 0xFFFF_FFFF, 4)
-        elif opcode in (wasm.I64_CONST, wasm.F64_CONST):
-            writer.emit_const(self._push(), operands[0] & 0xFFFF_FFFF_FFFF_FFFF, 8)
-        elif opcode == wasm.BR:
+            operand = self.stack.pop()
+            self.writer.emit_result(opcode, self.operands.push(), operand)
+        elif opcode in wasm.TRUNCATE_SATURATED:
+            operand = self.stack.pop()
+            instead = cold.TRUNCATE_SATURATED + opcode - wasm.TRUNCATE_SATURATED[0]
+            self.writer.emit_result(instead, self.operands.push(), operand)
+        elif opcode in wasm.LOADS or opcode in wasm.STORES:
+            self._access(opcode, *operands)
+        elif opcode in _OF_MEMORIES:
+            self._of_memory(opcode, operands)
+        elif opcode in _CONTROL:
+            self._control(opcode, operands)
+        elif opcode == wasm.DROP:
+            self.stack.pop()
+        elif opcode in (wasm.SELECT, wasm.SELECT_TYPED):
+            self._select(bytes(operands))
+        elif opcode != wasm.NOP:
+            raise UnknownInstruction(f"opcode {opcode:#x}")
+
+    def _control(self, opcode: int, operands: tuple[int, ...]) -> None:
+        if opcode == wasm.BR:
             self._branch(operands[0])
         elif opcode == wasm.BR_IF:
             self._branch_if(operands[0])
         elif opcode == wasm.BR_TABLE:
             self._branch_table(operands)
         elif opcode == wasm.CALL:
-            function = self.declarations.functions[operands[0]]
-            self._call(CALL, writer.function(operands[0]), function)
+            self._call(cold.CALL, self.writer.function(operands[0]), self.declarations.functions[operands[0]])
         elif opcode == wasm.CALL_INDIRECT:
             if operands[1]:
                 raise UnknownInstruction("a call through another table than the first")
             self._call_indirect(self.declarations.numbers[operands[0]])
-        else:
-            self._rare(opcode, operands)
-
-    def _rare(self, opcode: int, operands: tuple[int, ...]) -> None:
-        writer, stack = self.writer, self.stack
-        if opcode == wasm.RETURN:
+        elif opcode == wasm.RETURN:
             self._return()
             self.reachable = False
-        elif opcode == wasm.UNREACHABLE:
-            writer.emit(UNREACHABLE)
+        else:
+            self.writer.emit(cold.UNREACHABLE)
             self.reachable = False
-        elif opcode == wasm.DROP:
-            stack.pop()
-        elif opcode in (wasm.SELECT, wasm.SELECT_TYPED):
-            check_numbers(bytes(operands), "a select")
-            condition, second, first = stack.pop(), stack.pop(), stack.pop()
-            writer.emit_result(SELECT, self._push(), first, second, condition)
-        elif opcode == wasm.GLOBAL_GET:
-            check_numbers(bytes([self.declarations.globals[operands[0]][0]]), "a global")
-            writer.emit_result(GLOBAL_GET, self._push())
-            writer.out += _number(operands[0])
-        elif opcode == wasm.GLOBAL_SET:
-            check_numbers(bytes([self.declarations.globals[operands[0]][0]]), "a global")
-            writer.emit(GLOBAL_SET, stack.pop())
-            writer.out += _number(operands[0])
-        elif opcode in (wasm.MEMORY_SIZE, wasm.MEMORY_COPY, wasm.MEMORY_FILL, wasm.MEMORY_GROW) and any(operands):
-            raise UnknownInstruction("another memory than the first")
-        elif opcode == wasm.MEMORY_SIZE:
-            writer.emit_result(MEMORY_SIZE, self._push())
+
+    def _variable(self, opcode: int, index: int) -> None:
+        if opcode == wasm.LOCAL_GET:
+            self.stack.append(index)
+        elif opcode == wasm.LOCAL_SET:
+            self.operands.set_local(index, self.stack.pop())
+        elif opcode == wasm.LOCAL_TEE:
+            self.operands.set_local(index, self.stack.pop())
+            self.stack.append(index)
+        else:
+            check_numbers(bytes([self.declarations.globals[index][0]]), "a global")
+            if opcode == wasm.GLOBAL_GET:
+                self.writer.emit_result(cold.GLOBAL_GET, self.operands.push())
+            else:
+                self.writer.emit(cold.GLOBAL_SET, self.stack.pop())
+            self.writer.out += small(index)
+
+    def _binary(self, opcode: int) -> None:
+        second, first = self.stack.pop(), self.stack.pop()
+        with_const8 = cold.WITH_CONST8.get(opcode) if second >= self.operands.locals else None
+        number = None if with_const8 is None else self.writer.take_back(cold.CONST8, second)
+        if with_const8 is None or number is None:
+            self.writer.emit_result(opcode, self.operands.push(), first, second)
+        else:
+            self.writer.emit_result(with_const8, self.operands.push(), first)
+            self.writer.out += number.to_bytes(1, "little", signed=True)
+
+    def _select(self, types: bytes) -> None:
+        check_numbers(types, "a select")
+        condition, second, first = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        self.writer.emit_result(cold.SELECT, self.operands.push(), first, second, condition)
+
+    def _access(self, opcode: int, alignment: int, offset: int, memory: int = 0) -> None:
+        if alignment & wasm.OTHER_MEMORY:
+            raise UnknownInstruction(_ANOTHER_MEMORY)
+        if opcode in wasm.LOADS:
+            address = self.stack.pop()
+            self.writer.emit_result(opcode, self.operands.push(), address)
+        else:
+            value, address = self.stack.pop(), self.stack.pop()
+            self.writer.emit(opcode, address, value)
+        self.writer.out += small(offset)
+
+    def _of_memory(self, opcode: int, memories: tuple[int, ...]) -> None:
+        if any(memories):
+            raise UnknownInstruction(_ANOTHER_MEMORY)
+        if opcode == wasm.MEMORY_SIZE:
+            self.writer.emit_result(cold.MEMORY_SIZE, self.operands.push())
         elif opcode == wasm.MEMORY_GROW:
-            pages = stack.pop()
-            writer.emit_result(MEMORY_GROW, self._push(), pages)
-        elif opcode in (wasm.MEMORY_COPY, wasm.MEMORY_FILL):
-            size, source, to = stack.pop(), stack.pop(), stack.pop()
-            writer.emit(MEMORY_COPY if opcode == wasm.MEMORY_COPY else MEMORY_FILL, to, source, size)
-        elif opcode in wasm.TRUNCATE_SATURATED:
-            operand = stack.pop()
-            writer.emit_result(_TRUNCATE_SATURATED + opcode - wasm.TRUNCATE_SATURATED[0], self._push(), operand)
-        elif opcode != wasm.NOP:
-            raise UnknownInstruction(f"opcode {opcode:#x}")
-
-    @staticmethod
-    def _check_one_memory(operands: tuple[int, ...]) -> None:
-        if operands[0] & wasm.OTHER_MEMORY:
-            raise UnknownInstruction("another memory than the first")
-
-    def _set_local(self, local: int, value: int) -> None:
-        if value == local:
-            return
-        for height, slot in enumerate(self.stack):
-            if slot == local:
-                self._move(slot, self._place(height))
-                self.stack[height] = self._place(height)
-        self._move(value, local)
+            pages = self.stack.pop()
+            self.writer.emit_result(cold.MEMORY_GROW, self.operands.push(), pages)
+        else:
+            size, source, to = self.stack.pop(), self.stack.pop(), self.stack.pop()
+            self.writer.emit(cold.MEMORY_COPY if opcode == wasm.MEMORY_COPY else cold.MEMORY_FILL, to, source, size)
 
     def _call(self, opcode: int, callee: bytes, number: int) -> None:
         kind = self.declarations.callable(number)
@@ -504,55 +357,26 @@ class _Translation:
         arguments = self.stack[first:]
         del self.stack[first:]
         # A call without a result has a slot for it nevertheless, and nothing reads it.
-        result = self._push() if kind.results else self._place(first)
+        result = self.operands.push() if kind.results else self.operands.place(first)
         self.writer.emit_call(opcode, callee, [*arguments, result])
 
     def _call_indirect(self, number: int) -> None:
         index = self.stack.pop()
         count = len(self.declarations.callable(number).parameters)
-        self._call(CALL_INDIRECT, _number(number) + _number(count) + self.writer.slot(index), number)
+        self._call(cold.CALL_INDIRECT, small(number) + small(count) + self.writer.slot(index), number)
 
 
 def _translate_body(declarations: Declarations, index: int, body: bytes) -> tuple[bytes, list[Part]]:
     try:
         translation = _Translation(declarations, index, body, wide=False)
         return translation.run(), translation.parts
-    except _TooLarge:
+    except TooLarge:
         pass
     try:
         translation = _Translation(declarations, index, body, wide=True)
         return translation.run(), translation.parts
-    except _TooLarge:
+    except TooLarge:
         raise UnknownInstruction("more locals than the interpreter has numbers for") from None
-
-
-@dataclass(frozen=True)
-class Translation:
-    """The cold code of a module's functions by index, the parts of the large ones, and why others must stay compiled."""
-
-    digest: bytes
-    bodies: dict[int, bytes]
-    parts: dict[int, list[Part]]
-    unknown: dict[int, str]
-    stack_pointer: int | None
-    """The global that points into the shadow stack, if the module says which (stackguard.py)."""
-
-    def encode(self) -> bytes:
-        """Returns the bytes of a file that holds the translation."""
-        bodies = vector(leb(index) + leb(len(code)) + code for index, code in self.bodies.items())
-        parts = vector(
-            leb(index) + vector(b"".join(map(leb, part)) for part in parts) for index, parts in self.parts.items()
-        )
-        unknown = vector(leb(index) + text(why) for index, why in self.unknown.items())
-        pointer = vector(leb(index) for index in (self.stack_pointer,) if index is not None)
-        return self.digest + bodies + parts + unknown + pointer
-
-
-def digest(module: Module) -> bytes:
-    """Returns what tells translations apart: a digest of all that they are made from."""
-    # Not the globals: a snapshot changes their values, never their types.
-    sections = (module.get(i) for i in (TYPE, IMPORT, FUNCTION, CODE))
-    return hashlib.sha256(b"".join(leb(len(body)) + body for body in sections)).digest()
 
 
 def translate(module: Module) -> Translation:
@@ -568,15 +392,3 @@ def translate(module: Module) -> Translation:
             unknown[index] = str(error)
     pointer = next((e.index for e in module.exports() if e.name == STACK_POINTER), None)
     return Translation(digest(module), bodies, parts, unknown, pointer)
-
-
-def read_translation(data: bytes) -> Translation:
-    """Returns what `Translation.encode` wrote."""
-    reader = Reader(data)
-    made_from = reader.take(hashlib.sha256().digest_size)
-    bodies = {reader.u32(): reader.take(reader.u32()) for _ in reader.repeat()}
-    parts = {
-        reader.u32(): [Part(*(reader.u32() for _ in Part._fields)) for _ in reader.repeat()] for _ in reader.repeat()
-    }
-    unknown = {reader.u32(): reader.name() for _ in reader.repeat()}
-    return Translation(made_from, bodies, parts, unknown, next((reader.u32() for _ in reader.repeat()), None))

@@ -1,0 +1,54 @@
+"""The bodies that the module's own functions have in the tiered module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from toolchain.guard.stackguard import take
+from toolchain.tier.bridges import COLD_CALL, Bridges, enter, give_back, result, stub
+from toolchain.tier.memories import Places
+from toolchain.tier.parts import split
+from toolchain.tier.plan import Plan
+from toolchain.wasm.code import call, global_get, global_set, i32_const, local_get, local_set
+from toolchain.wasm.format import FunctionType
+from toolchain.wasm.instructions import read_body
+
+
+def bodies(plan: Plan, places: Places, bridges: Bridges) -> Iterator[bytes]:
+    """Yields them in the order of their new indices: a kept function's is its own but for cold parts, a cold one's is a stub."""
+    before, kept = plan.module.bodies(), set(plan.kept)
+    relocate = partial(plan.functions.relocate, element=plan.own.element)
+    number_of_parts = {function: number for number, function in enumerate(plan.cold_parts, plan.count)}
+    for function in plan.functions.defined:
+        body, number = before[function - plan.declarations.imported], plan.declarations.functions[function]
+        kind = plan.declarations.kinds[number]
+        if function in plan.cold_parts:
+            begin, leave = _leave(plan, places, kind, read_body(body).locals, number_of_parts[function], bridges.resume)
+            parts = plan.cold_parts[function]
+            yield split(body, len(kind.parameters), kind.results, parts, begin, leave, relocate)
+        elif function not in kept:
+            yield stub(kind, i32_const(function), bridges.ways_in[number])
+        elif plan.functions.movable:
+            first = read_body(body).code.position
+            yield body[:first] + relocate(body[first:])
+        else:
+            yield body
+
+
+def _leave(
+    plan: Plan, places: Places, kind: FunctionType, own_locals: bytes, function: int, resume: int
+) -> tuple[bytes, bytes]:
+    """Returns what a kept function begins with, and what leaves it for the interpreter; see `split`."""
+    own, pointer = plan.own, plan.translation.stack_pointer
+    types = kind.parameters + own_locals
+    at, frame, before = len(types), len(types) + 1, len(types) + 2
+    begin = restore = code = b""
+    if pointer is not None:
+        # The interpreter gives back what the function itself took, but cannot know of this.
+        begin = global_get(pointer) + local_set(before)
+        code = take(pointer, COLD_CALL)
+        restore = local_get(before) + global_set(pointer)
+    code += enter(own, types, frame)
+    code += i32_const(places.state) + i32_const(function) + local_get(at) + local_get(frame) + call(resume)
+    return begin, code + give_back(own, frame) + restore + result(own, kind, frame)

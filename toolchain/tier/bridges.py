@@ -1,0 +1,168 @@
+"""The bridges between compiled code and the interpreter, a function for each type of function.
+
+    compiled code ──stub──> way in ──run──> interpreter ──way out──> compiled code
+
+A way in takes the parameters of its type and, as the last, the number of the cold function. It puts them into a frame on the value stack.
+A way out takes an index and a frame, and calls with what is in the frame. Of each type there are two: one calls the element of the
+module's table, the other an element of the interpreter's own table, where the kept functions are. Both put the result into the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from toolchain.guard.stackguard import take
+from toolchain.tier.additions import Additions, signature
+from toolchain.tier.image import Contents
+from toolchain.tier.link import link
+from toolchain.tier.memories import SLOT, Places
+from toolchain.tier.plan import Own, Plan
+from toolchain.wasm.code import (
+    I32_ADD,
+    I32_SHL,
+    UNREACHABLE,
+    call,
+    call_indirect,
+    function_body,
+    global_get,
+    global_set,
+    i32_const,
+    load,
+    local_get,
+    local_set,
+    store,
+)
+from toolchain.wasm.format import I32, FunctionType, Module
+from toolchain.wasm.instructions import UnknownInstruction
+
+COLD_CALL = 768
+"""What a call may take of the engine's stack, in bytes, on its way from compiled code through the interpreter to compiled code."""
+
+
+@dataclass(frozen=True)
+class Bridges:
+    """The functions that join the two worlds, by their indices in the tiered module."""
+
+    table: Sequence[int]
+    """The interpreter's own table: ways out of both sorts by type, the kept functions, and the interpreter's loops."""
+
+    loops: int
+    """Where in that table the loops begin: for narrow code, for wide code, and `fetch`."""
+
+    ways_in: Sequence[int]
+    """By type; -1 for a type of which no function can be cold."""
+
+    shared: Mapping[int, int]
+    """What stands in the module's table for a cold function that has no function of its own any more."""
+
+    resume: int
+    """Lets the interpreter go on in a kept function's cold part."""
+
+    fetch: int
+    """Unpacks a block, or all that is there from the start."""
+
+
+def bridges(plan: Plan, contents: Contents, interpreter: Module, added: Additions) -> Bridges:
+    """Adds the interpreter and the bridges."""
+    linked = link(plan, contents, interpreter, added)
+    kinds = [_callable(plan, number) for number in range(len(plan.declarations.kinds))]
+    ways_out = _ways_out(plan, kinds, added)
+    ways_in = [-1 if kind is None else _way_in(plan, contents.places, kind, linked["run"], added) for kind in kinds]
+    table = [*ways_out, *(plan.functions.index[function] for function in plan.kept)]
+    loops = [linked["run_narrow"], linked["run_wide"], linked["fetch"]]
+    shared = _shared(plan, contents.places, ways_in, added)
+    return Bridges([*table, *loops], len(table), ways_in, shared, linked["resume"], linked["fetch"])
+
+
+def _callable(plan: Plan, number: int) -> FunctionType | None:
+    try:
+        return plan.declarations.callable(number)
+    except UnknownInstruction:
+        return None
+
+
+# ---- frames, in code that compiled functions run
+
+
+def enter(own: Own, types: bytes, frame: int) -> bytes:
+    """Returns code that takes a frame on the value stack into a local, and stores locals of these types there."""
+    code = global_get(own.top) + i32_const(SLOT) + I32_ADD + local_set(frame)
+    for i, number_type in enumerate(types):
+        code += local_get(frame) + local_get(i) + store(number_type, SLOT * i, own.memory)
+    return code
+
+
+def give_back(own: Own, frame: int) -> bytes:
+    """Returns code that gives a frame back."""
+    return local_get(frame) + i32_const(-SLOT) + I32_ADD + global_set(own.top)
+
+
+def result(own: Own, kind: FunctionType, frame: int) -> bytes:
+    """Returns code that puts a call's result on the stack; the interpreter leaves it at the beginning of the frame."""
+    return b"".join(local_get(frame) + load(number_type, 0, own.memory) for number_type in kind.results)
+
+
+# ---- ways in
+
+
+def _way_in(plan: Plan, places: Places, kind: FunctionType, run: int, added: Additions) -> int:
+    """Adds what calls the interpreter with the parameters of a type, and the cold function's number as the last."""
+    own, pointer = plan.own, plan.translation.stack_pointer
+    number = len(kind.parameters)
+    frame = number + 1
+    code = b"" if pointer is None else take(pointer, COLD_CALL)
+    code += enter(own, kind.parameters, frame)
+    code += i32_const(places.state) + local_get(number) + local_get(frame) + call(run) + give_back(own, frame)
+    if pointer is not None:
+        code += take(pointer, -COLD_CALL)
+    body = function_body(code, result(own, kind, frame), own=bytes([I32]))
+    return added.add(FunctionType(kind.parameters + bytes([I32]), kind.results), body)
+
+
+def _shared(plan: Plan, places: Places, ways_in: Sequence[int], added: Additions) -> Mapping[int, int]:
+    """Adds for each type what the module's table holds for its cold functions, and returns that by cold function."""
+    if not plan.functions.movable:
+        return {}
+    functions = plan.declarations.functions
+    cold = {f for f in plan.elements if f is not None and f not in plan.functions.index}
+    shared: dict[int, int] = {}
+    for number in sorted({functions[function] for function in cold}):
+        kind = plan.declarations.kinds[number]
+        called = global_get(plan.own.element) + i32_const(2) + I32_SHL + load(I32, places.elements, plan.own.memory)
+        shared[number] = added.add(kind, stub(kind, called, ways_in[number]))
+    return {function: shared[functions[function]] for function in cold}
+
+
+def stub(kind: FunctionType, number: bytes, way_in: int) -> bytes:
+    """Returns the body of a function that passes its parameters to a way in, and code for the cold function's number."""
+    return function_body(*map(local_get, range(len(kind.parameters))), number, call(way_in))
+
+
+# ---- ways out
+
+
+def _ways_out(plan: Plan, kinds: Sequence[FunctionType | None], added: Additions) -> list[int]:
+    """Adds what the interpreter calls compiled code with: through the module's table, then through its own."""
+    ways = []
+    for through_modules in (True, False):
+        for kind in kinds:
+            if kind is None or (through_modules and not plan.calls_through_table):
+                ways.append(added.add_code(2, UNREACHABLE))
+            else:
+                ways.append(_way_out(plan.own, kind, through_modules, added))
+    return ways
+
+
+def _way_out(own: Own, kind: FunctionType, through_modules: bool, added: Additions) -> int:
+    index, frame = 0, 1
+    code = local_get(frame) * len(kind.results)
+    for i, number_type in enumerate(kind.parameters):
+        code += local_get(frame) + load(number_type, SLOT * i, own.memory)
+    # The arguments are read: what is called may have their place.
+    code += local_get(frame) + global_set(own.top)
+    if through_modules:
+        code += local_get(index) + global_set(own.element)
+    code += local_get(index) + call_indirect(added.type(kind), 0 if through_modules else own.table)
+    code += b"".join(store(number_type, 0, own.memory) for number_type in kind.results)
+    return added.add(signature(2), function_body(code))

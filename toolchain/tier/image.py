@@ -1,0 +1,136 @@
+"""What a tiered module's memories hold, and how the module holds that: the interpreter's tables, cold code, and the module's own data."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from toolchain.tier.contract import HEAD, KEPT, NONE, STATE
+from toolchain.tier.memories import DAMAGED, OVERRUN, Places, place
+from toolchain.tier.pack import Block, checksum, cut, entries, pack_bodies, pack_image, segment
+from toolchain.tier.plan import Plan
+from toolchain.wasm.code import data_segment, passive_segment
+from toolchain.wasm.format import DATA, Reader
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the memories hold."""
+
+    offsets: Sequence[int]
+    """Where each function's body is among all bodies, by the function's number."""
+
+    bodies: Sequence[Block]
+    """The bodies in blocks; their addresses count from the first body."""
+
+    tables: bytes
+    """What the interpreter reads of the module: the function of each element, then the offsets."""
+
+    image: Sequence[Block]
+    """What the module's own memory holds at the start; nothing if the module keeps its data segments."""
+
+    packed_tables: Sequence[Block]
+    """The tables in blocks; nothing if the module's memory is not packed either, for then they are data as they are."""
+
+    places: Places
+    """The map of the tier's memory."""
+
+    segment: int
+    """The index of the passive data segment."""
+
+    @property
+    def at_start(self) -> Sequence[Block]:
+        """The blocks that `_initialize` unpacks."""
+        return [*self.image, *self.packed_tables]
+
+
+@dataclass(frozen=True)
+class _ColdCode:
+    """All bodies, in the order in which they lie in memory."""
+
+    offsets: Sequence[int]
+    blocks: Sequence[Block]
+
+
+def lay_out(plan: Plan) -> Contents:
+    """Returns what the memories hold: this decides all addresses."""
+    code = _cut_up(plan, _bodies(plan))
+    numbers = [NONE if function is None else function for function in plan.elements] + [*code.offsets]
+    tables = struct.pack(f"<{len(numbers)}I", *numbers)
+    image = [] if plan.image is None else [*pack_image(plan.image)]
+    packed_tables = [] if plan.image is None else [*pack_image(tables)]
+    packed = [*image, *packed_tables]
+    places = place(plan.memories.begin, len(tables), packed, code.blocks, _widest(plan))
+    own_segments = 0 if packed else Reader(plan.module.get(DATA)).u32()
+    return Contents(code.offsets, code.blocks, tables, image, packed_tables, places, own_segments + 1)
+
+
+def _bodies(plan: Plan) -> list[bytes]:
+    """Returns the body of each function; a kept one's is only a head."""
+    kinds = plan.declarations.kinds
+    # In the interpreter's own table the kept functions come behind the ways out.
+    place_in_table = {function: 2 * len(kinds) + i for i, function in enumerate(plan.kept)}
+    bodies = []
+    for function, kind in enumerate(plan.declarations.functions):
+        if function in place_in_table:
+            parameters = len(kinds[kind].parameters)
+            bodies.append(HEAD.form.pack(KEPT, kind, parameters, place_in_table[function], 0))
+        else:
+            bodies.append(plan.translation.bodies[function])
+    # A kept function with cold parts has its cold body too, as one more function that nobody calls.
+    return bodies + [plan.translation.bodies[function] for function in plan.cold_parts]
+
+
+def _cut_up(plan: Plan, bodies: Sequence[bytes]) -> _ColdCode:
+    """Lays bodies one behind the other, in blocks that are fetched as a whole."""
+    # What a start calls lies together, so that most blocks stay packed. A training asks for functions: there each is a block.
+    first = {*plan.kept, *plan.started}
+    order = list(range(len(bodies)))
+    if not plan.training:
+        order.sort(key=lambda number: number not in first)
+    offsets, end = [0] * len(bodies), 0
+    for number in order:
+        offsets[number] = end
+        end += len(bodies[number])
+    if plan.training:
+        return _ColdCode(offsets, [*pack_bodies(bodies, compressed=False)])
+    ordered = [bodies[number] for number in order]
+    blocks = [*cut(ordered[: len(first)]), *cut(ordered[len(first) :])]
+    return _ColdCode(offsets, [*pack_bodies(blocks, compressed=True)])
+
+
+def _widest(plan: Plan) -> int:
+    """Returns the most slots that compiled code puts into a frame: a call's parameters, or the locals of a part."""
+    calls = (len(kind.parameters) for kind in plan.declarations.kinds)
+    parts = (HEAD.form.unpack_from(plan.translation.bodies[function])[3] for function in plan.cold_parts)
+    return max((*calls, *parts), default=0)
+
+
+def segments(plan: Plan, contents: Contents, loops: int) -> list[bytes]:
+    """Returns the segments that the tier adds, an active and the passive one; `loops` is the element of the interpreter's first loop."""
+    places = contents.places
+    blocks = [*contents.at_start, *(replace(block, at=places.bodies + block.at) for block in contents.bodies)]
+    table_of_blocks, passive = entries(blocks), segment(blocks)
+    state = STATE.form.pack(
+        places.elements + 4 * len(plan.elements),
+        places.bodies,
+        places.blocks,
+        len(blocks),
+        len(contents.image),
+        len(contents.at_start),
+        places.room,
+        places.limit,
+        places.elements,
+        len(plan.elements),
+        len(plan.declarations.kinds),
+        loops,
+        checksum(table_of_blocks + passive),
+    )
+    head = state + OVERRUN + DAMAGED
+    head += bytes(places.blocks - places.state - len(head)) + table_of_blocks
+    if contents.at_start:
+        active = data_segment(places.state, head, plan.own.memory)
+    else:
+        active = data_segment(places.elements, contents.tables + head, plan.own.memory)
+    return [active, passive_segment(passive)]
