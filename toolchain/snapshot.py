@@ -1,4 +1,4 @@
-"""Freezes a filter into the runtime: imports its module in the started interpreter and writes the resulting state as a core module.
+"""Freezes a filter into the runtime: imports its module in the started CPython and writes the resulting state as a core module.
 
 The world in which the import happens is the same everywhere, and its code is compiled elsewhere (vm/builder.py). What can be imported
 later is put beside it, compressed (vm/late.py). Code is the
@@ -21,7 +21,7 @@ from toolchain.abi import Abi, read_abi
 from toolchain.boundary import generate as boundary
 from toolchain.tools import ToolchainError, read, run_main
 from toolchain.vm import late
-from toolchain.vm.builder import Answers, Compiler, Interpreter, make_engine
+from toolchain.vm.builder import Answers, BuilderVm, Compiler, make_engine
 from toolchain.vm.late import Import
 from toolchain.vm.sources import Found, Sources
 from toolchain.wasm.format import Module
@@ -51,24 +51,24 @@ def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: st
     """Returns the filter's core module, or raises `ToolchainError`, with the Python traceback where the import failed."""
     engine = make_engine()
     code = _compile(engine, runtime, compiled)
-    compiler = Compiler(Interpreter(engine, code, {}))
+    compiler = Compiler(BuilderVm(engine, code, {}))
     answers: Answers = {
         b"build.code": lambda name: compiler.answer(sources.find(name)),
         b"build.source": sources.source,
         b"build.zone": sources.zone,
         b"build.zones": lambda _: "\n".join(name for names in sources.zones().values() for name in names).encode(),
     }
-    interpreter = Interpreter(engine, code, answers)
-    with interpreter.limited(f"importing {module}"):
-        traceback = interpreter.python("load", module.encode()).decode()
+    vm = BuilderVm(engine, code, answers)
+    with vm.limited(f"importing {module}"):
+        traceback = vm.python("load", module.encode()).decode()
     if traceback:
         raise ToolchainError(f"importing {module} failed:\n{traceback.rstrip()}{_advice(traceback, sources)}")
-    warnings = _seal(interpreter, compiler, sources)
-    registered = {name for i, name in enumerate(abi.callbacks) if interpreter.call("build_registered", i)}
+    warnings = _seal(vm, compiler, sources)
+    registered = {name for i, name in enumerate(abi.callbacks) if vm.call("build_registered", i)}
     if not registered:
         raise ToolchainError(f"{module} registers no context; end it with proxy_wasm.register(YourRootContext)")
     frozen = Module(runtime)
-    interpreter.write_state(frozen)
+    vm.write_state(frozen)
     unused = set(abi.callbacks) - registered
     frozen.put_exports(
         e for e in frozen.exports() if e.name not in unused and not e.name.startswith(boundary.BUILD_PREFIX)
@@ -77,7 +77,7 @@ def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: st
     return Snapshot(frozen.encode(), warnings)
 
 
-def _seal(interpreter: Interpreter, compiler: Compiler, sources: Sources) -> list[str]:
+def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> list[str]:
     """Keeps what can be imported late, lets no more be asked for, and returns the warnings."""
     index = sources.late_index
 
@@ -86,16 +86,16 @@ def _seal(interpreter: Interpreter, compiler: Compiler, sources: Sources) -> lis
             [Import(*entry) for entry in index["imports"].get(name, ())] if found.standard else compiler.imports(found)
         )
 
-    loaded = interpreter.python("loaded", b"").decode().splitlines()
+    loaded = vm.python("loaded", b"").decode().splitlines()
     found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imports)))
     for name in found.names:
         module = sources.find(name)
         packed = sources.packed(name) if module is not None and module.standard else compiler.packed(module)
-        interpreter.python("keep", name.encode() + b"\0" + packed)
+        vm.python("keep", name.encode() + b"\0" + packed)
     if _ZONES in loaded or _ZONES in found.names:
         for data, names in sources.zones().items():
-            interpreter.python("keep_zone", "\n".join(names).encode() + b"\0" + compiler.pack(data))
-    interpreter.python("seal", b"")
+            vm.python("keep_zone", "\n".join(names).encode() + b"\0" + compiler.pack(data))
+    vm.python("seal", b"")
     return found.warnings
 
 
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument(
         "--compiled", type=Path, help="the runtime as `compile_runtime.py` compiled it for this machine"
     )
-    parser.add_argument("--stdlib", type=Path, required=True, help="the interpreter's standard library, a zip file")
+    parser.add_argument("--stdlib", type=Path, required=True, help="CPython's standard library, a zip file")
     parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
     parser.add_argument(
         "--root", type=Path, action="append", required=True, help="where sources are looked up; repeatable"

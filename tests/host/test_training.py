@@ -13,7 +13,7 @@ from proxy_wasm.testing.wasm import GuestStuck
 from tests.host.toolchain_case import build, freeze, write
 from toolchain.tier.build import warned
 from toolchain.tools import ToolchainError
-from toolchain.vm import builder as interpreter
+from toolchain.vm import builder
 
 _FILTER = """
 import time
@@ -92,8 +92,8 @@ def test_the_build_says_what_a_training_warned_of(tmp_path: Path, monkeypatch: p
 def test_an_import_that_does_not_end_is_told_with_file_and_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(interpreter, "_TELL_SECONDS", 1)
-    monkeypatch.setattr(interpreter, "_LIMIT_SECONDS", 3)
+    monkeypatch.setattr(builder, "_TELL_SECONDS", 1)
+    monkeypatch.setattr(builder, "_LIMIT_SECONDS", 3)
     write(
         tmp_path,
         {"plugin.py": "import endless\n", "endless.py": "def wait():\n    while True:\n        pass\n\nwait()\n"},

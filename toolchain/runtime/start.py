@@ -12,7 +12,7 @@ import wasmtime
 
 from toolchain.boundary import generate as boundary
 from toolchain.runtime import library
-from toolchain.vm.builder import Compiler, Interpreter, export_globals, make_engine
+from toolchain.vm.builder import BuilderVm, Compiler, export_globals, make_engine
 from toolchain.vm.sources import Sources
 from toolchain.wasm.format import Module
 
@@ -24,16 +24,14 @@ def start(flat: bytes, stdlib: Path) -> bytes:
     engine = make_engine()
     compiled = wasmtime.Module(engine, module.encode())
     sources = Sources([], stdlib)
-    first = Interpreter(engine, compiled, {b"build.frozen": sources.frozen})
+    first = BuilderVm(engine, compiled, {b"build.frozen": sources.frozen})
     first.start()
     compiler = Compiler(first)
-    second = Interpreter(
-        engine, compiled, {b"build.frozen": lambda name: compiler.stripped(sources.frozen_source(name))}
-    )
+    second = BuilderVm(engine, compiled, {b"build.frozen": lambda name: compiler.stripped(sources.frozen_source(name))})
     second.start()
     dictionary = library.dictionary(sources, compiler)
-    for interpreter in (first, second):
-        interpreter.python("set_dictionary", dictionary)
+    for vm in (first, second):
+        vm.python("set_dictionary", dictionary)
     library.add_late(stdlib, compiler)
     second.write_state(module)
     once = (boundary.BUILD_START, boundary.BUILD_RELOCATE, boundary.BUILD_CONSTRUCT, boundary.BUILD_GLOBAL)

@@ -1,4 +1,4 @@
-"""The runtime's interpreter under wasmtime, in a world that is the same everywhere.
+"""The builder's VM: CPython under wasmtime, in a world that is the same everywhere.
 
 A fixed clock, randomness from a hash chain, and nothing to read but what the builder answers. Its state can be written into a module.
 """
@@ -49,11 +49,11 @@ _TELL_SECONDS, _LIMIT_SECONDS = 10, 60  # of the processor's time
 _MAX_SEGMENTS = 60_000  # V8 takes 100,000
 
 Answers = dict[bytes, Callable[[str], bytes]]
-"""What the interpreter's program (boot/boot.py) can ask for: foreign functions by name, which no proxy has."""
+"""What the program in it (boot/boot.py) can ask for: foreign functions by name, which no proxy has."""
 
 
-class Interpreter:
-    """An instance of the runtime, with the builder's host functions."""
+class BuilderVm:
+    """An instance of the runtime, or of what becomes it, with the builder's host functions."""
 
     def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, answers: Answers) -> None:
         self.answers = answers
@@ -92,7 +92,7 @@ class Interpreter:
         self.call("build_free", name)
         self.call("build_free", address)
         if not answer:
-            raise ToolchainError(f"the interpreter failed in {function}")
+            raise ToolchainError(f"CPython failed in {function}")
         return self._read(self._word(answer), self._word(answer + 4))
 
     @contextlib.contextmanager
@@ -137,7 +137,7 @@ class Interpreter:
             raise ToolchainError(f"CPython does not start: {text[: text.index(0)].decode()}")
 
     def write_state(self, module: Module) -> None:
-        """Makes this interpreter's state the initial state of the module that it runs: memory, its size, and globals."""
+        """Makes this VM's state the initial state of the module that it runs: memory, its size, and globals."""
         module.put_globals(
             Global(g.type, True, _constant(g.type, self._global(i))) if g.mutable else g
             for i, g in enumerate(module.globals())
@@ -200,14 +200,14 @@ class Interpreter:
         return 0
 
     def _proc_exit(self, status: int) -> int:
-        raise ToolchainError(f"the filter ended the interpreter with exit status {status} while it was imported")
+        raise ToolchainError(f"the filter ended CPython with exit status {status} while it was imported")
 
 
 class Compiler:
-    """Compiles Python in an interpreter of its own, so that what compiling leaves in memory is in no filter."""
+    """Compiles Python in a VM of its own, so that what compiling leaves in memory is in no filter."""
 
-    def __init__(self, interpreter: Interpreter) -> None:
-        self._interpreter = interpreter
+    def __init__(self, vm: BuilderVm) -> None:
+        self._vm = vm
         self._reads_imports = False
 
     def answer(self, module: Found | None) -> bytes:
@@ -228,11 +228,11 @@ class Compiler:
         return self._compiled(b"S" + source)
 
     def _compiled(self, request: bytes) -> bytes:
-        return self._interpreter.python("compile_module", request)
+        return self._vm.python("compile_module", request)
 
     def pack(self, data: bytes) -> bytes:
         """Compresses, the same way on every machine."""
-        return self._interpreter.python("pack", data)
+        return self._vm.python("pack", data)
 
     def packed(self, module: Found | None) -> bytes:
         """Returns `answer`, compressed."""
@@ -251,13 +251,13 @@ class Compiler:
         if not self._reads_imports:
             path = Path(__file__).with_name("imported.py")
             program = self.answer(Found("M", path.name, read(path), False))
-            self._interpreter.answers[b"build.code"] = lambda name: program if name == path.stem else b""
-            self._interpreter.answers[b"build.source"] = lambda origin: b""
-            error = self._interpreter.python("load", path.stem.encode())
+            self._vm.answers[b"build.code"] = lambda name: program if name == path.stem else b""
+            self._vm.answers[b"build.source"] = lambda origin: b""
+            error = self._vm.python("load", path.stem.encode())
             if error:
                 raise ToolchainError(f"{path.name} does not start:\n{error.decode()}")
             self._reads_imports = True
-        return ast.literal_eval(self._interpreter.python(function, argument).decode())
+        return ast.literal_eval(self._vm.python(function, argument).decode())
 
 
 def make_engine() -> wasmtime.Engine:
