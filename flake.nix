@@ -107,11 +107,8 @@
             mkdir -p proxy_wasm/testing
             ln -s ${./proxy_wasm/abi.toml} proxy_wasm/abi.toml
             ln -s ${./proxy_wasm/testing/abi.py} proxy_wasm/testing/abi.py
-            action toolchain.runtime.build --boot ${./toolchain/boot} --abi proxy_wasm/abi.toml \
-              --zig ${site "zig"} --node ${site "node"} --node-modules ${node-modules}/node_modules \
-              --runtime $out/runtime.wasm --stdlib $out/stdlib.zip --names $out/runtime.names
-            action toolchain.tier.prepare --runtime $out/runtime.wasm --zig ${site "zig"} \
-              --interpreter $out/interpreter.wasm --translation $out/runtime.cold
+            action toolchain runtime --boot ${./toolchain/boot} --abi proxy_wasm/abi.toml --out $out \
+              --zig ${site "zig"} --node ${site "node"} --node-modules ${node-modules}/node_modules
           '';
 
           encoders = python-action "encoders" [ (site "protoc") ] ''
@@ -124,11 +121,8 @@
             ln -s ${./proxy_wasm} proxy_wasm
             mkdir proto
             ln -s ${./proto}/* ${encoders}/proto/* proto
-            action toolchain.snapshot --runtime ${runtime}/runtime.wasm --stdlib ${runtime}/stdlib.zip \
-              --abi proxy_wasm/abi.toml --root . --module filter.plugin --out snapshot.wasm
-            action toolchain.tier.build --snapshot snapshot.wasm --interpreter ${runtime}/interpreter.wasm \
-              --translation ${runtime}/runtime.cold --names ${runtime}/runtime.names --abi proxy_wasm/abi.toml \
-              --training filter.training --out $out/filter.wasm --report $out/report.txt
+            action toolchain filter --runtime ${runtime} --abi proxy_wasm/abi.toml --root . \
+              --module filter.plugin --training filter.training --out $out/filter.wasm --report $out/report.txt
           '';
 
           # What Bazel's //tests/reproducible:digests checks too: both build the same bytes.

@@ -3,70 +3,72 @@
 load("//bazel:defs.bzl", "python_action", "python_attributes", "python_module")
 load("//bazel:runtime.bzl", "RuntimeInfo")
 
-def _snapshot(ctx, runtime, out, warnings):
-    """Freezes the filter into the runtime, and writes down what its author should know."""
+def _step(ctx, step, files, inputs, outputs, mnemonic, progress_message):
+    """Takes a step of `python -m toolchain filter`; `files` is what it writes or reads, by option."""
+    runtime = ctx.attr.runtime[RuntimeInfo]
     arguments = ctx.actions.args()
-    arguments.add("--runtime", runtime.runtime)
-    arguments.add("--compiled", runtime.compiled)
-    arguments.add("--stdlib", runtime.stdlib)
+    arguments.add("filter")
+    arguments.add("--runtime", runtime.directory)
     arguments.add("--abi", runtime.abi)
-    arguments.add("--module", ctx.attr.module)
     arguments.add_all([".", ctx.bin_dir.path], before_each = "--root")
     arguments.add_all(ctx.files.packages, before_each = "--root", expand_directories = False)
-    arguments.add("--out", out)
-    arguments.add("--warnings", warnings)
+    arguments.add("--module", ctx.attr.module)
+    arguments.add("--training", python_module(ctx.file.training))
+    for option, file in files.items():
+        arguments.add("--" + option, file)
+    arguments.add("--step", step)
+    arguments.add("--quiet")
     python_action(
         ctx,
-        module = "toolchain.snapshot",
+        module = "toolchain",
         arguments = [arguments],
         inputs = depset(
-            ctx.files.srcs + ctx.files.deps + ctx.files.packages +
-            [runtime.runtime, runtime.compiled, runtime.stdlib, runtime.abi],
-            transitive = [runtime.programs],
+            ctx.files.srcs + ctx.files.deps + ctx.files.packages + [runtime.abi] + inputs,
+            transitive = [runtime.tier_programs if step == "tier" else runtime.programs],
         ),
-        outputs = [out, warnings],
-        mnemonic = "Snapshot",
-        progress_message = "Freezing %s into %s" % (ctx.attr.module, out.short_path),
+        outputs = outputs,
+        mnemonic = mnemonic,
+        progress_message = progress_message,
     )
 
-def _tier(ctx, runtime, snapshot, warnings, out, report):
-    """Keeps compiled what the filter's training runs, and makes the rest cold."""
-    arguments = ctx.actions.args()
-    arguments.add("--snapshot", snapshot)
-    arguments.add("--translation", runtime.translation)
-    arguments.add("--interpreter", runtime.interpreter)
-    arguments.add("--names", runtime.names)
-    arguments.add("--abi", runtime.abi)
-    arguments.add("--training", python_module(ctx.file.training))
-    arguments.add("--out", out)
-    arguments.add("--warnings", warnings)
-    arguments.add("--report", report)
-    python_action(
+def _snapshot(ctx, files):
+    """Freezes the filter into the runtime, and writes down what its author should know."""
+    _step(
         ctx,
-        module = "toolchain.tier.build",
-        arguments = [arguments],
-        inputs = depset(
-            ctx.files.srcs + ctx.files.deps + ctx.files._testing +
-            [ctx.file.training, snapshot, warnings, runtime.translation, runtime.interpreter, runtime.names, runtime.abi],
-            transitive = [runtime.tier_programs],
-        ),
-        outputs = [out, report],
+        "snapshot",
+        files,
+        inputs = ctx.attr.runtime[RuntimeInfo].snapshot_files,
+        outputs = [files["snapshot"], files["warnings"]],
+        mnemonic = "Snapshot",
+        progress_message = "Freezing %s into %s" % (ctx.attr.module, files["snapshot"].short_path),
+    )
+
+def _tier(ctx, files):
+    """Keeps compiled what the filter's training runs, and makes the rest cold."""
+    read = [ctx.file.training, files["snapshot"], files["warnings"]] + ctx.files._testing
+    _step(
+        ctx,
+        "tier",
+        files,
+        inputs = read + ctx.attr.runtime[RuntimeInfo].tier_files,
+        outputs = [files["out"], files["report"]],
         mnemonic = "Tier",
-        progress_message = "Training %s" % out.short_path,
+        progress_message = "Training %s" % files["out"].short_path,
     )
 
 def _proxy_wasm_filter_impl(ctx):
-    runtime = ctx.attr.runtime[RuntimeInfo]
     out = ctx.outputs.out
-    warnings = ctx.actions.declare_file(ctx.label.name + ".warnings.txt")
+    files = {"warnings": ctx.actions.declare_file(ctx.label.name + ".warnings.txt")}
     if ctx.attr.cold_tier:
-        snapshot = ctx.actions.declare_file(ctx.label.name + ".snapshot.wasm")
-        report = ctx.actions.declare_file(ctx.label.name + ".report.txt")
-        _snapshot(ctx, runtime, snapshot, warnings)
-        _tier(ctx, runtime, snapshot, warnings, out, report)
-        groups = OutputGroupInfo(report = depset([report]), snapshot = depset([snapshot]))
+        files["out"] = out
+        files["snapshot"] = ctx.actions.declare_file(ctx.label.name + ".snapshot.wasm")
+        files["report"] = ctx.actions.declare_file(ctx.label.name + ".report.txt")
+        _snapshot(ctx, files)
+        _tier(ctx, files)
+        groups = OutputGroupInfo(report = depset([files["report"]]), snapshot = depset([files["snapshot"]]))
     else:
-        _snapshot(ctx, runtime, out, warnings)
+        files["snapshot"] = out
+        _snapshot(ctx, files)
         groups = OutputGroupInfo(snapshot = depset([out]))
     return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out])), groups]
 

@@ -6,40 +6,48 @@ RuntimeInfo = provider(
     doc = "What a filter is built from.",
     fields = {
         "abi": "File: the ABI table",
-        "compiled": "File: the runtime, compiled for this machine",
-        "interpreter": "File: the cold tier's interpreter, a core module",
-        "names": "File: the names of the runtime's functions, by index",
+        "directory": "string: where the runtime's files are, by their fixed names (toolchain/recipe/files.py)",
         "programs": "depset of Files: the toolchain's own programs",
-        "runtime": "File: the core module",
-        "stdlib": "File: CPython's standard library, a zip file",
+        "snapshot_files": "list of Files: those of them that a snapshot is made of",
+        "tier_files": "list of Files: those of them that a cold tier is made of",
         "tier_programs": "depset of Files: the toolchain's own programs with those of the cold tier",
-        "translation": "File: the runtime's functions in the form that the cold tier's interpreter runs",
     },
 )
 
-def _proxy_wasm_runtime_impl(ctx):
-    runtime = ctx.actions.declare_file(ctx.label.name + ".wasm")
-    stdlib = ctx.actions.declare_file("stdlib.zip")
-    names = ctx.actions.declare_file(ctx.label.name + ".names")
-    compiled = ctx.actions.declare_file(ctx.label.name + ".cwasm")
-    interpreter = ctx.actions.declare_file("interpreter.wasm")
-    translation = ctx.actions.declare_file(ctx.label.name + ".cold")
-    programs = depset(ctx.files.programs)
-    runtime_programs = depset(ctx.files.runtime_programs)
-    tier_programs = depset(ctx.files.tier_programs, transitive = [programs])
+def _step(ctx, directory, steps, inputs, outputs, mnemonic, progress_message):
+    """Takes steps of `python -m toolchain runtime`: an action for what changes together."""
     arguments = ctx.actions.args()
+    arguments.add("runtime")
     arguments.add("--boot", [file for file in ctx.files.boot if file.basename == "boot.wit"][0].dirname)
     arguments.add("--abi", ctx.file.abi)
     arguments.add("--zig", ctx.file._zig.path)
     arguments.add("--node", ctx.file._node.path)
     arguments.add("--node-modules", ctx.file._node_modules.path)
-    arguments.add("--runtime", runtime)
-    arguments.add("--stdlib", stdlib)
-    arguments.add("--names", names)
+    arguments.add("--out", directory)
+    arguments.add_all(steps, before_each = "--step")
+    arguments.add("--quiet")
     python_action(
         ctx,
-        module = "toolchain.runtime.build",
+        module = "toolchain",
         arguments = [arguments],
+        inputs = inputs,
+        outputs = outputs,
+        mnemonic = mnemonic,
+        progress_message = progress_message,
+    )
+
+def _proxy_wasm_runtime_impl(ctx):
+    runtime, stdlib, names, compiled, interpreter, translation = [
+        ctx.actions.declare_file(name)
+        for name in ["runtime.wasm", "stdlib.zip", "runtime.names", "runtime.cwasm", "interpreter.wasm", "runtime.cold"]
+    ]
+    programs = depset(ctx.files.programs)
+    runtime_programs = depset(ctx.files.runtime_programs)
+    tier_programs = depset(ctx.files.tier_programs, transitive = [programs])
+    _step(
+        ctx,
+        runtime.dirname,
+        ["boot", "cpython"],
         inputs = depset(
             ctx.files.boot + [ctx.file.abi, ctx.file._zig, ctx.file._node, ctx.file._node_modules],
             transitive = [runtime_programs],
@@ -48,24 +56,19 @@ def _proxy_wasm_runtime_impl(ctx):
         mnemonic = "Runtime",
         progress_message = "Booting, flattening and optimising CPython (a minute or two, once) for %s" % runtime.short_path,
     )
-    python_action(
+    _step(
         ctx,
-        module = "toolchain.runtime.compile",
-        arguments = [runtime.path, compiled.path],
+        runtime.dirname,
+        ["compile"],
         inputs = depset([runtime], transitive = [runtime_programs]),
         outputs = [compiled],
         mnemonic = "CompileRuntime",
         progress_message = "Compiling %s for this machine" % runtime.short_path,
     )
-    arguments = ctx.actions.args()
-    arguments.add("--runtime", runtime)
-    arguments.add("--zig", ctx.file._zig.path)
-    arguments.add("--interpreter", interpreter)
-    arguments.add("--translation", translation)
-    python_action(
+    _step(
         ctx,
-        module = "toolchain.tier.prepare",
-        arguments = [arguments],
+        runtime.dirname,
+        ["tier"],
         inputs = depset([runtime, ctx.file._zig], transitive = [tier_programs]),
         outputs = [interpreter, translation],
         mnemonic = "PrepareTier",
@@ -73,14 +76,11 @@ def _proxy_wasm_runtime_impl(ctx):
     )
     info = RuntimeInfo(
         abi = ctx.file.abi,
-        compiled = compiled,
-        interpreter = interpreter,
-        names = names,
+        directory = runtime.dirname,
         programs = programs,
-        runtime = runtime,
-        stdlib = stdlib,
+        snapshot_files = [runtime, compiled, stdlib],
+        tier_files = [interpreter, translation, names],
         tier_programs = tier_programs,
-        translation = translation,
     )
     return [info, DefaultInfo(
         files = depset([runtime]),

@@ -8,7 +8,6 @@ exported, and the proxy never calls them.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from pathlib import Path
 
 import wasmtime
 
-from toolchain import verify
-from toolchain.abi import Abi, read_abi
+from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
-from toolchain.tools import ToolchainError, read, run_main
+from toolchain.tools import ToolchainError
 from toolchain.vm import late
 from toolchain.vm.builder import Answers, BuilderVm, Compiler, make_engine
 from toolchain.vm.late import Import
@@ -107,34 +105,3 @@ def _advice(traceback: str, sources: Sources) -> str:
             "a module in the proxy has no __file__, since there are no files: put the data into a Python module"
         )
     return "".join(f"\nnote: {sentence}" for sentence in advice)
-
-
-def main() -> None:
-    """Reads the command line and writes the filter's module."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runtime", type=Path, required=True)
-    parser.add_argument(
-        "--compiled", type=Path, help="the runtime as `compile_runtime.py` compiled it for this machine"
-    )
-    parser.add_argument("--stdlib", type=Path, required=True, help="CPython's standard library, a zip file")
-    parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
-    parser.add_argument(
-        "--root", type=Path, action="append", required=True, help="where sources are looked up; repeatable"
-    )
-    parser.add_argument("--module", required=True, help="the filter's module, such as filter.plugin")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--warnings", type=Path, help="write the warnings here too")
-    options = parser.parse_args()
-    abi = read_abi(options.abi)
-    sources = Sources(options.root, options.stdlib)
-    built = snapshot(read(options.runtime), options.compiled, sources, options.module, abi)
-    verify.verify(built.module, abi)
-    options.out.write_bytes(built.module)
-    for warning in built.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    if options.warnings:
-        options.warnings.write_text("".join(f"{warning}\n" for warning in built.warnings))
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -5,12 +5,32 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 # With compact imports Envoy's V8 rejects the module.
 _BINARYEN_FEATURES = ["-all", "--disable-compact-imports"]
+
+
+Say = Callable[[str], None]
+"""What is told of each step that takes more than a moment."""
+
+
+def silent(text: str) -> None:
+    """Says nothing."""
+
+
+class Progress:
+    """Says on standard error what is being done, with the seconds that have gone by."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """Says one thing."""
+        print(f"[{time.monotonic() - self._started:4.0f} s] {text}", file=sys.stderr, flush=True)
 
 
 class ToolchainError(Exception):
@@ -30,7 +50,7 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ToolchainError(f"cannot read {path}: {error.strerror}; is it among the target's srcs?") from None
+        raise ToolchainError(f"cannot read {path}: {error.strerror}; is the path right?") from None
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,7 @@ class Tools:
     node_site: Path
     node_modules: Path
     work: Path
+    say: Say = silent
 
     def zig(self, *arguments: object) -> None:
         """Runs the pinned Zig, as `zig cc` or `zig wasm-ld`."""
@@ -63,6 +84,8 @@ class Tools:
                 [str(c) for c in command], check=False, env=environment, capture_output=True, text=True
             )
         except OSError as error:
-            raise ToolchainError(f"cannot run {program}: {error.strerror}; fetch it again with `bazelw sync`") from None
+            raise ToolchainError(
+                f"cannot run {program}: {error.strerror}; is the path to its unpacked wheel right?"
+            ) from None
         if done.returncode:
             raise ToolchainError(f"{Path(program).name} {command[1]} failed ({done.returncode}): {done.stderr.strip()}")

@@ -3,7 +3,7 @@
 A module that passes reaches the proxy through the host calls of the ABI and three harmless functions of WASI, runs when the
 proxy calls it and not before, and holds no native code.
 
-Command line: `./bazelw run //toolchain:verify -- MODULE.wasm`.
+Command line: `./bazelw run //toolchain:verify -- MODULE.wasm`, or `python -m toolchain verify MODULE.wasm`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import wasmtime
 
 from toolchain.abi import Abi, HostCall, read_abi
-from toolchain.tools import ToolchainError, read, run_main
+from toolchain.tools import ToolchainError, read
 from toolchain.wasm.format import (
     CORE_MODULE,
     FUNC_KIND,
@@ -139,12 +139,8 @@ def _check_exports(module: Module, abi: Abi) -> None:
 
 def main() -> None:
     """Verifies the module that the command line names."""
-    [given] = sys.argv[1:] or sys.exit("usage: verify MODULE.wasm")
+    [given] = sys.argv[1:] or sys.exit("usage: python -m toolchain verify MODULE.wasm")
     abi = read_abi(Path("proxy_wasm/abi.toml"))
     # `bazel run` starts it elsewhere than its user is.
     verify(read(Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), given)), abi)
     print(f"{given}: a core module for Proxy-Wasm {abi.version}, and nothing more")
-
-
-if __name__ == "__main__":
-    run_main(main)

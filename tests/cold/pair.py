@@ -8,9 +8,10 @@ from pathlib import Path
 
 import wasmtime
 
+from toolchain.recipe.files import RuntimeFiles
 from toolchain.tier.assemble import Reached, assemble
 
-INTERPRETER = Path("toolchain/interpreter.wasm").read_bytes()
+INTERPRETER = RuntimeFiles(Path("toolchain")).interpreter.read_bytes()
 TRAP = "trap"
 
 Outcome = tuple[int, ...] | str

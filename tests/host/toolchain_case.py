@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolchain.abi import read_abi
-from toolchain.snapshot import Snapshot, snapshot
-from toolchain.vm.sources import Sources
+from toolchain.recipe import filter
+from toolchain.recipe.files import RuntimeFiles
+from toolchain.recipe.filter import FilterInputs
+from toolchain.snapshot import Snapshot
 from toolchain.wasm.format import MEMORY_KIND, Export, Module
 
-RUNTIME = Path("toolchain/runtime.wasm")
-COMPILED = Path("toolchain/runtime.cwasm")
-INTERPRETER = Path("toolchain/interpreter.wasm")
-TRANSLATION = Path("toolchain/runtime.cold")
-STDLIB = Path("toolchain/stdlib.zip")
-ABI = read_abi(Path("proxy_wasm/abi.toml"))
+FILES = RuntimeFiles(Path("toolchain"))
+RUNTIME, INTERPRETER, TRANSLATION, STDLIB = FILES.module, FILES.interpreter, FILES.translation, FILES.stdlib
+TABLE = Path("proxy_wasm/abi.toml")
+ABI = read_abi(TABLE)
 TIERS_MEMORY = "the tier's memory"
 
 
@@ -40,4 +40,9 @@ def write(root: Path, files: dict[str, str]) -> None:
 
 def freeze(root: Path, module: str = "plugin") -> Snapshot:
     """Returns what the toolchain makes of a module below `root`, the SDK within reach."""
-    return snapshot(RUNTIME.read_bytes(), COMPILED, Sources([root, Path()], STDLIB), module, ABI)
+    return filter.freeze(inputs(root, module))
+
+
+def inputs(root: Path, module: str = "plugin") -> FilterInputs:
+    """Returns what the recipe builds a module below `root` from, the SDK within reach."""
+    return FilterInputs(FILES.directory, TABLE, (root, Path()), module)

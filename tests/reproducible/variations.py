@@ -216,49 +216,39 @@ def _estonian(work: Path) -> Path:
 
 def rebuild_parts(work: Path, variations: tuple[Variation, ...], boot: bool = True) -> dict[str, Path]:
     """Returns what the steps that draw on their surroundings build under these variations together, by name."""
-    bazel = Path.cwd()
     with contextlib.ExitStack() as stack:
         build = Rebuild(work, variations, stack)
-        sites, out = build.sites, build.out
         if boot:
-            options = ["--zig", sites.zig, "--sources", "toolchain/boot"]
-            options += ["--component", out / "boot.wasm", "--stdlib", out / "stdlib.zip"]
-            build.step(sites.build, "toolchain.runtime.componentize", *options)
-        build.step(sites.protoc, "proto.protoc", out, "proto/set_envoy_filter_state.proto")
-        _freeze(build, bazel / "toolchain", "--compiled", bazel / "toolchain/runtime.cwasm")
+            _runtime(build, "--step", "boot")
+        _filter(build, Path.cwd() / "toolchain")
         build.run()
-    names = ["boot.wasm"] if boot else []
-    return {name: out / name for name in [*names, "proto/set_envoy_filter_state_pb.py", "filter.wasm"]}
+    names = [*(["component.wasm"] if boot else []), "proto/set_envoy_filter_state_pb.py", "filter.wasm"]
+    return {name: build.out / name for name in names}
 
 
 def rebuild_all(work: Path, variations: tuple[Variation, ...]) -> dict[str, Path]:
     """Returns the runtime and the filter, built under these variations together from nothing."""
     with contextlib.ExitStack() as stack:
         build = Rebuild(work, variations, stack)
-        sites, out = build.sites, build.out
-        options = ["--boot", "toolchain/boot", "--abi", "proxy_wasm/abi.toml", "--zig", sites.zig]
-        options += ["--node", sites.node, "--node-modules", sites.node_modules, "--names", out / "runtime.names"]
-        options += ["--runtime", out / "runtime.wasm", "--stdlib", out / "stdlib.zip"]
-        build.step(sites.build, "toolchain.runtime.build", *options)
-        options = ["--runtime", out / "runtime.wasm", "--zig", sites.zig]
-        options += ["--interpreter", out / "interpreter.wasm", "--translation", out / "runtime.cold"]
-        build.step(sites.build, "toolchain.tier.prepare", *options)
-        build.step(sites.protoc, "proto.protoc", out, "proto/set_envoy_filter_state.proto")
-        _freeze(build, out)
+        _runtime(build)
+        _filter(build, build.out)
         build.run()
-    return {"toolchain/runtime.wasm": out / "runtime.wasm", "filter/filter.wasm": out / "filter.wasm"}
+    return {"toolchain/runtime.wasm": build.out / "runtime.wasm", "filter/filter.wasm": build.out / "filter.wasm"}
 
 
-def _freeze(build: Rebuild, runtime: Path, *compiled: object) -> None:
-    abi = ["--abi", "proxy_wasm/abi.toml"]
-    snapshot = build.out / "snapshot.wasm"
-    options = ["--runtime", runtime / "runtime.wasm", "--stdlib", runtime / "stdlib.zip", *compiled]
-    options += ["--root", ".", "--root", build.out, "--module", "filter.plugin", "--out", snapshot]
-    build.step(build.sites.build, "toolchain.snapshot", *abi, *options)
-    options = ["--snapshot", snapshot, "--names", runtime / "runtime.names", "--training", "filter.training"]
-    options += ["--interpreter", runtime / "interpreter.wasm", "--translation", runtime / "runtime.cold"]
+def _runtime(build: Rebuild, *step: str) -> None:
+    sites = build.sites
+    options = ["--boot", "toolchain/boot", "--abi", "proxy_wasm/abi.toml", "--out", build.out]
+    options += ["--zig", sites.zig, "--node", sites.node, "--node-modules", sites.node_modules]
+    build.step(sites.build, "toolchain", "runtime", *options, *step)
+
+
+def _filter(build: Rebuild, runtime: Path) -> None:
+    build.step(build.sites.protoc, "proto.protoc", build.out, "proto/set_envoy_filter_state.proto")
+    options = ["--runtime", runtime, "--abi", "proxy_wasm/abi.toml", "--root", ".", "--root", build.out]
+    options += ["--module", "filter.plugin", "--training", "filter.training"]
     options += ["--out", build.out / "filter.wasm", "--report", build.out / "report.txt"]
-    build.step(build.sites.build, "toolchain.tier.build", *abi, *options)
+    build.step(build.sites.build, "toolchain", "filter", *options)
 
 
 def _install(variations: tuple[Variation, ...]) -> None:
@@ -307,10 +297,10 @@ def main() -> None:
     varied: list[Variation] = []
     differences: list[str] = []
     with _work("unvaried") as work:
-        say("building boot.wasm, the encoders and filter.wasm without a variation")
+        say("building component.wasm, the encoders and filter.wasm without a variation")
         expected = rebuild_parts(work, ())
         differences += compare({"filter.wasm": Path("filter/filter.wasm")}, {"filter.wasm": expected["filter.wasm"]})
-        say(f"\n{'variation':<16} {'how':<72} boot.wasm, encoders, filter.wasm")
+        say(f"\n{'variation':<16} {'how':<72} component.wasm, encoders, filter.wasm")
         for variation, result, found in _rows(chosen, expected):
             say(f"{variation.name:<16} {variation.how:<72} {result}")
             differences += [f"{variation.name}: {line}" for line in found]

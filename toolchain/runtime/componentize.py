@@ -54,7 +54,10 @@ def componentize(sources: Path, out: Path, work: Path) -> Path:
     for path in (copied, *copied.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     wit = str(sources / "boot.wit")
-    componentize_py = importlib.import_module("componentize_py")
+    try:
+        componentize_py = importlib.import_module("componentize_py")
+    except ImportError as error:
+        raise ToolchainError(f"{error}; install third_party/pip/build.lock") from None
     failed = ctypes.CDLL(None).determinism_install()
     if failed:
         raise ToolchainError(

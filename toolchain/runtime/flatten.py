@@ -97,12 +97,14 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> 
 
     Raises FormatError for a component that is not laid out as the pinned componentize-py does it.
     """
+    tools.say("making one module of the component")
     layout = recognise(*split(component))
     extension = _extension(boundary.build(tools, abi, _place(layout), tools.work))
     data = _pristine(layout, wheel)
     flat = _merged([*_parts(layout, extension, data), Part(BOUNDARY, extension.module)], tools)
     exports = {e.name: e for e in flat.exports()}
     stack_pointer, rules = exports[_STACK_POINTER].index, Rules(flat.function_names())
+    tools.say("guarding against deep recursion")
     rules.verify(CallGraph(flat, stack_pointer, rules.unfollowed))
     stackguard.check(flat, {name: export.index for name, export in exports.items()}, stack_pointer, rules)
     waits.refuse(flat)
@@ -268,7 +270,8 @@ def build(component: bytes, stdlib: Path, abi: Abi, tools: Tools) -> tuple[bytes
             "check its version in third_party/pip/build.lock"
         ) from error
     unoptimized, optimized = tools.work / "flat.wasm", tools.work / "optimized.wasm"
-    unoptimized.write_bytes(start(flat, stdlib))
+    unoptimized.write_bytes(start(flat, stdlib, tools.say))
+    tools.say("optimising")
     # For size, as guest time is that of -O2. Functions that are called from many places have short indices.
     tools.binaryen("wasm-opt", "-Os", "--reorder-functions", "-g", unoptimized, "-o", optimized)
     runtime = Module(read(optimized))

@@ -12,13 +12,15 @@ import wasmtime
 
 from toolchain.boundary import generate as boundary
 from toolchain.runtime import library
+from toolchain.tools import Say, silent
 from toolchain.vm.builder import BuilderVm, Compiler, export_globals, make_engine
 from toolchain.vm.sources import Sources
 from toolchain.wasm.format import Module
 
 
-def start(flat: bytes, stdlib: Path) -> bytes:
+def start(flat: bytes, stdlib: Path, say: Say = silent) -> bytes:
     """Returns the flattened module with a started interpreter for its initial state."""
+    say("starting CPython")
     module = Module(flat)
     export_globals(module)
     engine = make_engine()
@@ -32,6 +34,7 @@ def start(flat: bytes, stdlib: Path) -> bytes:
     dictionary = library.dictionary(sources, compiler)
     for vm in (first, second):
         vm.python("set_dictionary", dictionary)
+    say("packing the standard library")
     library.add_late(stdlib, compiler)
     second.write_state(module)
     once = (boundary.BUILD_START, boundary.BUILD_RELOCATE, boundary.BUILD_CONSTRUCT, boundary.BUILD_GLOBAL)

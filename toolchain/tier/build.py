@@ -7,23 +7,19 @@ was called until then is to be compiled. What need not be fast, such as a config
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import sys
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
+from typing import NamedTuple
 
-from toolchain import verify
-from toolchain.abi import read_abi
 from toolchain.tier.assemble import Tiered, assemble
 from toolchain.tier.hints import hint
 from toolchain.tier.report import report
 from toolchain.tier.translation import read_translation
-from toolchain.tools import ToolchainError, read, run_main
+from toolchain.tools import Say, ToolchainError, silent
 
 Trained = tuple[list[int], dict[int, set[int]], set[int]]
 """What ran in a training: see `train`."""
@@ -62,38 +58,42 @@ def train(training: str, cold: Tiered) -> Trained:
     return sorted(ran, key=lambda function: (-ran[function], function)), reached, started.difference(ran)
 
 
-def main() -> None:
-    """Reads the command line and writes the filter's module and the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--snapshot", type=Path, required=True, help="the filter's module with all functions compiled")
-    parser.add_argument("--translation", type=Path, required=True, help="the runtime's cold code")
-    parser.add_argument("--interpreter", type=Path, required=True, help="the interpreter's core module")
-    parser.add_argument("--names", type=Path, required=True, help="the names of the runtime's functions")
-    parser.add_argument("--abi", type=Path, required=True, help="the ABI table")
-    parser.add_argument("--training", required=True, help="the module that trains, such as filter.training")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--warnings", type=Path, help="what the snapshot warned of, for the report")
-    parser.add_argument("--report", type=Path, required=True, help="write here what is compiled, what is cold, and why")
-    options = parser.parse_args()
-    snapshot, interpreter = read(options.snapshot), read(options.interpreter)
-    translation = read_translation(read(options.translation))
+class Prepared(NamedTuple):
+    """What the cold tier has of a runtime."""
+
+    interpreter: bytes
+    """The interpreter's core module."""
+
+    translation: bytes
+    """The runtime's functions, in the form that `read_translation` reads."""
+
+    names: str
+    """A line for each function that has a name: its index and the name."""
+
+
+class Built(NamedTuple):
+    """A module with a cold tier."""
+
+    module: bytes
+    report: str
+    """What is compiled, what is cold, and why."""
+
+    warnings: list[str]
+    """What the training warned of."""
+
+
+def build(snapshot: bytes, prepared: Prepared, training: str, say: Say = silent) -> Built:
+    """Returns a snapshot's module with a cold tier. Raises as `run` does, and `ToolchainError` for a training that runs nothing."""
+    interpreter, translation = prepared.interpreter, read_translation(prepared.translation)
+    say(f"training with {training}")
     cold = assemble(snapshot, (), interpreter, translation, training=True)
-    (ran, reached, started), said = warned(options.training, cold)
-    for warning in said:
-        print(f"warning: {warning}", file=sys.stderr)
+    (ran, reached, started), said = warned(training, cold)
     if not ran:
-        raise ToolchainError(f"the training {options.training} ran nothing of the module that it was given")
+        raise ToolchainError(f"the training {training} ran nothing of the module that it was given")
+    say(f"{len(ran):,} functions stay compiled")
     tiered = assemble(snapshot, ran, interpreter, translation, reached=reached, started=started)
+    say("counting how their branches go")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they were said in the first training
-        module = hint(tiered.module, partial(run, options.training))
-    verify.verify(module, read_abi(options.abi))
-    options.out.write_bytes(module)
-    said += read(options.warnings).decode().splitlines() if options.warnings else []
-    notes = "".join(f"warning: {warning}\n" for warning in said)
-    compiled = report(snapshot, ran, reached, translation, read(options.names).decode())
-    options.report.write_text(f"{notes}\n{compiled}" if notes else compiled)
-
-
-if __name__ == "__main__":
-    run_main(main)
+        module = hint(tiered.module, partial(run, training))
+    return Built(module, report(snapshot, ran, reached, translation, prepared.names), said)

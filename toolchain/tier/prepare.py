@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-import os
-import tempfile
 from pathlib import Path
 
 from toolchain.tier.contract import header
 from toolchain.tier.translate import translate
-from toolchain.tools import Tools, read, run_main
+from toolchain.tools import Tools, read
 from toolchain.wasm.format import Module
 
 
@@ -27,19 +24,6 @@ def build_interpreter(tools: Tools) -> bytes:
     return read(linked)
 
 
-def main() -> None:
-    """Reads the command line and writes interpreter and translation."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runtime", type=Path, required=True)
-    parser.add_argument("--zig", type=Path, required=True, help="the unpacked wheel of ziglang")
-    parser.add_argument("--interpreter", type=Path, required=True, help="write the interpreter's core module here")
-    parser.add_argument("--translation", type=Path, required=True, help="write the runtime's cold code here")
-    options = parser.parse_args()
-    nowhere = Path(os.devnull)
-    with tempfile.TemporaryDirectory() as work:
-        options.interpreter.write_bytes(build_interpreter(Tools(options.zig.absolute(), nowhere, nowhere, Path(work))))
-    options.translation.write_bytes(translate(Module(read(options.runtime))).encode())
-
-
-if __name__ == "__main__":
-    run_main(main)
+def translation(runtime: bytes) -> bytes:
+    """Returns the runtime's functions as the interpreter runs them, in the form that `read_translation` reads."""
+    return translate(Module(runtime)).encode()
