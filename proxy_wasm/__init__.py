@@ -62,6 +62,10 @@ from proxy_wasm._http import HttpAnswer, get_header, get_header_map, get_http_an
 from proxy_wasm._register import register
 from proxy_wasm._types import Action, Buffer, FailurePolicy, HeaderMap, LogLevel, MetricKind, PeerType
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proxy_wasm._tasks import gather
+
 __all__ = [
     "Action",
     "BadArgumentError",
@@ -99,6 +103,7 @@ __all__ = [
     "done",
     "enqueue_shared_queue",
     "error",
+    "gather",
     "get_buffer",
     "get_buffer_status",
     "get_header",
@@ -127,3 +132,10 @@ __all__ = [
     "trace",
     "warn",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Only a filter with coroutines has the module; an import statement would put it into every filter.
+    if name != "gather":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(__import__(f"{__name__}._tasks", fromlist=[name]), name)

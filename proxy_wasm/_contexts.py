@@ -10,7 +10,15 @@ from proxy_wasm._types import Action, FailurePolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from proxy_wasm._fetch import fetch as _fetch
     from proxy_wasm._types import PeerType
+
+    # What a callback returns that may be `async def`.
+    Later = Coroutine[Any, Any, None]
+    ActionOrLater = Action | None | Coroutine[Any, Any, Action | None]
 
 
 class RootContext:
@@ -21,6 +29,9 @@ class RootContext:
 
     failure_policy: FailurePolicy = FailurePolicy.CONTINUE
     """What becomes of a connection when one of its callbacks raises."""
+
+    if TYPE_CHECKING:  # only a filter with an `async def` callback has it
+        fetch = _fetch
 
     def __init__(self, context_id: int) -> None:
         self.context_id = context_id
@@ -33,10 +44,10 @@ class RootContext:
         """Called with the plugin's configuration; False refuses it."""
         return True
 
-    def on_tick(self) -> None:
+    def on_tick(self) -> Later | None:
         """Called each time the period set by `set_tick_period` has passed."""
 
-    def on_queue_ready(self, queue: int) -> None:
+    def on_queue_ready(self, queue: int) -> Later | None:
         """Called when there is something in a queue that this plugin registered."""
 
     def on_foreign_function(self, function_id: int, argument: bytes) -> None:
@@ -65,15 +76,18 @@ class StreamContext:
 
     __slots__ = ("context_id", "root")
 
+    if TYPE_CHECKING:
+        fetch = _fetch
+
     def __init__(self, context_id: int, root: RootContext) -> None:
         self.context_id = context_id
         self.root = root
 
-    def on_new_connection(self) -> Action | None:
+    def on_new_connection(self) -> ActionOrLater:
         """Called when a client has connected, before any byte is read; None is Action.CONTINUE."""
         return Action.CONTINUE
 
-    def on_downstream_data(self, size: int, end_of_stream: bool) -> Action | None:
+    def on_downstream_data(self, size: int, end_of_stream: bool) -> ActionOrLater:
         """Called when bytes came from the client; None is Action.CONTINUE."""
         return Action.CONTINUE
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from proxy_wasm._contexts import ActionOrLater
+
 root_classes: dict[str | None, type[RootContext]] = {}
 answers_wanted = False
 """Whether a class has an `on_http_call_response`: then it is noted who makes a call."""
@@ -31,6 +33,7 @@ roots: dict[int, RootContext] = {}
 streams: dict[int, StreamContext] = {}
 
 _PEERS = tuple(PeerType)
+_COROUTINE = 0x80
 
 
 # ---- the life of the contexts
@@ -50,7 +53,7 @@ def on_context_create(context_id: int, parent_context_id: int) -> None:
             raise
 
 
-def on_connection(context_id: int, root: RootContext) -> int | None:
+def on_connection(context_id: int, root: RootContext) -> ActionOrLater:
     """Makes a stream context and tells it of its connection: one call instead of two, for most connections the only one.
 
     The boundary holds `on_context_create` back until a stream's first callback, and this is what it calls if that is
@@ -82,6 +85,9 @@ def _is_kept(stream_class: type[StreamContext]) -> bool:
         for name in vars(StreamContext):
             if name.startswith("on_") and name != "on_new_connection" and overrides(stream_class, StreamContext, name):
                 return True
+        # A coroutine may have to be closed.
+        if is_async(stream_class.on_new_connection):
+            return True
         _brief.add(stream_class)
     _latest = stream_class
     return False
@@ -90,6 +96,12 @@ def _is_kept(stream_class: type[StreamContext]) -> bool:
 def overrides(cls: type | None, base: type, method: str) -> bool:
     """Tells whether a class has a method of its own in place of its base's."""
     return cls is not None and getattr(cls, method, None) is not getattr(base, method, None)
+
+
+def is_async(method: Any) -> bool:
+    """Tells whether a method is `async def`."""
+    code = getattr(method, "__code__", None)
+    return code is not None and code.co_flags & _COROUTINE != 0
 
 
 class _FailedStream(StreamContext):
@@ -215,10 +227,10 @@ def on_http_call_response(context_id: int, call: int, header_count: int, body_si
         on_error("proxy_on_http_call_response", caller, error, context_id if caller != context_id else 0)
 
 
-def asking(function: Callable[..., int | bool | None]) -> Callable[..., int | bool | None]:
+def asking(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a callback that says whose it is, so that an HTTP call knows who makes it."""
 
-    def callback(context_id: int, *arguments: Any) -> int | bool | None:
+    def callback(context_id: int, *arguments: Any) -> Any:
         outer = _http.running, _http.effective
         _http.running, _http.effective = context_id, 0
         try:
@@ -236,12 +248,12 @@ def _read(buffer: Buffer, size: int) -> bytes:
 # ---- the connection
 
 
-def on_new_connection(context_id: int) -> int | None:
+def on_new_connection(context_id: int) -> ActionOrLater:
     stream = streams.get(context_id)
     return None if stream is None else stream.on_new_connection()
 
 
-def on_downstream_data(context_id: int, size: int, end_of_stream: int) -> int | None:
+def on_downstream_data(context_id: int, size: int, end_of_stream: int) -> ActionOrLater:
     stream = streams.get(context_id)
     return None if stream is None else stream.on_downstream_data(size, end_of_stream != 0)
 
@@ -269,7 +281,7 @@ def _peer(close_type: int) -> PeerType:
 
 # ---- what is registered, by the method's name
 
-CALLBACKS: dict[str, Callable[..., int | bool | None]] = {
+CALLBACKS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         on_context_create,

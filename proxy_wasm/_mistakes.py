@@ -6,8 +6,23 @@ import difflib
 import inspect
 import re
 
+from proxy_wasm import _await
 from proxy_wasm._contexts import RootContext, StreamContext
 
+_AT_ONCE = "the proxy takes its result at once, so that it cannot wait; a plain def can"
+_AT_THE_END = "it comes at the end, when there is nothing left to wait for; make it a plain def"
+_WHY_NOT_ASYNC = {
+    "on_vm_start": _AT_ONCE,
+    "on_configure": f"{_AT_ONCE} set a tick period, and on_tick may be async def",
+    "on_done": _AT_ONCE,
+    "on_foreign_function": "its caller does not wait for it; make it a plain def",
+    "on_upstream_data": "the proxy cannot be told to let bytes of the upstream server go on later; make it a plain def",
+    "on_http_call_response": "a coroutine need not be called: `await self.fetch(...)` returns the answer",
+    "on_downstream_connection_close": _AT_THE_END,
+    "on_upstream_connection_close": _AT_THE_END,
+    "on_log": _AT_THE_END,
+    "on_delete": _AT_THE_END,
+}
 _HTTP = re.compile(r"on_(http_)?(request|response)_")
 _GRPC = re.compile(r"on_grpc_")
 
@@ -39,8 +54,10 @@ def _misshapen(cls: type, base: type, name: str) -> str:
     method = getattr(cls, name)
     if not callable(method):
         return f"a callback is a method, not {method!r}"
-    if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
-        return "it is async def, and nothing would await it; a callback is a plain def"
+    if inspect.isasyncgenfunction(method):
+        return "it is async def with a yield, and nothing would iterate over it"
+    if inspect.iscoroutinefunction(method) and not _await.may_be_async(base, name):
+        return f"it is async def, but {_WHY_NOT_ASYNC[name]}"
     if inspect.isgeneratorfunction(method):
         return "it has a yield, so that a call would not run it; a callback is a plain def"
     return f"it takes {_parameters(method)}, but is called with {_parameters(getattr(base, name))}"

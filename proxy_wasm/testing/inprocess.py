@@ -43,6 +43,7 @@ class InProcess(Vm):
             self._undo.callback(_restore, table, table.copy())
             table.clear()
         self._undo.callback(_http.forget_all)
+        self._undo.callback(_close_coroutines)
         if self._root_class is not None:
             register(self._root_class)
         return self
@@ -59,6 +60,12 @@ class InProcess(Vm):
 
     def _call(self, callback: str, *arguments: int) -> int | None:
         return BOUNDARY.call_guest(callback, arguments)
+
+
+def _close_coroutines() -> None:
+    # Only a filter with an `async def` callback loads it.
+    if awaiting := sys.modules.get("proxy_wasm._await"):
+        awaiting.close_all()
 
 
 def _restore(table: dict[Any, Any], entries: dict[Any, Any]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
 import pytest
@@ -121,6 +122,14 @@ async def _coroutine(self: object) -> None:
     pass
 
 
+async def _coroutine_with_data(self: object, size: int, end_of_stream: bool) -> None:
+    pass
+
+
+async def _asynchronous_generator(self: object) -> AsyncIterator[None]:
+    yield None
+
+
 def _generator(self: object) -> Iterator[None]:
     yield None
 
@@ -159,10 +168,27 @@ MISTAKES: dict[str, tuple[type[RootContext], str]] = {
         r"it takes \(self, \*, more\), but is called with \(self\)",
     ),
     "no method": (_root(on_tick=5), "Plugin.on_tick: a callback is a method, not 5"),
-    "async def": (
-        _stream(on_new_connection=_coroutine),
-        "on_new_connection: it is async def, and nothing would await it",
+    "async def, of the server's bytes": (
+        _stream(on_upstream_data=_coroutine_with_data),
+        "on_upstream_data: it is async def, but the proxy cannot be told to let bytes of the upstream server go on later",
     ),
+    "async def, of an answer": (
+        _stream(on_http_call_response=_coroutine),
+        r"on_http_call_response: it is async def, but a coroutine need not be called: `await self.fetch\(...\)` returns the answer",
+    ),
+    "async def, of a configuration": (
+        _root(on_configure=_coroutine),
+        "on_configure: it is async def, but the proxy takes its result at once, .* set a tick period, and on_tick may be async def",
+    ),
+    "async def and yield": (
+        _root(on_tick=_asynchronous_generator),
+        "on_tick: it is async def with a yield, and nothing would iterate over it",
+    ),
+    "async def, with other parameters": (
+        _stream(on_downstream_data=_coroutine),
+        r"on_downstream_data: it takes \(self\), but is called with \(self, size, end_of_stream\)",
+    ),
+    "async def, and no callback": (_root(on_tik=_coroutine), "on_tik: .* did you mean on_tick?"),
     "yield": (_root(on_tick=_generator), "on_tick: it has a yield"),
 }
 
@@ -172,6 +198,27 @@ def test_mistakes_are_explained(name: str) -> None:
     cls, message = MISTAKES[name]
     with InProcess(), pytest.raises(TypeError, match=message):
         register(cls)
+
+
+ASYNC = {"on_tick", "on_queue_ready", "on_new_connection", "on_downstream_data"}
+
+
+@pytest.mark.parametrize("base", [RootContext, StreamContext])
+def test_each_callback_may_wait_or_says_why_not(base: type) -> None:
+    for name in vars(base):
+        if name.startswith("on_"):
+            method = _awaiting(getattr(base, name))
+            refused = pytest.raises(TypeError, match=rf"{name}: it is async def, but .* (def|answer)")
+            with InProcess(), contextlib.nullcontext() if name in ASYNC else refused:
+                register(_root(**{name: method}) if base is RootContext else _stream(**{name: method}))
+
+
+def _awaiting(callback: Any) -> Any:
+    """Returns a coroutine function with the parameters of a callback."""
+    names = callback.__code__.co_varnames[: callback.__code__.co_argcount]
+    defined: dict[str, Any] = {}
+    exec(f"async def method({', '.join(names)}): pass", defined)
+    return defined["method"]
 
 
 def test_what_is_no_mistake() -> None:
@@ -192,13 +239,13 @@ def test_what_is_no_mistake() -> None:
 
 
 def test_a_filter_without_mistakes_does_not_load_their_explanation() -> None:
-    """`difflib` and `inspect` would be in every built module."""
+    """`difflib` and `inspect` would be in every built module, and so would what drives coroutines."""
     program = "import sys, proxy_wasm; proxy_wasm.register(proxy_wasm.RootContext); print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-S", "-c", program], text=True, capture_output=True, check=True, env=_environment()
     )
     assert "proxy_wasm._register" in loaded.stdout.split()
-    assert "proxy_wasm._mistakes" not in loaded.stdout.split()
+    assert not {"proxy_wasm._mistakes", "proxy_wasm._await", "proxy_wasm._tasks"} & set(loaded.stdout.split())
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,246 @@
+"""Callbacks that are `async def`: the stream is paused while the coroutine waits, and goes on when it is over.
+
+How it works. A callback that is `async def` returns a coroutine, and a task runs it (`_tasks`). If it ends without waiting, its result
+is the callback's, and nothing was paused. If it waits, the callback returns `Action.PAUSE`, and the task is kept in `_pending`. The
+answer to a call finds what waits for it (`_fetch.waiting`) and resumes the task, in the name of the task's context. When the coroutine is
+over, the stream is continued in the callback's direction.
+
+While a task waits, the stream's other callbacks of that direction are not made. The proxy holds the bytes, and the latest arguments are
+kept. They are made when the task is over, so that no byte passes unseen.
+
+The end of a context closes its coroutines, as `coroutine.close()` has it: their `finally` blocks run. What they waited for is forgotten.
+An exception goes to `_dispatch.on_error`, under the callback's name and with the policy of the stream.
+
+`_register` imports this module if a class has an `async def` callback, and registers what `wrap` returns in place of the functions of
+`_dispatch`. A filter without one has nothing of it: even the method `fetch` is given to the context classes here.
+"""
+
+from __future__ import annotations
+
+from types import CoroutineType
+
+from proxy_wasm import _dispatch, _fetch, _http
+from proxy_wasm._calls import continue_downstream
+from proxy_wasm._contexts import RootContext, StreamContext
+from proxy_wasm._errors import BadArgumentError
+from proxy_wasm._tasks import Task
+from proxy_wasm._types import Action
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    Result = int | bool | None
+    Callback = Callable[..., Result]
+    Held = dict[str, tuple[Any, ...]]
+
+for _context in (RootContext, StreamContext):
+    _context.fetch = _fetch.fetch
+
+# ---- which callbacks
+
+STREAM_CALLBACKS: dict[str, Callable[[], None]] = {
+    "on_new_connection": continue_downstream,
+    "on_downstream_data": continue_downstream,
+}
+"""The callbacks of a stream that may be `async def`, and what continues their direction."""
+
+ROOT_CALLBACKS = ("on_tick", "on_queue_ready")
+"""The callbacks of a root that may be `async def`."""
+
+_ENDINGS = ("on_downstream_connection_close", "on_done", "on_log", "on_delete")
+
+
+def may_be_async(base: type, name: str) -> bool:
+    """Tells whether a callback of such a context may be `async def`."""
+    return name in (ROOT_CALLBACKS if base is RootContext else STREAM_CALLBACKS)
+
+
+def needed(in_streams: bool) -> tuple[str, ...]:
+    """Returns the callbacks that a filter needs which awaits, whether or not a class overrides them."""
+    always = ("on_http_call_response", "on_delete")
+    # Without on_downstream_data a paused connection would go on with its first bytes.
+    return (*always, "on_downstream_data", "on_downstream_connection_close") if in_streams else always
+
+
+def wrap(name: str, function: Callback) -> Callback:
+    """Returns what to register for a callback in place of a function of `_dispatch`."""
+    if name in STREAM_CALLBACKS:
+        return _of_stream(name, function)
+    if name in ROOT_CALLBACKS:
+        return _of_root(name)
+    if name in _ENDINGS:
+        return _ending(name, function)
+    return _answering(function) if name == "on_http_call_response" else function
+
+
+# ---- the callbacks' tasks
+
+_pending: dict[int, list[_CallbackTask]] = {}
+"""The tasks that wait, by context: at most one for each direction of a stream."""
+
+
+class _CallbackTask(Task):
+    """A callback's coroutine; `held` has the callbacks that came while it waited."""
+
+    __slots__ = ("_context_id", "held", "name")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], context_id: int, name: str, held: Held) -> None:
+        super().__init__(coroutine)
+        self._context_id = context_id
+        self.name = name
+        self.held = held
+
+    @property
+    def context_id(self) -> int:
+        return self._context_id
+
+    def resume(self, value: object = None, error: BaseException | None = None) -> None:
+        action: Result = None
+        try:
+            if not self.run(value, error):
+                return
+            if self.name in STREAM_CALLBACKS:
+                action = _checked(self.name, self.result)
+        except BaseException as raised:
+            action = self.failed(self.name, raised)
+        tasks = _pending[self.context_id]
+        tasks.remove(self)
+        if not tasks:
+            del _pending[self.context_id]
+        if self.name in STREAM_CALLBACKS:
+            self._go_on(action)
+
+    def failed(self, name: str, error: BaseException) -> Result:
+        """Logs an exception and returns the failure policy's action."""
+        action = _dispatch.on_error("proxy_" + name, self.context_id, error)
+        if action:
+            # The stream is closed: what was held back must not let it go on.
+            self.held.clear()
+        return action
+
+    def _go_on(self, action: Result) -> None:
+        """Makes the callbacks that were held back, and continues the stream unless the last one says otherwise."""
+        while self.held:
+            name = next(iter(self.held))
+            arguments = self.held.pop(name)
+            try:
+                self._speak()
+                result = _begin(
+                    self.context_id, name, _dispatch.CALLBACKS[name](self.context_id, *arguments), self.held
+                )
+                if _waits(self.context_id, name) is not None:
+                    return
+                action = _checked(name, result)
+            except BaseException as error:
+                action = self.failed(name, error)
+        if not action:
+            try:
+                self._speak()
+                STREAM_CALLBACKS[self.name]()
+            except BaseException as error:
+                self.failed(self.name, error)
+
+    def _speak(self) -> None:
+        """Makes host calls in the stream's name again, whomever its coroutine has spoken for."""
+        _http.set_effective_context(self.context_id)
+
+
+def _begin(context_id: int, name: str, result: Any, held: Held) -> Any:
+    """Runs what a callback returned if it is a coroutine, and returns the callback's result."""
+    if type(result) is not CoroutineType:
+        return result
+    task = _CallbackTask(result, context_id, name, held)
+    if task.run():
+        return task.result
+    _pending.setdefault(context_id, []).append(task)
+    return Action.PAUSE
+
+
+def _checked(name: str, result: object) -> Result:
+    if result is None or isinstance(result, Action):
+        return result
+    # As the boundary says it of other callbacks.
+    raise TypeError(f"{name}() returned {result!r}: return a proxy_wasm.Action, or nothing")
+
+
+def _waits(context_id: int, name: str) -> _CallbackTask | None:
+    """Returns the task for which a callback has to wait."""
+    direction = STREAM_CALLBACKS.get(name, name)
+    for task in _pending.get(context_id, ()):
+        if STREAM_CALLBACKS.get(task.name, task.name) is direction:
+            return task
+    return None
+
+
+def close_tasks(context_id: int, ending: str) -> None:
+    """Closes the coroutines of a context that comes to its end."""
+    for task in _pending.pop(context_id, ()):
+        try:
+            task.close()
+        except BaseException as error:
+            _dispatch.on_error("proxy_" + ending, context_id, error)
+
+
+def close_all() -> None:
+    """Closes all coroutines: a test's VM is gone."""
+    for context_id in list(_pending):
+        close_tasks(context_id, "on_delete")
+
+
+# ---- what is registered
+
+
+def _of_stream(name: str, function: Callback) -> Callback:
+    def callback(context_id: int, *arguments: Any) -> Any:
+        task = _waits(context_id, name)
+        if task is not None:
+            task.held[name] = arguments
+            return Action.PAUSE
+        return _begin(context_id, name, function(context_id, *arguments), {})
+
+    return callback
+
+
+def _of_root(name: str) -> Callback:
+    def callback(context_id: int, *arguments: Any) -> None:
+        root = _dispatch.roots.get(context_id)
+        # Ticks that come too fast would pile up; a queue's entries each count.
+        if root is not None and not (name == "on_tick" and _waits(context_id, name)):
+            _begin(context_id, name, getattr(root, name)(*arguments), {})
+
+    return callback
+
+
+def _ending(name: str, function: Callback) -> Callback:
+    def callback(context_id: int, *arguments: Any) -> Result:
+        # A root that returned False from on_done goes on until on_delete.
+        if name == "on_delete" or context_id not in _dispatch.roots:
+            close_tasks(context_id, name)
+        return function(context_id, *arguments)
+
+    return callback
+
+
+def _answering(function: Callback) -> Callback:
+    def callback(context_id: int, call: int, *sizes: int) -> Result:
+        wait = _fetch.waiting.pop(call, None)
+        if wait is None:
+            return function(context_id, call, *sizes)
+        task = wait.task
+        if task.context_id != context_id:
+            try:
+                _http.set_effective_context(task.context_id)
+            except BadArgumentError:
+                close_tasks(task.context_id, "on_delete")
+                return None
+        try:
+            answer = _http.get_http_answer()
+        except BaseException as error:
+            task.resume(error=error)
+        else:
+            task.resume(answer)
+        return None
+
+    return callback

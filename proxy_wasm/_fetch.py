@@ -1,0 +1,64 @@
+"""`fetch`: an HTTP call whose answer a coroutine waits for."""
+
+from __future__ import annotations
+
+import _proxy_wasm
+
+from proxy_wasm import _maps
+from proxy_wasm._tasks import Wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proxy_wasm._http import HttpAnswer
+    from proxy_wasm._maps import Headers, Text
+
+waiting: dict[int, _Answer] = {}
+"""What waits for a call's answer, by the call's number."""
+
+
+class _Answer(Wait):
+    """Waits for the answer to a call."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: int) -> None:
+        self._call = call
+
+    def begin(self) -> None:
+        waiting[self._call] = self
+
+    def cancel(self) -> None:
+        waiting.pop(self._call, None)
+
+
+async def fetch(
+    self: object,
+    cluster: str | bytes,
+    path: str | bytes = "/",
+    *,
+    method: str | bytes = "GET",
+    authority: str | bytes | None = None,
+    headers: Headers = (),
+    body: str | bytes = b"",
+    trailers: Headers = (),
+    timeout: float = 5.0,
+) -> HttpAnswer:
+    """Sends an HTTP request to a cluster and returns the answer; what the callback is about waits meanwhile.
+
+    `timeout` is in seconds. `authority` is the cluster's name unless it is given. Pseudo headers among `headers` are left out, so that a
+    request's own headers can be passed on. An answer that `failed` says that nobody answered. No such cluster: BadArgumentError. A
+    cluster without a healthy endpoint: InternalFailureError. A `timeout` that is not more than 0: ValueError.
+    """
+    if not timeout > 0:
+        raise ValueError(f"fetch: timeout must be more than 0 seconds, not {timeout!r}")
+    given = headers.items() if hasattr(headers, "items") else headers
+    pairs: list[tuple[Text, Text]] = [
+        (":method", method),
+        (":path", path),
+        (":authority", cluster if authority is None else authority),
+    ]
+    pairs += [(name, value) for name, value in given if name[:1] not in (":", b":")]
+    # For the proxy 0 means no end.
+    milliseconds = max(round(timeout * 1000), 1)
+    call = _proxy_wasm.proxy_http_call(cluster, _maps.serialize(pairs), body, _maps.serialize(trailers), milliseconds)
+    return await _Answer(call)  # type: ignore[no-any-return]

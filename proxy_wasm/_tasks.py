@@ -1,0 +1,171 @@
+"""Tasks: coroutines, run with `send` until they wait for something or are over; `gather` waits for several.
+
+There is no event loop: the proxy is one. What a coroutine waits for (`Wait`) is yielded to its task, and resumes it later.
+"""
+
+from __future__ import annotations
+
+from types import CoroutineType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Coroutine, Generator, Iterable
+    from typing import Any, TypeVar, overload
+
+    A = TypeVar("A")
+    B = TypeVar("B")
+    C = TypeVar("C")
+    D = TypeVar("D")
+
+
+class Wait:
+    """What a coroutine yields to its task, which it resumes later."""
+
+    __slots__ = ("task",)
+    task: Task
+
+    def __await__(self) -> Generator[Wait, Any, Any]:
+        return (yield self)
+
+    def begin(self) -> None:
+        """The task waits from now on."""
+
+    def cancel(self) -> None:
+        """The task does not wait any more."""
+
+
+class Task:
+    """A coroutine, and what it waits for."""
+
+    __slots__ = ("_coroutine", "_wait", "result")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+        self._wait: Wait | None = None
+        self.result: Any = None
+
+    @property
+    def context_id(self) -> int:
+        """The context for which the coroutine runs."""
+        raise NotImplementedError
+
+    def resume(self, value: object = None, error: BaseException | None = None) -> None:
+        """Goes on after a wait, with its result; never raises."""
+        raise NotImplementedError
+
+    def run(self, value: object = None, error: BaseException | None = None) -> bool:
+        """Runs the coroutine until it waits, and tells whether it is over; raises what it raises."""
+        self._wait = None
+        try:
+            wait = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
+            while not isinstance(wait, Wait):
+                wait = self._coroutine.throw(TypeError(f"awaited {wait!r}, which the proxy never answers"))
+        except StopIteration as end:
+            self.result = end.value
+            return True
+        self._wait = wait
+        wait.task = self
+        wait.begin()
+        return False
+
+    def close(self) -> None:
+        """Ends the coroutine where it is; raises what its `finally` blocks raise."""
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            wait.cancel()
+        self._coroutine.close()
+
+
+class _Child(Task):
+    """One of those that `gather` waits for."""
+
+    __slots__ = ("_group",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], group: _Group) -> None:
+        super().__init__(coroutine)
+        self._group = group
+
+    @property
+    def context_id(self) -> int:
+        return self._group.task.context_id
+
+    def resume(self, value: object = None, error: BaseException | None = None) -> None:
+        try:
+            over = self.run(value, error)
+        except BaseException as raised:
+            self._group.task.resume(error=raised)
+        else:
+            if over:
+                self._group.one_is_over()
+
+
+class _Group(Wait):
+    """Waits until all children are over, or one raises."""
+
+    __slots__ = ("missing",)
+
+    def __init__(self) -> None:
+        self.missing = 0
+
+    def one_is_over(self) -> None:
+        """Resumes if it was the last."""
+        self.missing -= 1
+        if not self.missing:
+            self.task.resume()
+
+
+async def _gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
+    """Waits for several at once and returns their results, in the order given.
+
+    The first exception of one is raised, and the others are closed.
+    """
+    group = _Group()
+    children = [_Child(_coroutine(awaitable), group) for awaitable in awaitables]
+    try:
+        for child in children:
+            if not child.run():
+                group.missing += 1
+        if group.missing:
+            await group
+    finally:
+        _close(children)
+    return tuple([child.result for child in children])
+
+
+def _coroutine(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    async def wait() -> Any:
+        return await awaitable
+
+    return awaitable if type(awaitable) is CoroutineType else wait()
+
+
+def _close(tasks: Iterable[Task]) -> None:
+    """Closes all of them, and then raises what the last one to fail raised."""
+    failure: BaseException | None = None
+    for task in tasks:
+        try:
+            task.close()
+        except BaseException as error:
+            failure = error
+    if failure is not None:
+        raise failure
+
+
+if TYPE_CHECKING:
+
+    @overload
+    async def gather(first: Awaitable[A], second: Awaitable[B], /) -> tuple[A, B]: ...
+    @overload
+    async def gather(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C], /) -> tuple[A, B, C]: ...
+    @overload
+    async def gather(
+        first: Awaitable[A], second: Awaitable[B], third: Awaitable[C], fourth: Awaitable[D], /
+    ) -> tuple[A, B, C, D]: ...
+    @overload
+    async def gather(*awaitables: Awaitable[A]) -> tuple[A, ...]: ...
+    async def gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
+        """Waits for several at once."""
+        return await _gather(*awaitables)
+else:
+    gather = _gather
+    gather.__name__ = gather.__qualname__ = "gather"
