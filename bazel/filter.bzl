@@ -31,16 +31,16 @@ def _step(ctx, step, files, inputs, outputs, mnemonic, progress_message):
         progress_message = progress_message,
     )
 
-def _snapshot(ctx, files):
+def _snapshot(ctx, files, frozen):
     """Freezes the filter into the runtime, and writes down what its author should know."""
     _step(
         ctx,
         "snapshot",
         files,
         inputs = ctx.attr.runtime[RuntimeInfo].snapshot_files,
-        outputs = [files["snapshot"], files["warnings"]],
+        outputs = [frozen, files["warnings"]],
         mnemonic = "Snapshot",
-        progress_message = "Freezing %s into %s" % (ctx.attr.module, files["snapshot"].short_path),
+        progress_message = "Freezing %s into %s" % (ctx.attr.module, frozen.short_path),
     )
 
 def _tier(ctx, files):
@@ -60,15 +60,15 @@ def _proxy_wasm_filter_impl(ctx):
     out = ctx.outputs.out
     files = {"warnings": ctx.actions.declare_file(ctx.label.name + ".warnings.txt")}
     if ctx.attr.cold_tier:
-        files["out"] = out
         files["snapshot"] = ctx.actions.declare_file(ctx.label.name + ".snapshot.wasm")
+        _snapshot(ctx, files, files["snapshot"])
+        files["out"] = out
         files["report"] = ctx.actions.declare_file(ctx.label.name + ".report.txt")
-        _snapshot(ctx, files)
         _tier(ctx, files)
         groups = OutputGroupInfo(report = depset([files["report"]]), snapshot = depset([files["snapshot"]]))
     else:
-        files["snapshot"] = out
-        _snapshot(ctx, files)
+        files["out"] = out
+        _snapshot(ctx, files, out)
         groups = OutputGroupInfo(snapshot = depset([out]))
     return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out])), groups]
 

@@ -1,4 +1,4 @@
-"""Proxy-Wasm filters for TCP connections, in Python: subclass the contexts, override what matters, call `register`."""
+"""Proxy-Wasm filters for TCP connections and HTTP requests, in Python: subclass the contexts, override what matters, call `register`."""
 
 try:
     import _proxy_wasm  # noqa: F401
@@ -64,7 +64,17 @@ from proxy_wasm._types import Action, Buffer, FailurePolicy, HeaderMap, LogLevel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from proxy_wasm._headers import Headers
+    from proxy_wasm._http_contexts import HttpContext, StreamStateError
     from proxy_wasm._tasks import gather
+
+_LAZY = {
+    "Headers": "_headers",
+    "HttpContext": "_http_dispatch",
+    "StreamStateError": "_http_dispatch",
+    "gather": "_tasks",
+}
+"""What only some filters have, by the module that it is in; an import statement would put it into every filter."""
 
 __all__ = [
     "Action",
@@ -76,8 +86,10 @@ __all__ = [
     "EmptyError",
     "FailurePolicy",
     "HeaderMap",
+    "Headers",
     "HostError",
     "HttpAnswer",
+    "HttpContext",
     "InternalFailureError",
     "InvalidMemoryAccessError",
     "LogLevel",
@@ -89,6 +101,7 @@ __all__ = [
     "RootContext",
     "SerializationFailureError",
     "StreamContext",
+    "StreamStateError",
     "UnimplementedError",
     "call_foreign_function",
     "close_downstream",
@@ -135,7 +148,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Only a filter with coroutines has the module; an import statement would put it into every filter.
-    if name != "gather":
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(__import__(f"{__name__}._tasks", fromlist=[name]), name)
+    return getattr(__import__(f"{__name__}.{_LAZY[name]}", fromlist=[name]), name)

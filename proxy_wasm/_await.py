@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from types import CoroutineType
 
-from proxy_wasm import _dispatch, _fetch, _http
+from proxy_wasm import _dispatch, _fetch, _http, _register
 from proxy_wasm._calls import continue_downstream
-from proxy_wasm._contexts import RootContext, StreamContext
+from proxy_wasm._contexts import RootContext
 from proxy_wasm._errors import BadArgumentError
 from proxy_wasm._tasks import Task
 from proxy_wasm._types import Action
@@ -35,16 +35,21 @@ if TYPE_CHECKING:
     Callback = Callable[..., Result]
     Held = dict[str, tuple[Any, ...]]
 
-for _context in (RootContext, StreamContext):
-    _context.fetch = _fetch.fetch
-
 # ---- which callbacks
 
-STREAM_CALLBACKS: dict[str, Callable[[], None]] = {
-    "on_new_connection": continue_downstream,
-    "on_downstream_data": continue_downstream,
+
+def _go_on_downstream(context_id: int) -> None:
+    continue_downstream()
+
+
+STREAM_CALLBACKS: dict[str, Callable[[int], None]] = {
+    "on_new_connection": _go_on_downstream,
+    "on_downstream_data": _go_on_downstream,
 }
-"""The callbacks of a stream that may be `async def`, and what continues their direction."""
+"""The callbacks of a stream that may be `async def`, and what continues their direction; `_http_dispatch` adds those of HTTP."""
+
+paused: Callable[[int, str], None] | None = None
+"""Told of a callback that waits, by the context's number and the callback's name; `_http_dispatch` wants to know."""
 
 ROOT_CALLBACKS = ("on_tick", "on_queue_ready")
 """The callbacks of a root that may be `async def`."""
@@ -57,11 +62,18 @@ def may_be_async(base: type, name: str) -> bool:
     return name in (ROOT_CALLBACKS if base is RootContext else STREAM_CALLBACKS)
 
 
-def needed(in_streams: bool) -> tuple[str, ...]:
-    """Returns the callbacks that a filter needs which awaits, whether or not a class overrides them."""
-    always = ("on_http_call_response", "on_delete")
-    # Without on_downstream_data a paused connection would go on with its first bytes.
-    return (*always, "on_downstream_data", "on_downstream_connection_close") if in_streams else always
+def needed(names: set[str]) -> set[str]:
+    """Returns the callbacks that a filter needs in which these are `async def`, whether or not a class overrides them."""
+    for base in (RootContext, *_register.BASES.values()):
+        base.fetch = _fetch.fetch  # type: ignore[attr-defined]
+    found = {"on_http_call_response", "on_delete"}
+    # What comes while a callback waits must not go on: the first bytes of a connection, or a body behind headers that are held back.
+    if names & {"on_new_connection", "on_downstream_data"}:
+        found |= {"on_downstream_data", "on_downstream_connection_close"}
+    for side in ("on_request_", "on_response_"):
+        if any(name.startswith(side) for name in names):
+            found |= {side + part for part in ("headers", "body", "trailers")}
+    return found
 
 
 def wrap(name: str, function: Callback) -> Callback:
@@ -138,7 +150,7 @@ class _CallbackTask(Task):
         if not action:
             try:
                 self._speak()
-                STREAM_CALLBACKS[self.name]()
+                STREAM_CALLBACKS[self.name](self.context_id)
             except BaseException as error:
                 self.failed(self.name, error)
 
@@ -155,6 +167,8 @@ def _begin(context_id: int, name: str, result: Any, held: Held) -> Any:
     if task.run():
         return task.result
     _pending.setdefault(context_id, []).append(task)
+    if paused is not None:
+        paused(context_id, name)
     return Action.PAUSE
 
 
@@ -197,6 +211,8 @@ def _of_stream(name: str, function: Callback) -> Callback:
         task = _waits(context_id, name)
         if task is not None:
             task.held[name] = arguments
+            if paused is not None:
+                paused(context_id, name)
             return Action.PAUSE
         return _begin(context_id, name, function(context_id, *arguments), {})
 

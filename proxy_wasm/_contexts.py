@@ -1,4 +1,4 @@
-"""The two contexts a filter is made of: a root for the plugin, a stream for each connection.
+"""The contexts a filter is made of: a root for the plugin, a stream for each connection. Those of HTTP are in `_http_contexts`.
 
 Every method has a default that does nothing, so an author overrides what the filter is about. What nobody overrides is
 not exported by the built module, and the proxy does not call it.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from proxy_wasm._fetch import fetch as _fetch
+    from proxy_wasm._http_contexts import HttpContext
     from proxy_wasm._types import PeerType
 
     # What a callback returns that may be `async def`.
@@ -27,8 +28,11 @@ class RootContext:
     stream_context: type[StreamContext] | None = None
     """The class of the connections' contexts; None where the plugin does not look at connections."""
 
+    http_context: type[HttpContext] | None = None
+    """The class of the HTTP requests' contexts; None if the plugin does not look at requests."""
+
     failure_policy: FailurePolicy = FailurePolicy.CONTINUE
-    """What becomes of a connection when one of its callbacks raises."""
+    """What becomes of a connection or request when one of its callbacks raises."""
 
     if TYPE_CHECKING:  # only a filter with an `async def` callback has it
         fetch = _fetch

@@ -24,13 +24,22 @@ if TYPE_CHECKING:
     from typing import Any
 
     from proxy_wasm._contexts import ActionOrLater
+    from proxy_wasm._http_contexts import HttpContext
 
 root_classes: dict[str | None, type[RootContext]] = {}
 answers_wanted = False
 """Whether a class has an `on_http_call_response`: then it is noted who makes a call."""
 
 roots: dict[int, RootContext] = {}
-streams: dict[int, StreamContext] = {}
+streams: dict[int, StreamContext | HttpContext] = {}
+
+# What follows is for filters with HTTP: `_http_dispatch` changes it when it is imported.
+undecided: dict[int, RootContext] = {}
+"""Streams whose root has contexts for TCP and for HTTP: which one is made is seen by the first callback."""
+
+make_http: Callable[[int, RootContext], None] | None = None
+fail_http: Callable[[str, int, object, RootContext], int | None] | None = None
+"""Applies the failure policy to a request and returns the callback's result; None if it is no HTTP."""
 
 _PEERS = tuple(PeerType)
 _COROUTINE = 0x80
@@ -45,6 +54,8 @@ def on_context_create(context_id: int, parent_context_id: int) -> None:
         if parent_context_id == 0:
             _errors.in_proxy = True
             roots[context_id] = _root_class()(context_id)
+    elif root.http_context is not None and make_http is not None:
+        make_http(context_id, root)
     elif root.stream_context is not None:
         try:
             streams[context_id] = root.stream_context(context_id, root)
@@ -142,7 +153,7 @@ def on_log(context_id: int) -> None:
 
 
 def on_delete(context_id: int) -> None:
-    context: RootContext | StreamContext | None = streams.pop(context_id, None)
+    context: RootContext | StreamContext | HttpContext | None = streams.pop(context_id, None)
     if context is None:
         context = roots.pop(context_id, None)
     try:
@@ -153,7 +164,7 @@ def on_delete(context_id: int) -> None:
             _http.forget_caller(context_id)
 
 
-def _context(context_id: int) -> RootContext | StreamContext | None:
+def _context(context_id: int) -> RootContext | StreamContext | HttpContext | None:
     stream = streams.get(context_id)
     return roots.get(context_id) if stream is None else stream
 
@@ -249,28 +260,28 @@ def _read(buffer: Buffer, size: int) -> bytes:
 
 
 def on_new_connection(context_id: int) -> ActionOrLater:
-    stream = streams.get(context_id)
+    stream: Any = streams.get(context_id)
     return None if stream is None else stream.on_new_connection()
 
 
 def on_downstream_data(context_id: int, size: int, end_of_stream: int) -> ActionOrLater:
-    stream = streams.get(context_id)
+    stream: Any = streams.get(context_id)
     return None if stream is None else stream.on_downstream_data(size, end_of_stream != 0)
 
 
 def on_upstream_data(context_id: int, size: int, end_of_stream: int) -> int | None:
-    stream = streams.get(context_id)
+    stream: Any = streams.get(context_id)
     return None if stream is None else stream.on_upstream_data(size, end_of_stream != 0)
 
 
 def on_downstream_connection_close(context_id: int, close_type: int) -> None:
-    stream = streams.get(context_id)
+    stream: Any = streams.get(context_id)
     if stream is not None:
         stream.on_downstream_connection_close(_peer(close_type))
 
 
 def on_upstream_connection_close(context_id: int, close_type: int) -> None:
-    stream = streams.get(context_id)
+    stream: Any = streams.get(context_id)
     if stream is not None:
         stream.on_upstream_connection_close(_peer(close_type))
 
@@ -280,6 +291,9 @@ def _peer(close_type: int) -> PeerType:
 
 
 # ---- what is registered, by the method's name
+
+FIRST: dict[str, Callable[..., Any]] = {"on_new_connection": on_connection}
+"""What makes a stream and tells it of its first callback."""
 
 CALLBACKS: dict[str, Callable[..., Any]] = {
     function.__name__: function
@@ -318,23 +332,22 @@ def on_error(callback: str, context_id: int, error: BaseException, parent_contex
 
     The parent is given for a stream that need not be kept.
     """
-    try:
-        for line in _logging.traceback_lines(error):
-            _logging.log_text(LogLevel.ERROR, f"{callback} (context {context_id}): {line}")
-    except BaseException:
-        # The policy must hold even where the log does not.
-        pass
+    log_error(callback, context_id, error)
     if callback == "proxy_on_done":
         return 1
-    stream = streams.get(context_id)
+    stream: Any = streams.get(context_id)
     # A constructor need not have called the base class's.
     root = roots.get(parent_context_id) if stream is None else getattr(stream, "root", None)
     if root is None or callback in _ENDINGS:
         return 0
+    if fail_http is not None:
+        answer = fail_http(callback, context_id, stream, root)
+        if answer is not None:
+            return answer
     action, act = Action.CONTINUE, None
     if root.failure_policy is FailurePolicy.CLOSE:
         action, act = Action.PAUSE, close_downstream
-    elif callback == "proxy_on_http_call_response":
+    elif callback == "proxy_on_http_call_response" or callback.startswith("proxy_on_grpc_"):
         # Whoever waits for an answer has paused the connection.
         act = continue_downstream
     if act is not None:
@@ -342,6 +355,15 @@ def on_error(callback: str, context_id: int, error: BaseException, parent_contex
         _try(_proxy_wasm.proxy_set_effective_context, context_id)
         _try(act)
     return action
+
+
+def log_error(callback: str, context_id: int, error: BaseException) -> None:
+    """Logs a callback's exception; the failure policy must hold even if the log does not."""
+    try:
+        for line in _logging.traceback_lines(error):
+            _logging.log_text(LogLevel.ERROR, f"{callback} (context {context_id}): {line}")
+    except BaseException:
+        return
 
 
 def _try(call: Callable[..., None], *arguments: int) -> None:

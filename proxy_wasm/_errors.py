@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 in_proxy = False
 """Whether there is a proxy: there is none while the filter is imported, which happens when it is built."""
 
-_UNIMPLEMENTED = 12
+_UNIMPLEMENTED, _NOT_IMPORTED = 12, 0xFF
 _NO_PROXY = "there is no proxy at build time; call it in on_configure or later"
+_NOT_NAMED = "no source of the filter names this call, so the build left its import out"
 
 
 class HostError(Exception):
@@ -22,6 +23,8 @@ class HostError(Exception):
         self.status = status
 
     def __str__(self) -> str:
+        if self.status == _NOT_IMPORTED:
+            return f"{self.call}: {_NOT_NAMED}"
         return f"{self.call}: {f'status {self.status}' if in_proxy or self.status != _UNIMPLEMENTED else _NO_PROXY}"
 
 

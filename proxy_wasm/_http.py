@@ -13,6 +13,8 @@ from proxy_wasm._types import Buffer, HeaderMap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxy_wasm._maps import Headers, Pairs
 
 _GATEWAY_FAILURES = (502, 503, 504)
@@ -63,10 +65,7 @@ def http_call(
     call = _proxy_wasm.proxy_http_call(
         cluster, _maps.serialize(headers), body, _maps.serialize(trailers), timeout_milliseconds
     )
-    if running:
-        caller = effective or running
-        callers[call] = caller
-        _calls.setdefault(caller, set()).add(call)
+    note_caller(call)
     return call
 
 
@@ -108,6 +107,18 @@ def set_effective_context(context_id: int) -> None:
     effective = context_id
 
 
+forgotten: list[Callable[[int], object]] = []
+"""What else is told that a call's context is gone."""
+
+
+def note_caller(call: int) -> None:
+    """Notes who makes a call: the context whose callback runs, if anybody wants to know."""
+    if running:
+        caller = effective or running
+        callers[call] = caller
+        _calls.setdefault(caller, set()).add(call)
+
+
 def take_caller(call: int) -> int | None:
     """Returns the context that made a call, and forgets it; None if it is gone."""
     caller = callers.pop(call, None)
@@ -124,9 +135,11 @@ def forget_caller(context_id: int) -> None:
         # A proxy may come to use a number again.
         if callers.get(call) == context_id:
             del callers[call]
+            for forget in forgotten:
+                forget(call)
 
 
 def forget_all() -> None:
     """Forgets every call: a test's VM is gone."""
-    callers.clear()
-    _calls.clear()
+    for caller in list(_calls):
+        forget_caller(caller)

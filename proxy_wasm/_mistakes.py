@@ -8,6 +8,7 @@ import re
 
 from proxy_wasm import _await
 from proxy_wasm._contexts import RootContext, StreamContext
+from proxy_wasm._http_contexts import HttpContext
 
 _AT_ONCE = "the proxy takes its result at once, so that it cannot wait; a plain def can"
 _AT_THE_END = "it comes at the end, when there is nothing left to wait for; make it a plain def"
@@ -23,7 +24,7 @@ _WHY_NOT_ASYNC = {
     "on_log": _AT_THE_END,
     "on_delete": _AT_THE_END,
 }
-_HTTP = re.compile(r"on_(http_)?(request|response)_")
+_HTTP = re.compile(r"on_http_(request|response)_")
 _GRPC = re.compile(r"on_grpc_")
 
 
@@ -35,13 +36,13 @@ def explain(cls: type, base: type, name: str) -> str:
 
 
 def _unknown(base: type, name: str) -> str:
-    if _HTTP.match(name):
-        return "HTTP callbacks are not supported yet; a filter handles TCP connections"
     if _GRPC.match(name):
-        return "gRPC callbacks are not supported yet; http_call is there"
-    other = StreamContext if base is RootContext else RootContext
-    if hasattr(other, name):
-        return f"it is a callback of {other.__name__}, and this class is a {base.__name__}"
+        return "gRPC has no callbacks of contexts; `from proxy_wasm import grpc` has calls and streams"
+    if _HTTP.match(name) and hasattr(HttpContext, name.replace("http_", "")):
+        return f"HttpContext calls it {name.replace('http_', '')}"
+    for other in (RootContext, StreamContext, HttpContext):
+        if hasattr(other, name):
+            return f"it is a callback of {other.__name__}, and this class is a {base.__name__}"
     callbacks = [callback for callback in vars(base) if callback.startswith("on_")]
     close = difflib.get_close_matches(name[3:], [callback[3:] for callback in callbacks], 1)
     hint = f"; did you mean on_{close[0]}?" if close else f". Its callbacks: {', '.join(callbacks)}."
@@ -57,7 +58,7 @@ def _misshapen(cls: type, base: type, name: str) -> str:
     if inspect.isasyncgenfunction(method):
         return "it is async def with a yield, and nothing would iterate over it"
     if inspect.iscoroutinefunction(method) and not _await.may_be_async(base, name):
-        return f"it is async def, but {_WHY_NOT_ASYNC[name]}"
+        return f"it is async def, but {_WHY_NOT_ASYNC.get(name, _AT_ONCE)}"
     if inspect.isgeneratorfunction(method):
         return "it has a yield, so that a call would not run it; a callback is a plain def"
     return f"it takes {_parameters(method)}, but is called with {_parameters(getattr(base, name))}"

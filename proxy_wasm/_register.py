@@ -12,7 +12,7 @@ import _proxy_wasm
 
 from proxy_wasm import _dispatch
 from proxy_wasm._contexts import RootContext, StreamContext
-from proxy_wasm._dispatch import CALLBACKS, is_async, overrides, root_classes
+from proxy_wasm._dispatch import CALLBACKS, FIRST, is_async, overrides, root_classes
 from proxy_wasm._types import Action, FailurePolicy
 
 TYPE_CHECKING = False
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     _Function = Callable[..., Any]
+
+BASES: dict[str, type] = {"stream_context": StreamContext}
+"""The base classes of a root's streams, by the root's attribute; `_http_dispatch` adds that of `http_context`."""
+
+NEEDED_BY: dict[str, str] = {}
+"""A method that is no callback, by the callback without which it would not be called."""
+
+NEEDED: set[str] = set()
+"""Callbacks that a module which was imported needs, whatever the classes override."""
+
+let_http_wait: Callable[[Any], None] | None = None
+"""Tells the module that drives coroutines of the callbacks of HTTP, if there are any."""
 
 _ALWAYS = ("on_context_create", "on_vm_start")
 _VARIADIC, _GENERATOR, _ASYNC_GENERATOR = 0x04, 0x20, 0x200
@@ -37,14 +49,14 @@ def register(root_class: type[RootContext], root_id: str | None = None) -> None:
     """
     if not (isinstance(root_class, type) and issubclass(root_class, RootContext)):
         raise TypeError(f"register() takes a subclass of RootContext, not {root_class!r}")
-    stream_class = root_class.stream_context
-    if stream_class is not None and not (isinstance(stream_class, type) and issubclass(stream_class, StreamContext)):
-        raise TypeError(f"{root_class.__name__}.stream_context must be a subclass of StreamContext or None")
+    for attribute, name in (("stream_context", "StreamContext"), ("http_context", "HttpContext")):
+        cls, base = getattr(root_class, attribute), BASES.get(attribute)
+        if cls is not None and not (isinstance(cls, type) and base is not None and issubclass(cls, base)):
+            raise TypeError(f"{root_class.__name__}.{attribute} must be a subclass of {name} or None")
     if not isinstance(root_class.failure_policy, FailurePolicy):
         raise TypeError(f"{root_class.__name__}.failure_policy must be a FailurePolicy")
-    _check(root_class, RootContext)
-    if stream_class is not None:
-        _check(stream_class, StreamContext)
+    for cls, base in _classes(root_class):
+        _check(cls, base)
     # Tests import one filter after the other, and say later which of them runs.
     if root_id in root_classes and not getattr(_proxy_wasm, "outside_vm", False):
         raise ValueError(f"root id {root_id!r} has a context class already: {root_classes[root_id].__name__}")
@@ -55,42 +67,57 @@ def register(root_class: type[RootContext], root_id: str | None = None) -> None:
 def _register_callbacks() -> None:
     _proxy_wasm.set_error_handler(_dispatch.on_error)
     _proxy_wasm.set_action_type(Action)
-    _dispatch.answers_wanted = _is_wanted("on_http_call_response")
+    _dispatch.answers_wanted = bool(NEEDED) or _is_wanted("on_http_call_response")
     needed, wrap = _for_coroutines()
     for method, function in CALLBACKS.items():
         if method in needed or _is_wanted(method):
             _proxy_wasm.register("proxy_" + method, _ready(wrap(method, function)))
-    if _is_wanted("on_new_connection"):
-        handler = _ready(wrap("on_new_connection", _dispatch.on_connection))
-        _proxy_wasm.set_connection_handler(handler, _dispatch.roots, _dispatch.streams)
+    # Which kind of stream it is, the first callback tells, if a root has both.
+    both = any(len(_classes(root_class)) == 3 for root_class in root_classes.values())
+    for method, function in FIRST.items():
+        if both or _is_wanted(method):
+            _proxy_wasm.register("proxy_" + method, _ready(wrap(method, CALLBACKS[method])))
+            _proxy_wasm.register_first("proxy_" + method, _ready(wrap(method, function)))
+            _proxy_wasm.set_contexts(_dispatch.roots, _dispatch.streams)
 
 
-def _for_coroutines() -> tuple[tuple[str, ...], Callable[[str, _Function], _Function]]:
+def _for_coroutines() -> tuple[set[str], Callable[[str, _Function], _Function]]:
     """Returns the callbacks that coroutines need, and what makes a callback drive them; nothing if no class has any."""
-    streams = any(_has_async(root_class.stream_context) for root_class in root_classes.values())
-    if streams or any(_has_async(root_class) for root_class in root_classes.values()):
+    classes = [cls for root_class in root_classes.values() for cls, _ in _classes(root_class)]
+    names = {name for cls in classes for name in dir(cls) if name.startswith("on_") and is_async(getattr(cls, name))}
+    if names:
         module = _load(_AWAIT)
-        return module.needed(streams), module.wrap
-    return (), lambda name, function: function
+        return module.needed(names), module.wrap
+    return names, lambda name, function: function
 
 
-def _has_async(cls: type | None) -> bool:
-    return any(name.startswith("on_") and is_async(getattr(cls, name)) for name in dir(cls))
+def _classes(root_class: type[RootContext]) -> list[tuple[type, type]]:
+    """Returns a root's class and those of its streams, each with its base."""
+    found: list[tuple[type, type]] = [(root_class, RootContext)]
+    for attribute, base in BASES.items():
+        cls = getattr(root_class, attribute)
+        if cls is not None:
+            found.append((cls, base))
+    return found
 
 
 def _load(name: str) -> Any:
     __import__(name)
-    return sys.modules[name]
+    module = sys.modules[name]
+    if name == _AWAIT and let_http_wait is not None:
+        let_http_wait(module)
+    return module
 
 
 def _is_wanted(method: str) -> bool:
-    if method in _ALWAYS:
+    if method in _ALWAYS or method in NEEDED:
         return True
     for root_class in root_classes.values():
-        stream_class = root_class.stream_context
-        if overrides(root_class, RootContext, method) or overrides(stream_class, StreamContext, method):
-            return True
-        if method == "on_delete" and (stream_class is not None or _dispatch.answers_wanted):
+        classes = _classes(root_class)
+        for cls, base in classes:
+            if overrides(cls, base, method) or overrides(cls, base, NEEDED_BY.get(method, method)):
+                return True
+        if method == "on_delete" and (len(classes) > 1 or _dispatch.answers_wanted):
             return True
     return False
 

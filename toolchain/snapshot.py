@@ -15,6 +15,7 @@ from pathlib import Path
 
 import wasmtime
 
+from toolchain import imports
 from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
 from toolchain.tools import ToolchainError
@@ -43,6 +44,8 @@ class Snapshot:
 
     module: bytes
     warnings: list[str]
+    unreached: list[str]
+    """The host calls that its code cannot reach (imports.py)."""
 
 
 def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: str, abi: Abi) -> Snapshot:
@@ -61,7 +64,7 @@ def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: st
         traceback = vm.python("load", module.encode()).decode()
     if traceback:
         raise ToolchainError(f"importing {module} failed:\n{traceback.rstrip()}{_advice(traceback, sources)}")
-    warnings = _seal(vm, compiler, sources)
+    warnings, modules = _seal(vm, compiler, sources)
     registered = {name for i, name in enumerate(abi.callbacks) if vm.call("build_registered", i)}
     if not registered:
         raise ToolchainError(f"{module} registers no context; end it with proxy_wasm.register(YourRootContext)")
@@ -72,20 +75,22 @@ def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: st
         e for e in frozen.exports() if e.name not in unused and not e.name.startswith(boundary.BUILD_PREFIX)
     )
     frozen.drop_custom_sections()
-    return Snapshot(frozen.encode(), warnings)
+    found = (sources.find(name) for name in modules)
+    unreached = imports.unreached(abi.host_calls, [module.source for module in found if module is not None])
+    return Snapshot(frozen.encode(), warnings, unreached)
 
 
-def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> list[str]:
-    """Keeps what can be imported late, lets no more be asked for, and returns the warnings."""
+def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> tuple[list[str], list[str]]:
+    """Keeps what can be imported late, lets no more be asked for, and returns the warnings and the names of all modules."""
     index = sources.late_index
 
-    def imports(name: str, found: Found) -> list[Import]:
+    def imported(name: str, found: Found) -> list[Import]:
         return (
             [Import(*entry) for entry in index["imports"].get(name, ())] if found.standard else compiler.imports(found)
         )
 
     loaded = vm.python("loaded", b"").decode().splitlines()
-    found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imports)))
+    found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imported)))
     for name in found.names:
         module = sources.find(name)
         packed = sources.packed(name) if module is not None and module.standard else compiler.packed(module)
@@ -94,7 +99,7 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> list[str]:
         for data, names in sources.zones().items():
             vm.python("keep_zone", "\n".join(names).encode() + b"\0" + compiler.pack(data))
     vm.python("seal", b"")
-    return found.warnings
+    return found.warnings, [*loaded, *found.names]
 
 
 def _advice(traceback: str, sources: Sources) -> str:

@@ -45,6 +45,7 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("u32", ("u32",), ("i32",), "int", "PyLong_AsUnsignedLong", most=2**32 - 1),
+        Kind("i32", ("i32",), ("i32",), "int", "PyLong_AsLong", least=-(2**31), most=2**31 - 1),
         Kind("u64", ("u64",), ("i64",), "int", "PyLong_AsUnsignedLongLong", most=2**64 - 1),
         Kind("i64", ("i64",), ("i64",), "int", "PyLong_AsLongLong", least=-(2**63), most=2**63 - 1),
         Kind("bytes", ("const char *", "u32"), ("i32", "i32"), "bytes | str"),
@@ -83,9 +84,9 @@ class HostCall:
 class Callback:
     """A callback: its parameters, each a u32; what its result means (None: it has no result), and the result of a failure.
 
-    `contexts` are the kinds of contexts that it is made on: root, stream (a TCP connection). `first` says that it is the first that
-    such a context hears of; `ending`, that nothing can be done for the stream any more; `always`, that a module exports it
-    whatever its filter overrides.
+    `contexts` are the kinds of contexts that it is made on: root, stream (a TCP connection), http (a request and its response).
+    `first` says that it is the first that such a context hears of; `ending`, that nothing can be done for the stream any more;
+    `always`, that a module exports it whatever its filter overrides.
     """
 
     name: str

@@ -28,9 +28,9 @@ class Boundary:
         self.status_handler: Callable[[str, int], NoReturn] | None = None
         self.error_handler: Callable[[str, int, BaseException, int], int] | None = None
         self.action_type: type[int] | None = None
-        self.connection_handler: Callable[[int, Any], int | None] | None = None
-        self.roots: Mapping[int, object] = {}
-        self.streams: Mapping[int, object] = {}
+        self.first: dict[str, Callable[..., int | None]] = {}
+        self.roots: Mapping[int, object] | None = None
+        self.streams: Mapping[int, object] | None = None
         self.held_back: dict[int, int] = {}
 
     def register(self, callback: str, function: Callable[..., int | bool | None]) -> None:
@@ -51,11 +51,13 @@ class Boundary:
         """Keeps the type of what a callback may return for an action."""
         self.action_type = action
 
-    def set_connection_handler(
-        self, handler: Callable[[int, Any], int | None], roots: Mapping[int, object], streams: Mapping[int, object]
-    ) -> None:
-        """Keeps what makes a stream and tells it of its connection, and the contexts that want to hear of their end."""
-        self.connection_handler, self.roots, self.streams = handler, roots, streams
+    def register_first(self, callback: str, function: Callable[..., int | None]) -> None:
+        """Keeps what makes a stream and tells it of its first callback."""
+        self.first[callback] = function
+
+    def set_contexts(self, roots: Mapping[int, object], streams: Mapping[int, object]) -> None:
+        """Keeps the contexts that want to hear of their end."""
+        self.roots, self.streams = roots, streams
 
     def call_host(self, call: HostCall, arguments: tuple[Any, ...]) -> Any:
         """Makes a host call with Python values."""
@@ -89,22 +91,31 @@ class Boundary:
         function = self.callbacks.get(callback)
         if context_id in self.held_back:
             parent = self.held_back.pop(context_id)
-            if CALLBACKS[callback].first and self.connection_handler is not None:
-                root = self.roots.get(parent)
-                return 0 if root is None else self._run(callback, self.connection_handler, (context_id, root), parent)
+            if callback in self.first:
+                return self._call_first(callback, arguments, parent)
             self._run("proxy_on_context_create", self.callbacks["proxy_on_context_create"], (context_id, parent))
         if callback == "proxy_on_context_create" and self._hold_back(*arguments):
             return None
-        known = self.connection_handler is None or context_id in self.streams or context_id in self.roots
-        if callback == "proxy_on_delete" and not known:
+        if callback == "proxy_on_delete" and not self._is_known(context_id):
             return None
         return None if function is None else self._run(callback, function, arguments)
 
+    def _call_first(self, callback: str, arguments: tuple[int, ...], parent: int) -> int | None:
+        root = None if self.roots is None else self.roots.get(parent)
+        if root is None:
+            return CALLBACKS[callback].failed
+        return self._run(callback, self.first[callback], (arguments[0], root, *arguments[1:]), parent)
+
     def _hold_back(self, context_id: int, parent_context_id: int) -> bool:
-        if self.connection_handler is None or not parent_context_id:
+        if self.roots is None or not parent_context_id:
             return False
         self.held_back[context_id] = parent_context_id
         return True
+
+    def _is_known(self, context_id: int) -> bool:
+        if self.roots is None or self.streams is None:
+            return True
+        return context_id in self.streams or context_id in self.roots
 
     def _run(
         self, callback: str, function: Callable[..., int | bool | None], arguments: tuple[Any, ...], parent: int = 0
@@ -146,6 +157,23 @@ def packed_address(address: bytes | str) -> bytes | None:
     return (mapped or found).packed
 
 
+def parse_pairs(header_map: bytes) -> list[tuple[bytes, bytes]] | None:
+    """Returns a header map's pairs in order; None if these bytes are no header map. No bytes at all are an empty one."""
+    numbers = memoryview(header_map[: len(header_map) // 4 * 4]).cast("I")
+    if len(header_map) < 4:
+        return None if header_map else []
+    count = numbers[0]
+    texts, at = [], 4 + 8 * count
+    if at > len(header_map):
+        return None
+    for size in numbers[1 : 1 + 2 * count]:
+        if header_map[at + size : at + size + 1] != b"\0":
+            return None
+        texts.append(header_map[at : at + size])
+        at += size + 1
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
 def _result(result: object) -> int:
     if result is None:
         return 0
@@ -180,8 +208,15 @@ BOUNDARY = Boundary()
 _MODULE = ModuleType("_proxy_wasm", "The test hosts' stand-in for the boundary to the proxy.")
 for _call in HOST_CALLS.values():
     setattr(_MODULE, _call.name, _function(_call))
-for _name in ("register", "set_status_handler", "set_error_handler", "set_action_type", "set_connection_handler"):
+for _name in (
+    "register",
+    "register_first",
+    "set_status_handler",
+    "set_error_handler",
+    "set_action_type",
+    "set_contexts",
+):
     setattr(_MODULE, _name, getattr(BOUNDARY, _name))
-_MODULE.packed_address = packed_address  # type: ignore[attr-defined]
+_MODULE.packed_address, _MODULE.parse_pairs = packed_address, parse_pairs  # type: ignore[attr-defined]
 _MODULE.outside_vm = True  # type: ignore[attr-defined]
 sys.modules.setdefault("_proxy_wasm", _MODULE)

@@ -13,26 +13,21 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from proxy_wasm.testing.abi import STATUS
+from proxy_wasm.testing.http import HostStatus as HostStatus
+from proxy_wasm.testing.http import HttpCalls, LocalResponse, Pairs, parse_header_map
+
+if TYPE_CHECKING:
+    from proxy_wasm.testing.exchange import Exchange
 
 COUNTER, GAUGE, HISTOGRAM = range(3)
 REQUEST, RESPONSE, DOWNSTREAM, UPSTREAM = range(4)
-DOWNSTREAM_DATA, UPSTREAM_DATA, HTTP_CALL_RESPONSE_BODY = 2, 3, 4
+REQUEST_BODY, RESPONSE_BODY, DOWNSTREAM_DATA, UPSTREAM_DATA, HTTP_CALL_RESPONSE_BODY, GRPC_MESSAGE = range(6)
+_OF_STREAM = (REQUEST_BODY, RESPONSE_BODY, DOWNSTREAM_DATA, UPSTREAM_DATA)
 VM_CONFIGURATION, PLUGIN_CONFIGURATION, FOREIGN_FUNCTION_ARGUMENTS = 6, 7, 8
-HTTP_CALL_RESPONSE_HEADERS, HTTP_CALL_RESPONSE_TRAILERS = 6, 7
 # Envoy's numbers of metrics and calls go in steps of this: the low bits say what it is.
 STEP = 4
-
-Pairs = list[tuple[bytes, bytes]]
-
-
-class HostStatus(Exception):
-    """A host call's answer is this status of the table."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.status = STATUS[name]
 
 
 @dataclass
@@ -61,7 +56,7 @@ class HttpCall:
 
 @dataclass
 class Context:
-    """The proxy's side of a root or a stream: its properties and buffers, and what the filter did to it."""
+    """The proxy's side of a root, a connection or a request: its properties and buffers, and what the filter did to it."""
 
     context_id: int
     parent_context_id: int = 0
@@ -71,13 +66,16 @@ class Context:
     filter_state: dict[bytes, bytes] = field(default_factory=dict)
     continued: list[int] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
+    local_responses: list[LocalResponse] = field(default_factory=list)
+    exchange: Exchange | None = None
     done: int = 0
 
 
-class Host:
+class Host(HttpCalls):
     """A proxy for tests: set what the filter shall find, then read what it did."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.log_level = 0
         self.logs: list[tuple[int, str]] = []
         self.echo = False
@@ -99,8 +97,6 @@ class Host:
         self.vm_id = b""
         self.metrics: dict[int, Metric] = {}
         self.tick_periods: dict[int, int] = {}
-        self.clusters: set[bytes] | None = None
-        self.empty_clusters: set[bytes] = set()
         self.http_calls: dict[int, HttpCall] = {}
         self._cas = 0
 
@@ -165,8 +161,8 @@ class Host:
             raise HostStatus("BAD_ARGUMENT")
         if buffer == VM_CONFIGURATION:
             return self.vm_configuration
-        context = self.root if buffer == HTTP_CALL_RESPONSE_BODY else self.context
-        if buffer in (HTTP_CALL_RESPONSE_BODY, PLUGIN_CONFIGURATION) and buffer not in context.buffers:
+        context = self.root if buffer in (HTTP_CALL_RESPONSE_BODY, GRPC_MESSAGE) else self.context
+        if buffer in (HTTP_CALL_RESPONSE_BODY, GRPC_MESSAGE, PLUGIN_CONFIGURATION) and buffer not in context.buffers:
             raise HostStatus("NOT_FOUND")
         return context.buffers.get(buffer, b"")
 
@@ -181,7 +177,7 @@ class Host:
 
     def proxy_set_buffer_bytes(self, buffer: int, start: int, length: int, value: bytes) -> None:
         data = self._buffer(buffer)
-        if buffer not in (DOWNSTREAM_DATA, UPSTREAM_DATA) or buffer not in self.context.buffers:
+        if buffer not in _OF_STREAM or buffer not in self.context.buffers:
             raise HostStatus("BAD_ARGUMENT")
         # As in Envoy: insert at the front, replace from the front, or append; nothing in the middle.
         if start == 0:
@@ -198,6 +194,8 @@ class Host:
             raise HostStatus("UNIMPLEMENTED")
         context = self.context
         context.continued.append(stream)
+        if context.exchange is not None:
+            context.exchange.go_on(stream)
         # What was held back goes on when the callback is over.
         if stream == DOWNSTREAM:
             self.after_call.append(lambda: context.buffers.pop(DOWNSTREAM_DATA, None))
@@ -205,7 +203,10 @@ class Host:
     def proxy_close_stream(self, stream: int) -> None:
         if stream > UPSTREAM:
             raise HostStatus("BAD_ARGUMENT")
-        self.context.closed.append(stream)
+        context = self.context
+        if context.exchange is not None:
+            context.exchange.reset()
+        context.closed.append(stream)
 
     # ---- foreign functions
 
@@ -329,24 +330,6 @@ class Host:
         )
         return call
 
-    def _header_map(self, header_map: int) -> Pairs | None:
-        if header_map > HTTP_CALL_RESPONSE_TRAILERS:
-            raise HostStatus("BAD_ARGUMENT")
-        return self.root.header_maps.get(header_map)
-
-    def proxy_get_header_map_pairs(self, map: int) -> bytes:
-        pairs = self._header_map(map)
-        return serialize_header_map(pairs) if pairs else b""
-
-    def proxy_get_header_map_value(self, map: int, key: bytes) -> bytes:
-        pairs = self._header_map(map)
-        if pairs is None:
-            raise HostStatus("BAD_ARGUMENT")
-        for name, value in pairs:
-            if name == key.lower():
-                return value
-        raise HostStatus("NOT_FOUND")
-
     # ---- contexts
 
     def proxy_set_effective_context(self, context_id: int) -> None:
@@ -361,33 +344,3 @@ class Host:
             raise HostStatus("NOT_FOUND")
         self.pending_done.remove(root.context_id)
         root.done += 1
-
-
-# The SDK has functions of its own for this; a host that used them would not notice if both were wrong.
-
-
-def serialize_header_map(pairs: list[tuple[bytes, bytes]]) -> bytes:
-    """Returns the ABI's bytes of a header map."""
-    out = bytearray(len(pairs).to_bytes(4, "little"))
-    for pair in pairs:
-        for text in pair:
-            out += len(text).to_bytes(4, "little")
-    for pair in pairs:
-        for text in pair:
-            out += text + b"\0"
-    return bytes(out)
-
-
-def parse_header_map(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Returns the pairs of a header map, or raises HostStatus."""
-    numbers = memoryview(data[: len(data) // 4 * 4]).cast("I")
-    count = numbers[0] if numbers else 0
-    if len(numbers) < 1 + 2 * count:
-        raise HostStatus("BAD_ARGUMENT")
-    texts, at = [], 4 + 8 * count
-    for size in numbers[1 : 1 + 2 * count]:
-        texts.append(data[at : at + size])
-        if data[at + size : at + size + 1] != b"\0":
-            raise HostStatus("BAD_ARGUMENT")
-        at += size + 1
-    return list(zip(texts[::2], texts[1::2], strict=True))

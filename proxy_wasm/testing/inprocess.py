@@ -9,28 +9,36 @@ from typing import Any
 
 import _proxy_wasm
 
-from proxy_wasm import _dispatch, _errors, _http
+from proxy_wasm import _dispatch, _errors, _http, _register
 from proxy_wasm._contexts import RootContext
-from proxy_wasm._register import register
 from proxy_wasm.testing.boundary import BOUNDARY
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.lifecycle import Vm
 
 
 class InProcess(Vm):
-    """A VM whose guest is this interpreter; what the filter registered and replaced is undone at the end of `with`."""
+    """A VM whose guest is this interpreter; what the filter registered and replaced is undone at the end of `with`.
 
-    def __init__(self, root_class: type[RootContext] | None = None, host: Host | None = None) -> None:
+    `grpc` says that the filter imports `proxy_wasm.grpc`, whose callbacks its module then has; None looks into its classes' modules.
+    """
+
+    def __init__(
+        self, root_class: type[RootContext] | None = None, host: Host | None = None, grpc: bool | None = None
+    ) -> None:
         super().__init__(host)
         self._root_class = root_class
+        self._grpc = _imports_grpc(root_class) if grpc is None else grpc
 
     def __enter__(self) -> InProcess:
         self._undo = ExitStack()
         for holder, name, value in (
             (BOUNDARY, "host", self.host),
             (BOUNDARY, "callbacks", {}),
-            (BOUNDARY, "connection_handler", None),
+            (BOUNDARY, "first", {}),
+            (BOUNDARY, "roots", None),
+            (BOUNDARY, "streams", None),
             (BOUNDARY, "held_back", {}),
+            (_register, "NEEDED", _register.NEEDED if self._grpc else set()),
             (_errors, "in_proxy", True),
             (_dispatch, "answers_wanted", False),
             (_proxy_wasm, "outside_vm", False),
@@ -39,13 +47,13 @@ class InProcess(Vm):
         ):
             self._undo.callback(setattr, holder, name, getattr(holder, name))
             setattr(holder, name, value)
-        for table in (_dispatch.root_classes, _dispatch.roots, _dispatch.streams):
+        for table in (_dispatch.root_classes, _dispatch.roots, _dispatch.streams, _dispatch.undecided):
             self._undo.callback(_restore, table, table.copy())
             table.clear()
         self._undo.callback(_http.forget_all)
         self._undo.callback(_close_coroutines)
         if self._root_class is not None:
-            register(self._root_class)
+            _register.register(self._root_class)
         return self
 
     def __exit__(
@@ -66,6 +74,15 @@ def _close_coroutines() -> None:
     # Only a filter with an `async def` callback loads it.
     if awaiting := sys.modules.get("proxy_wasm._await"):
         awaiting.close_all()
+
+
+def _imports_grpc(root_class: type[RootContext] | None) -> bool:
+    """Tells whether the module of a root's class, or of its streams', has `proxy_wasm.grpc`."""
+    classes = (root_class, getattr(root_class, "stream_context", None), getattr(root_class, "http_context", None))
+    modules = [sys.modules.get(cls.__module__) for cls in classes if cls is not None]
+    return any(
+        getattr(value, "__name__", "") == "proxy_wasm.grpc" for m in modules for value in vars(m or sys).values()
+    )
 
 
 def _restore(table: dict[Any, Any], entries: dict[Any, Any]) -> None:

@@ -5,17 +5,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from proxy_wasm.testing import abi
+from proxy_wasm.testing.exchange import Exchange, expect
+from proxy_wasm.testing.exchange import NeverInEnvoyError as NeverInEnvoyError
 from proxy_wasm.testing.host import (
     DOWNSTREAM,
     DOWNSTREAM_DATA,
     FOREIGN_FUNCTION_ARGUMENTS,
+    GRPC_MESSAGE,
     HTTP_CALL_RESPONSE_BODY,
-    HTTP_CALL_RESPONSE_HEADERS,
-    HTTP_CALL_RESPONSE_TRAILERS,
     PLUGIN_CONFIGURATION,
     UPSTREAM_DATA,
     Context,
     Host,
+)
+from proxy_wasm.testing.http import (
+    GRPC_INITIAL_METADATA,
+    GRPC_TRAILING_METADATA,
+    HTTP_CALL_RESPONSE_HEADERS,
+    HTTP_CALL_RESPONSE_TRAILERS,
+    GrpcCall,
     Pairs,
 )
 
@@ -27,15 +35,6 @@ _FAILURES = {
     503: b"upstream connect error or disconnect/reset before headers. reset reason: connection termination",
     504: b"upstream request timeout",
 }
-
-
-class NeverInEnvoyError(AssertionError):
-    """The test makes a callback that no Envoy would make here."""
-
-
-def _expect(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise NeverInEnvoyError(otherwise)
 
 
 class Vm(ABC):
@@ -58,6 +57,8 @@ class Vm(ABC):
             result = self._call(callback, context_id, *arguments)
         finally:
             self.host.context_id, self.host.effective_context_id = saved
+        if self.host.crash is not None:
+            raise self.host.crash
         while self.host.after_call:
             self.host.after_call.pop(0)()
         if self.root.done and callback != "proxy_on_delete" and self.root.context_id in self.host.contexts:
@@ -100,6 +101,10 @@ class Vm(ABC):
             properties[b"source\0address"] = source.encode()
         return Connection(self, self.create_context(self.root.context_id, properties), early_data)
 
+    def exchange(self, properties: dict[bytes, bytes] | None = None) -> Exchange:
+        """Makes the context of an HTTP request."""
+        return Exchange(self, self.create_context(self.root.context_id, properties))
+
     def tick(self) -> None:
         """Lets the tick period pass once."""
         self.call("proxy_on_tick", self.root.context_id)
@@ -119,10 +124,8 @@ class Vm(ABC):
     ) -> None:
         """Answers an HTTP call as Envoy does, on the root; no headers mean that the call was reset."""
         made = self.host.http_calls[call]
-        _expect(not made.answered, f"call {call} was answered before, and a call has one answer")
-        _expect(
-            made.root_context_id in self.host.contexts, f"call {call} was cancelled when its root context went away"
-        )
+        expect(not made.answered, f"call {call} was answered before, and a call has one answer")
+        expect(made.root_context_id in self.host.contexts, f"call {call} was cancelled when its root context went away")
         made.answered = True
         root = self.host.contexts[made.root_context_id]
         if headers:
@@ -144,6 +147,37 @@ class Vm(ABC):
             (b"content-type", b"text/plain"),
         ]
         self.http_call_response(call, headers, body)
+
+    def grpc_receive(self, call: int, message: bytes) -> None:
+        """Brings a message of a gRPC stream; that of a call is its answer, after which nothing comes."""
+        made = self._open_call(call)
+        made.ended = made.unary
+        root = self.host.contexts[made.root_context_id]
+        root.buffers[GRPC_MESSAGE] = message
+        self.call("proxy_on_grpc_receive", root.context_id, call, len(message))
+        root.buffers.pop(GRPC_MESSAGE, None)
+
+    def grpc_metadata(self, call: int, pairs: Pairs, trailing: bool = False) -> None:
+        """Brings the first or the last metadata of a gRPC stream."""
+        made = self._open_call(call)
+        root = self.host.contexts[made.root_context_id]
+        root.header_maps = {GRPC_TRAILING_METADATA if trailing else GRPC_INITIAL_METADATA: pairs}
+        kind = "trailing" if trailing else "initial"
+        self.call(f"proxy_on_grpc_receive_{kind}_metadata", root.context_id, call, len(pairs))
+        root.header_maps = {}
+
+    def grpc_close(self, call: int, status: int, message: bytes = b"") -> None:
+        """Ends a gRPC stream, or a call that failed."""
+        made = self._open_call(call)
+        expect(not made.unary or status != 0, "a call that succeeds is answered, and not closed")
+        made.ended = True
+        self.host.grpc_status = status, message
+        self.call("proxy_on_grpc_close", made.root_context_id, call, status)
+
+    def _open_call(self, call: int) -> GrpcCall:
+        made = self.host.grpc_calls[call]
+        expect(not made.ended, f"gRPC call {call} is over")
+        return made
 
     def shutdown(self) -> bool:
         """Ends the plugin; False means that it wants to stay until it calls done()."""
@@ -186,14 +220,14 @@ class Connection:
 
     def new_connection(self) -> int:
         """Tells the filter that the client has connected; returns the action."""
-        _expect(not self._told, "a filter is told of a connection once")
+        expect(not self._told, "a filter is told of a connection once")
         self._told = True
         return self._acted(self.vm.call("proxy_on_new_connection", self.context_id))
 
     def downstream_data(self, data: bytes, end_of_stream: bool = False) -> int:
         """Gives the filter bytes from the client; returns the action."""
         self._expect_open()
-        _expect(
+        expect(
             self.is_read,
             "Envoy reads nothing from a client whose connection is paused in on_new_connection, unless tcp_proxy has "
             "max_early_data_bytes: continue it first, or make it with connection(early_data=True)",
@@ -203,19 +237,19 @@ class Connection:
     def upstream_data(self, data: bytes, end_of_stream: bool = False) -> int:
         """Gives the filter bytes from the upstream server, after whose end its connection is closed; returns the action."""
         self._expect_open()
-        _expect(self.goes_on, "there is no upstream server before the filter lets the connection go on")
+        expect(self.goes_on, "there is no upstream server before the filter lets the connection go on")
         action = self._data("proxy_on_upstream_data", UPSTREAM_DATA, data, end_of_stream)
         if end_of_stream:
             self.vm.call("proxy_on_upstream_connection_close", self.context_id, UNKNOWN)
         return action
 
     def _expect_open(self) -> None:
-        _expect(self._told, "on_new_connection comes before any data")
-        _expect(not self.context.closed, "the filter closed the connection: nothing comes but its end")
-        _expect(not self._over, "the connection has ended")
+        expect(self._told, "on_new_connection comes before any data")
+        expect(not self.context.closed, "the filter closed the connection: nothing comes but its end")
+        expect(not self._over, "the connection has ended")
 
     def _data(self, callback: str, buffer: int, data: bytes, end_of_stream: bool) -> int:
-        _expect(buffer not in self._ends, "there was an end of stream, after which no data comes")
+        expect(buffer not in self._ends, "there was an end of stream, after which no data comes")
         if end_of_stream:
             self._ends.add(buffer)
         # What a paused filter did not pass on is still in the buffer.
@@ -240,11 +274,11 @@ class Connection:
         It is the client that leaves, REMOTE, without an end of stream. LOCAL is Envoy: the filter closed the connection, both ends of
         stream were seen, or Envoy itself had enough.
         """
-        _expect(not self._over, "the connection has ended")
+        expect(not self._over, "the connection has ended")
         local = self.context.closed or not self.is_read or {DOWNSTREAM_DATA, UPSTREAM_DATA} <= self._ends
         if peer is None:
             peer = LOCAL if local else REMOTE
-        _expect(
+        expect(
             self.is_read or peer != REMOTE or bool(self.context.closed),
             "Envoy does not notice that a client leaves while its connection is paused in on_new_connection, unless tcp_proxy has "
             "max_early_data_bytes: make it with connection(early_data=True)",

@@ -1,8 +1,8 @@
 """Trains a filter for the cold tier: of the built module, what its connections run is compiled and all else is interpreted.
 
-`train` is for filters without a training of their own: it makes every callback that a connection brings, with no configuration. A
-training of your own is a module with such a function: after `start`, `configured` and what your proxy does all day, it yields the
-VM's memory, from which the build reads what ran.
+`train` is for filters without a training of their own: it makes every callback that a connection or a request brings, with no
+configuration. A training of your own is a module with such a function: after `start`, `configured` and what your proxy does all day, it
+yields the VM's memory, from which the build reads what ran.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 
+from proxy_wasm.testing.exchange import Headers, pairs
 from proxy_wasm.testing.host import PLUGIN_CONFIGURATION, Host
 from proxy_wasm.testing.lifecycle import Connection, Vm
 from proxy_wasm.testing.wasm import WasmModule
@@ -106,14 +107,50 @@ def _use(connection: Connection) -> None:
     connection.close()
 
 
+_REQUEST = {
+    ":path": "/a/path?with=query",
+    "user-agent": "Mozilla/5.0",
+    "accept": "*/*",
+    "accept-encoding": "gzip, br",
+    "x-forwarded-proto": "http",
+    "x-request-id": "7f3b7a9e-2d5c-4f2b-9d1d-2f1d5c4f2b9d",
+    "content-type": "application/json",
+}
+_RESPONSE = {"content-type": "application/json", "server": "envoy", "date": "Sat, 28 Nov 2026 10:00:00 GMT"}
+_PIECES = [b'{"name": ', b'"value"}']
+
+
+def exchange(vm: Vm, headers: Headers = (), body: Iterable[bytes] = (), trailers: Headers | None = None) -> None:
+    """Sends a request through the filter and answers it, if the filter lets it; a response has the same body and trailers."""
+    made = vm.exchange()
+    made.request([*_REQUEST.items(), *pairs(headers)], body, trailers)
+    answer_calls(vm)
+    if made.upstream.headers is not None and made.local_response is None and not made.was_reset:
+        made.respond(200, _RESPONSE, body, trailers)
+        answer_calls(vm)
+    made.close()
+
+
+def _exchange_many(vm: Vm) -> None:
+    for _ in range(3):
+        for body, trailers in (([], None), (_PIECES, None), (_PIECES, {"x-checksum": "1"})):
+            exchange(vm, (), body, trailers)
+    # A request without an authority is logged, and nothing else.
+    vm.exchange().close()
+
+
 def train(module: bytes) -> Iterator[bytes]:
-    """Yields the memory of a VM that has had connections."""
+    """Yields the memory of a VM that has had connections, or requests."""
     vm = start(module)
     vm.start()
     configured(vm)
-    for source in SOURCES:
-        _use(vm.connection(source=source, early_data=True))
-    open_many(vm, SOURCES)
+    of_http = any(name.startswith(("proxy_on_request_", "proxy_on_response_")) for name in vm.exports)
+    if of_http:
+        _exchange_many(vm)
+    if not of_http or "proxy_on_new_connection" in vm.exports:
+        for source in SOURCES:
+            _use(vm.connection(source=source, early_data=True))
+        open_many(vm, SOURCES)
     vm.tick()
     answer_calls(vm)
     yield vm.memory

@@ -102,7 +102,7 @@ def test_a_wrong_input_is_named(tmp_path: Path, others: dict[str, Any], message:
 def test_a_training_that_is_not_there_is_named(tmp_path: Path, training: str) -> None:
     given = inputs(tmp_path, training=training)
     with pytest.raises(ToolchainError, match=f"there is no module {training} to train with"):
-        tiered(given, Snapshot(b"", []))
+        tiered(given, Snapshot(b"", [], []))
 
 
 @pytest.mark.parametrize(("step", "missing"), [(SNAPSHOT, "snapshot"), (TIER, "out")])

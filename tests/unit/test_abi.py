@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import proxy_wasm
-from proxy_wasm import _dispatch, _errors, _register
+from proxy_wasm import _dispatch, _errors, _register, grpc
 from proxy_wasm.testing.abi import CALLBACKS, KINDS, STATUS, TABLE, Kind
 from toolchain import abi as toolchain_abi
 from toolchain.abi import read_abi
@@ -44,7 +44,7 @@ def test_a_kind_that_nobody_knows(tmp_path: Path) -> None:
 
 def test_a_callback_is_on_contexts_that_there_are() -> None:
     for callback in CALLBACKS.values():
-        assert callback.contexts and set(callback.contexts) <= {"root", "stream"}
+        assert callback.contexts and set(callback.contexts) <= {"root", "stream", "http"}
 
 
 def test_the_guests_constants_are_the_tables() -> None:
@@ -58,9 +58,16 @@ def test_the_exceptions_are_the_tables_statuses() -> None:
 
 
 def test_the_dispatchers_are_the_tables_callbacks() -> None:
-    assert ["proxy_" + name for name in _dispatch.CALLBACKS] == list(CALLBACKS)
+    # What follows is loaded by filters with HTTP, and with gRPC.
+    assert {proxy_wasm.HttpContext.__name__, grpc.__name__} == {"HttpContext", "proxy_wasm.grpc"}
+    assert {"proxy_" + name for name in _dispatch.CALLBACKS} == set(CALLBACKS)
     for name, function in _dispatch.CALLBACKS.items():
         assert function.__code__.co_varnames[: function.__code__.co_argcount] == CALLBACKS["proxy_" + name].parameters
+    for name, function in _dispatch.FIRST.items():
+        context_id, *more = CALLBACKS["proxy_" + name].parameters
+        found = function.__code__.co_varnames[: function.__code__.co_argcount]
+        assert found == (context_id, "root", *more) and CALLBACKS["proxy_" + name].first
+    assert len(_dispatch.FIRST) == sum(callback.first for callback in CALLBACKS.values())
 
 
 def test_all_names_what_there_is() -> None:

@@ -296,7 +296,7 @@ def test_an_answer_that_cannot_be_read_is_raised_where_it_is_awaited() -> None:
         vm.start()
         connect(vm)
         vm.http_call_response(waiting(vm)[0], OK)
-        assert vm.host.lines() == ["header map: cut off in its count"]
+        assert vm.host.lines() == ["header map: cut off, or a text does not end in a zero byte"]
 
 
 # ---- what is asked

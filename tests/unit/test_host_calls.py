@@ -234,7 +234,7 @@ def test_a_status_nobody_knows_is_a_host_error() -> None:
 
 
 def test_the_host_answers_every_call_of_the_table() -> None:
-    assert {name for name in vars(Host) if name.startswith("proxy_")} == set(HOST_CALLS)
+    assert {name for name in dir(Host) if name.startswith("proxy_")} == set(HOST_CALLS)
 
 
 def test_without_a_host_calls_are_unimplemented() -> None:

@@ -8,9 +8,9 @@ import random
 import pytest
 
 from proxy_wasm._maps import parse, serialize
-from proxy_wasm.testing.host import parse_header_map, serialize_header_map
+from proxy_wasm.testing.http import parse_header_map, serialize_header_map
 
-PAIRS = [(b":status", b"200"), (b"", b""), (b"x", b"a\0b")]
+PAIRS = [(b":status", b"200"), (b"", b""), (b"x", b"a: b")]
 
 
 def test_round_trip() -> None:
@@ -41,3 +41,10 @@ def test_noise() -> None:
         data = bytes(noise.choice((0, 0, 0, 1, 2, 255)) for _ in range(noise.randrange(40)))
         with contextlib.suppress(ValueError):
             parse(data)
+
+
+@pytest.mark.parametrize("wrong", ["a\r\nx-evil: 1", b"a\n", "\0"])
+def test_a_line_does_not_end_in_a_header(wrong: str | bytes) -> None:
+    for pair in ((wrong, "value"), ("name", wrong)):
+        with pytest.raises(ValueError, match="line's end"):
+            serialize([pair])

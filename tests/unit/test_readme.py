@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 import proxy_wasm
-from proxy_wasm import Action, _calls, _http
+from proxy_wasm import Action, Headers, _calls, _http, grpc
+from proxy_wasm._bodies import Body
 from proxy_wasm.testing.abi import CALLBACKS
 from proxy_wasm.testing.inprocess import InProcess
 
 GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_text(encoding="utf-8")
 
 
-PROGRAM, ASKING, SNIFFING, TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+PROGRAM, HTTP, GRPC, ASKING, SNIFFING, TEST, HTTP_TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 
 
 def names(*programs: str) -> dict[str, Any]:
@@ -61,6 +62,35 @@ def test_the_authorizer_is_asked(status: int, line: str | None) -> None:
         assert vm.host.lines() == [line][: line is not None]
 
 
+def test_the_gate_opens() -> None:
+    defined = names(PROGRAM, HTTP)
+    exec(HTTP_TEST, defined)
+    with InProcess(defined["Gate"]) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        assert (exchange.downstream.status, exchange.downstream.body) == (403, b"no\n")
+        assert exchange.downstream.header("via") == b"python"
+
+
+def test_the_grpc_authorizer_is_asked() -> None:
+    defined = names(PROGRAM, HTTP, GRPC)
+    root = type("Root", (proxy_wasm.RootContext,), {"http_context": defined["Checked"]})
+    for status in (0, 7):
+        with InProcess(root, grpc=True) as vm:
+            vm.start()
+            exchange = vm.exchange()
+            exchange.request({"x-user": "me"})
+            ((call, made),) = vm.host.grpc_calls.items()
+            assert made.messages == [b"me"]
+            vm.grpc_close(call, status) if status else vm.grpc_receive(call, b"")
+            assert (exchange.upstream.headers is not None, exchange.downstream.status) == (
+                not status,
+                403 if status else 0,
+            )
+            exchange.close()
+
+
 def test_who_says_nothing_goes_on_after_a_while() -> None:
     defined = names(PROGRAM, SNIFFING)
     with InProcess(defined["Sniffers"]) as vm:
@@ -79,8 +109,15 @@ def test_who_says_nothing_goes_on_after_a_while() -> None:
 
 
 def test_the_tables_are_complete() -> None:
-    for name in set(CALLBACKS) - {"proxy_on_context_create"}:
-        assert f"| `{name.removeprefix('proxy_')}(" in GUIDE
+    for callback in CALLBACKS.values():
+        if callback.name == "proxy_on_context_create" or "grpc" in callback.name:
+            continue
+        (row,) = re.findall(rf"^\| `{callback.method}\(.*", GUIDE, re.MULTILINE)
+        marks = [cell.strip() for cell in row.split("|")[2:5]]
+        assert marks == ["x" if context in callback.contexts else "" for context in ("root", "stream", "http")], row
+    for name in (*grpc.__all__, *vars(grpc.Stream), *vars(Headers), *vars(Body)):
+        if name[0] != "_" and name != "OK":
+            assert re.search(rf"[`.]{name}[`(.]", GUIDE), name
     for name in filter(str.islower, set(proxy_wasm.__all__) & (set(vars(_calls)) | set(vars(_http)))):
         assert re.search(rf"`{name}[`(]", GUIDE), name
 

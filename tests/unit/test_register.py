@@ -12,18 +12,20 @@ from typing import Any, cast
 import pytest
 
 import proxy_wasm
-from proxy_wasm import RootContext, StreamContext, _dispatch, register
+from proxy_wasm import HttpContext, RootContext, StreamContext, _dispatch, register
 from proxy_wasm.testing.abi import CALLBACKS
 from proxy_wasm.testing.inprocess import InProcess
 
 ALWAYS = {"proxy_on_context_create", "proxy_on_vm_start"}
 STREAM_ONLY = [name for name in vars(StreamContext) if name.startswith("on_")]
+HTTP_ONLY = [name for name in vars(HttpContext) if name.startswith("on_")]
 ROOT_ONLY = [name for name in vars(RootContext) if name.startswith("on_")]
 
 
 def test_the_methods_are_the_tables_callbacks() -> None:
-    for context, methods in (("root", ROOT_ONLY), ("stream", STREAM_ONLY)):
-        assert set(methods) | {"on_context_create"} == {c.method for c in CALLBACKS.values() if context in c.contexts}
+    for context, methods in (("root", ROOT_ONLY), ("stream", STREAM_ONLY), ("http", HTTP_ONLY)):
+        table = {c.method for c in CALLBACKS.values() if context in c.contexts and "grpc" not in c.name}
+        assert set(methods) - {"on_request_complete", "on_response_complete"} | {"on_context_create"} == table
 
 
 def test_a_bare_root_exports_the_least() -> None:
@@ -47,6 +49,23 @@ def test_a_streams_method_exports_its_callback(method: str) -> None:
     root = type("Root", (RootContext,), {"stream_context": type("Derived", (stream,), {})})
     with InProcess(root) as vm:
         assert vm.exports == ALWAYS | {"proxy_on_delete", "proxy_" + method}
+
+
+@pytest.mark.parametrize("method", HTTP_ONLY)
+def test_a_requests_method_exports_its_callbacks(method: str) -> None:
+    context = type("Request", (HttpContext,), {method: lambda self, *_: None})
+    with InProcess(type("Root", (RootContext,), {"http_context": context})) as vm:
+        side, _, what = method.removeprefix("on_").partition("_")
+        # A whole body has headers before it, and trailers behind it.
+        methods = [f"on_{side}_{part}" for part in ("headers", "body", "trailers")] if what == "complete" else [method]
+        assert vm.exports == ALWAYS | {"proxy_on_delete"} | {f"proxy_{method}" for method in methods}
+
+
+def test_a_root_with_both_hears_of_both() -> None:
+    root = type("Root", (RootContext,), {"stream_context": StreamContext, "http_context": HttpContext})
+    with InProcess(root) as vm:
+        firsts = {"proxy_on_new_connection", "proxy_on_request_headers"}
+        assert vm.exports == ALWAYS | {"proxy_on_delete"} | firsts
 
 
 def test_root_ids() -> None:
@@ -78,7 +97,11 @@ def test_a_root_id_without_a_class_does_not_start() -> None:
 
 @pytest.mark.parametrize(
     ("attributes", "message"),
-    [({"stream_context": 1}, "stream_context"), ({"failure_policy": "close"}, "failure_policy")],
+    [
+        ({"stream_context": 1}, "stream_context"),
+        ({"http_context": StreamContext}, "http_context must be a subclass of HttpContext"),
+        ({"failure_policy": "close"}, "failure_policy"),
+    ],
 )
 def test_wrong_attributes(attributes: dict[str, Any], message: str) -> None:
     with InProcess(), pytest.raises(TypeError, match=message):
@@ -144,9 +167,15 @@ MISTAKES: dict[str, tuple[type[RootContext], str]] = {
         _root(on_x=lambda self: None),
         "Plugin.on_x: .* Its callbacks: on_vm_start, .* needs another name",
     ),
-    "HTTP": (_stream(on_request_headers=lambda self: None), "on_request_headers: HTTP callbacks are not supported yet"),
-    "HTTP, as Rust has it": (_stream(on_http_response_body=lambda self: None), "HTTP callbacks are not supported yet"),
-    "gRPC": (_root(on_grpc_receive=lambda self: None), "gRPC callbacks are not supported yet"),
+    "HTTP": (
+        _stream(on_request_headers=lambda self: None),
+        "it is a callback of HttpContext, and this class is a StreamContext",
+    ),
+    "HTTP, as Rust has it": (_stream(on_http_response_body=lambda self: None), "HttpContext calls it on_response_body"),
+    "gRPC": (
+        _root(on_grpc_receive=lambda self: None),
+        "gRPC has no callbacks of contexts; `from proxy_wasm import grpc`",
+    ),
     "a stream's in the root": (
         _root(on_new_connection=lambda self: None),
         "Plugin.on_new_connection: it is a callback of StreamContext, and this class is a RootContext",

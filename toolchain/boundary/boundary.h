@@ -38,9 +38,13 @@ PyObject *PYTHON(PyLong_FromUnsignedLong)(u32);
 PyObject *PYTHON(PyLong_FromUnsignedLongLong)(u64);
 u32 PYTHON(PyLong_AsUnsignedLong)(PyObject *);
 u64 PYTHON(PyLong_AsUnsignedLongLong)(PyObject *);
+i32 PYTHON(PyLong_AsLong)(PyObject *);
 i64 PYTHON(PyLong_AsLongLong)(PyObject *);
 int PYTHON(PyDict_Contains)(PyObject *, PyObject *);
 PyObject *PYTHON(PyDict_GetItemWithError)(PyObject *, PyObject *);
+PyObject *PYTHON(PyList_New)(Py_ssize_t);
+PyObject *PYTHON(PyList_GetItem)(PyObject *, Py_ssize_t);
+int PYTHON(PyList_SetItem)(PyObject *, Py_ssize_t, PyObject *);
 PyObject *PYTHON(PyTuple_New)(Py_ssize_t);
 int PYTHON(PyTuple_SetItem)(PyObject *, Py_ssize_t, PyObject *);
 int PYTHON(PyErr_BadArgument)(void);
@@ -73,7 +77,7 @@ int start_boundary(void);
 void start_recursion(void);
 
 static PyObject *type_error, *str_type, *none;
-static PyObject *status_handler, *error_handler, *action_type, *connection_handler, *known_roots, *known_streams;
+static PyObject *status_handler, *error_handler, *action_type, *known_roots, *known_streams;
 
 static int same(const char *a, const char *b) {
   while (*a && *a == *b) a++, b++;
@@ -111,6 +115,38 @@ static PyObject *give_bytes(char *data, u32 size) {
   PyObject *bytes = PyBytes_FromStringAndSize(data ? data : "", data ? size : 0);
   if (data) free(data);
   return bytes;
+}
+
+static u32 read_u32(const char *data) {
+  u32 number;
+  __builtin_memcpy(&number, data, sizeof number);
+  return number;
+}
+
+// A header map's names and values as a list of pairs of bytes; None if these bytes are no header map. It is a count, the sizes of
+// all texts, and the texts, each with a zero byte; no bytes at all are an empty map.
+static PyObject *py_parse_pairs(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
+  Bytes map;
+  if (count != 1) return usage("parse_pairs(header_map)");
+  if (!take_bytes(arguments[0], &map)) return 0;
+  u32 size = map.size, pairs = size < 4 ? 0 : read_u32(map.data), at = 4 + 8 * pairs;
+  if (size && (size < 4 || pairs > (size - 4) / 8)) return new_none();
+  PyObject *list = PyList_New(pairs);
+  for (u32 i = 0; list && i < 2 * pairs; i++) {
+    u32 length = read_u32(map.data + 4 + 4 * i);
+    if (length >= size - at || map.data[at + length]) {
+      Py_DecRef(list);
+      return new_none();
+    }
+    PyObject *text = PyBytes_FromStringAndSize(map.data + at, length), *pair = i % 2 ? PyList_GetItem(list, i / 2) : PyTuple_New(2);
+    at += length + 1;
+    if (i % 2 == 0 && pair) PyList_SetItem(list, i / 2, pair);
+    if (!text || !pair || PyTuple_SetItem(pair, i % 2, text)) {
+      Py_DecRef(list);
+      return 0;
+    }
+  }
+  return list;
 }
 
 static PyObject *replace(PyObject **slot, PyObject *function) {
@@ -163,7 +199,7 @@ static u32 raised(const char *callback, u32 context_id, u32 parent_context_id, u
   return value;
 }
 
-// The root context that the last connection came to: nearly always the next one's too. `known_roots` keeps it alive.
+// The root context that the last stream came to: nearly always the next one's too. `known_roots` keeps it alive.
 static struct {
   u32 context_id;
   PyObject *root;
@@ -177,25 +213,32 @@ static PyObject *find_root(u32 context_id) {
   return root;
 }
 
-// A stream is made and told of its connection. A root whose constructor raised has none: that is as if there were no filter.
-static u32 run_connection(u32 context_id, u32 parent_context_id) {
-  PyObject *root = find_root(parent_context_id), *result = 0;
-  if (!root && !PyErr_Occurred()) return 0;
-  PyObject *arguments[3] = {0, root ? PyLong_FromUnsignedLong(context_id) : 0, root};
-  if (arguments[1]) {
-    result = PyObject_Vectorcall(connection_handler, arguments + 1, 2 | VECTORCALL_ARGUMENTS_OFFSET, 0);
-    Py_DecRef(arguments[1]);
-  }
-  u32 value = result ? as_action("proxy_on_new_connection", result, 0) : 0;
-  if (value || result == none || !PyErr_Occurred()) return value;
-  return raised("proxy_on_new_connection", context_id, parent_context_id, 0);
+// What a callback of the ABI can have at most.
+#define MOST_NUMBERS 6
+
+// A stream is made and told of its first callback in one call: `function(context_id, root, *more)`. A root whose constructor raised has
+// no object: that is as if there were no filter.
+static u32 run_first(
+    PyObject *function, const char *callback, const u32 *numbers, u32 count, u32 parent_context_id, u32 fallback, Reader *read
+) {
+  PyObject *root = find_root(parent_context_id), *result = 0, *arguments[MOST_NUMBERS + 2] = {0};
+  if (!root && !PyErr_Occurred()) return fallback;
+  u32 made = 0;
+  while (root && made < count && (arguments[made ? made + 2 : 1] = PyLong_FromUnsignedLong(numbers[made]))) made++;
+  arguments[2] = root;
+  if (made == count)
+    result = PyObject_Vectorcall(function, arguments + 1, (count + 1) | VECTORCALL_ARGUMENTS_OFFSET, 0);
+  while (made-- > 0) Py_DecRef(arguments[made ? made + 2 : 1]);
+  u32 value = result ? read(callback, result, fallback) : fallback;
+  if (value != fallback || result == none || !PyErr_Occurred()) return value;
+  return raised(callback, numbers[0], parent_context_id, fallback);
 }
 
 static u32 run_callback(
     PyObject *function, const char *callback, const u32 *numbers, u32 count, u32 fallback, Reader *read
 ) {
   if (!function) return fallback;
-  PyObject *arguments[8] = {0}, *result = 0;
+  PyObject *arguments[MOST_NUMBERS + 1] = {0}, *result = 0;
   u32 made = 0;
   while (made < count && (arguments[made + 1] = PyLong_FromUnsignedLong(numbers[made]))) made++;
   if (made == count) result = PyObject_Vectorcall(function, arguments + 1, count | VECTORCALL_ARGUMENTS_OFFSET, 0);
@@ -206,8 +249,8 @@ static u32 run_callback(
   return raised(callback, numbers[0], 0, fallback);
 }
 
-// Streams that the proxy has made and Python has not: most are made and told of their connection in one call into Python. Each
-// number has one place (they are consecutive, and a stream's connection follows at once); who finds it taken is made at once.
+// Streams that the proxy has made and Python has not: most are made and told of their first callback in one call into Python. Each
+// number has one place (they are consecutive, and a stream's first callback follows at once); who finds it taken is made at once.
 #define HELD_BACK 1024
 static struct {
   u32 context_id, parent_context_id;
@@ -215,7 +258,7 @@ static struct {
 
 static int hold_back(u32 context_id, u32 parent_context_id) {
   u32 place = context_id % HELD_BACK;
-  if (!connection_handler || !parent_context_id || held_back[place].parent_context_id) return 0;
+  if (!known_roots || !parent_context_id || held_back[place].parent_context_id) return 0;
   held_back[place].context_id = context_id;
   held_back[place].parent_context_id = parent_context_id;
   return 1;

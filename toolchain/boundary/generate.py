@@ -22,10 +22,6 @@ _BEFORE = {
         "  if (latest.context_id == context_id) latest.context_id = 0;",
     ],
 }
-_BEFORE_FIRST = [
-    "  u32 parent = held_back_parent(context_id);",
-    "  if (parent) return run_connection(context_id, parent);",
-]
 _TAKEN = {"bytes | str": "str or bytes"}
 
 # What is linked with the generated source, each beside the program that is about it.
@@ -79,13 +75,17 @@ def _callback(index: int, callback: Callback) -> list[str]:
     name, parameters = callback.name, callback.parameters
     signature = ", ".join(f"u32 {p}" for p in parameters)
     read = "as_action" if callback.result == "action" else "as_number"
-    run = f'run_callback(callbacks[{index}], "{name}", numbers, {len(parameters)}, {callback.failed}, {read});'
-    before = _BEFORE_FIRST if callback.first else _BEFORE.get(name, ["  settle(context_id);"])
+    rest = f"{callback.failed}, {read});"
+    before = _BEFORE.get(name, ["  settle(context_id);"])
+    if callback.first:
+        made = f'run_first(first[{index}], "{name}", numbers, {len(parameters)}, parent, {rest}'
+        parent = f"  u32 parent = first[{index}] ? held_back_parent(context_id) : 0;"
+        before = [parent, f"  if (parent) return {made}", *before]
     return [
         f'EXPORT("{name}") {"u32" if callback.result else "void"} export_{name}({signature}) {{',
-        *before,
         f"  u32 numbers[] = {{{', '.join(parameters)}}};",
-        f"  {'return ' if callback.result else ''}{run}",
+        *before,
+        f'  {"return " if callback.result else ""}run_callback(callbacks[{index}], "{name}", numbers, {len(parameters)}, {rest}',
         "}",
         "",
     ]
@@ -99,7 +99,7 @@ def generate(abi: Abi) -> str:
     for call in calls.values():
         lines += _host_call(call)
     lines += [f"static const char *const callback_names[] = {{{names}}};"]
-    lines += [f"static PyObject *callbacks[{len(callbacks)}];", ""]
+    lines += [f"static PyObject *callbacks[{len(callbacks)}], *first[{len(callbacks)}];", ""]
     lines += ["static void settle(u32 context_id) {"]
     lines += ["  u32 parent = held_back_parent(context_id), numbers[] = {context_id, parent};"]
     create = list(callbacks).index("proxy_on_context_create")
@@ -107,19 +107,25 @@ def generate(abi: Abi) -> str:
     lines += ["}", ""]
     for index, callback in enumerate(callbacks.values()):
         lines += _callback(index, callback)
-    own = ["register", "set_status_handler", "set_error_handler", "set_action_type", "set_connection_handler"]
-    own += ["packed_address"]
+    own = ["register", "register_first", "set_status_handler", "set_error_handler", "set_action_type", "set_contexts"]
+    own += ["packed_address", "parse_pairs"]
     table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *calls))
     return (
         "\n".join(lines)
         + f"""\
-static PyObject *py_register(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
+static PyObject *put(PyObject **functions, PyObject *const *arguments, Py_ssize_t count) {{
   Bytes name;
   if (count != 2) return usage("register(callback, function)");
   if (!take_bytes(arguments[0], &name)) return 0;
   for (u32 i = 0; i < {len(callbacks)}; i++)
-    if (same(callback_names[i], name.data)) return replace(&callbacks[i], arguments[1]);
+    if (same(callback_names[i], name.data)) return replace(&functions[i], arguments[1]);
   return usage("register(): no callback of the ABI has this name");
+}}
+static PyObject *py_register(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
+  return put(callbacks, arguments, count);
+}}
+static PyObject *py_register_first(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
+  return put(first, arguments, count);
 }}
 static PyObject *py_set_status_handler(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
   return count == 1 ? replace(&status_handler, arguments[0]) : usage("set_status_handler(function)");
@@ -130,11 +136,10 @@ static PyObject *py_set_error_handler(PyObject *self, PyObject *const *arguments
 static PyObject *py_set_action_type(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
   return count == 1 ? replace(&action_type, arguments[0]) : usage("set_action_type(type)");
 }}
-static PyObject *py_set_connection_handler(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
-  if (count != 3) return usage("set_connection_handler(function, roots, streams)");
-  Py_DecRef(replace(&known_roots, arguments[1]));
-  Py_DecRef(replace(&known_streams, arguments[2]));
-  return replace(&connection_handler, arguments[0]);
+static PyObject *py_set_contexts(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
+  if (count != 2) return usage("set_contexts(roots, streams)");
+  Py_DecRef(replace(&known_roots, arguments[0]));
+  return replace(&known_streams, arguments[1]);
 }}
 
 static Method methods[] = {{

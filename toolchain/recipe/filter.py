@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from toolchain import verify
+from toolchain import imports, verify
 from toolchain.abi import Abi, read_abi
 from toolchain.recipe.files import RuntimeFiles, written
 from toolchain.recipe.options import add_options, add_steps, taken
@@ -47,7 +47,7 @@ class FilterInputs:
 class FilterOutputs:
     """Where a filter is written to. A single step needs the files that it reads or writes."""
 
-    out: Annotated[Path | None, "the filter's module; not for the step snapshot alone"] = None
+    out: Annotated[Path | None, "the filter's module; of the step snapshot alone, without a cold tier"] = None
     report: Annotated[Path | None, "a text: the warnings, and what is compiled, what is cold and why"] = None
     snapshot: Annotated[Path | None, "the module before the cold tier"] = None
     warnings: Annotated[Path | None, "what the snapshot warned of, a line each"] = None
@@ -103,12 +103,11 @@ def tiered(inputs: FilterInputs, frozen: Snapshot, say: Say = silent) -> BuiltFi
     with _importable(inputs.root):
         _check_training(inputs)
         built = build.build(frozen.module, prepared, inputs.training, say)
-    verify.verify(built.module, abi)
+    module = imports.drop(built.module, frozen.unreached)
+    verify.verify(module, abi)
     warnings = [*built.warnings, *frozen.warnings]
     notes = "".join(f"warning: {warning}\n" for warning in warnings)
-    return BuiltFilter(
-        built.module, frozen.module, f"{notes}\n{built.report}" if notes else built.report, tuple(warnings)
-    )
+    return BuiltFilter(module, frozen.module, f"{notes}\n{built.report}" if notes else built.report, tuple(warnings))
 
 
 def _abi(inputs: FilterInputs) -> Abi:
@@ -169,23 +168,26 @@ def _warn(warnings: Sequence[str]) -> None:
 
 def _write_snapshot(frozen: Snapshot, outputs: FilterOutputs) -> None:
     if outputs.snapshot:
-        written(outputs.snapshot, frozen.module)
+        written(outputs.snapshot, imports.mark(frozen.module, frozen.unreached))
     if outputs.warnings:
         written(outputs.warnings, "".join(f"{warning}\n" for warning in frozen.warnings).encode())
 
 
 def _read_snapshot(outputs: FilterOutputs) -> Snapshot:
     module = read(_named(outputs.snapshot, "snapshot", TIER))
-    return Snapshot(module, read(outputs.warnings).decode().splitlines() if outputs.warnings else [])
+    warnings = read(outputs.warnings).decode().splitlines() if outputs.warnings else []
+    return Snapshot(module, warnings, imports.marked(module))
 
 
 def write_filter(inputs: FilterInputs, outputs: FilterOutputs, steps: Sequence[str], say: Say) -> None:
     """Takes these steps and writes what they make; raises as `build_filter`, and for a file that is missing."""
     if SNAPSHOT in steps:
-        if TIER not in steps:
+        if TIER not in steps and not outputs.out:
             _named(outputs.snapshot, "snapshot", SNAPSHOT)
         frozen = freeze(inputs, say)
         _warn(frozen.warnings)
+        if TIER not in steps and outputs.out:
+            written(outputs.out, imports.drop(frozen.module, frozen.unreached))
         _write_snapshot(frozen, outputs)
     if TIER in steps:
         out = _named(outputs.out, "out", TIER)

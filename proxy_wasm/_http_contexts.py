@@ -1,0 +1,170 @@
+"""The context of an HTTP request and its response.
+
+A filter without HTTP does not have this module (`__getattr__` in `__init__.py`). Some sequences of host calls end Envoy with a
+segmentation fault. So a context knows what it may do: see `_ANSWERED` and the others. The methods here ask first, and
+`_http_dispatch` writes down what the callbacks return.
+"""
+
+from __future__ import annotations
+
+import _proxy_wasm
+
+from proxy_wasm import _http, _maps
+from proxy_wasm._bodies import Body
+from proxy_wasm._headers import Headers
+from proxy_wasm._types import Action
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from proxy_wasm._contexts import ActionOrLater, RootContext
+    from proxy_wasm._fetch import fetch as _fetch
+    from proxy_wasm._maps import Headers as AnyHeaders
+
+# Of a stream's state.
+REQUEST_PAUSED, RESPONSE_PAUSED, ANSWERED, RESET, ENDING, RESPONDING, REQUEST_COMPLETE, RESPONSE_COMPLETE = (
+    1 << bit for bit in range(8)
+)
+_REQUEST, _RESPONSE = 0, 1
+_NO_GRPC_STATUS = -1
+
+
+class StreamStateError(RuntimeError):
+    """What was asked for cannot be done with the request now; Envoy would crash, or send nonsense."""
+
+
+class HttpContext:
+    """One HTTP request and its response: made with its first callback and dropped after `on_delete`.
+
+    A request that is no HTTP, or has no authority, has only `on_done`, `on_log` and `on_delete`.
+    """
+
+    __slots__ = ("_state", "context_id", "root")
+
+    request_headers = Headers(0)
+    request_trailers = Headers(1)
+    response_headers = Headers(2)
+    response_trailers = Headers(3)
+    request_body = Body(0)
+    response_body = Body(1)
+
+    if TYPE_CHECKING:  # only a filter with an `async def` callback has it
+        fetch = _fetch
+
+    def __init__(self, context_id: int, root: RootContext) -> None:
+        self.context_id = context_id
+        self.root = root
+        self._state = 0
+
+    # ---- callbacks
+
+    def on_request_headers(self, header_count: int, end_of_stream: bool) -> ActionOrLater:
+        """Called with the request's headers; None is Action.CONTINUE. After PAUSE nothing of the request comes until it goes on."""
+        return Action.CONTINUE
+
+    def on_request_body(self, size: int, end_of_stream: bool) -> ActionOrLater:
+        """Called when bytes of the request's body came; PAUSE holds back all that came so far. With trailers there is no end here."""
+        return Action.CONTINUE
+
+    def on_request_trailers(self, trailer_count: int) -> ActionOrLater:
+        """Called with the request's trailers, if it has any."""
+        return Action.CONTINUE
+
+    def on_request_complete(self, body: bytes) -> ActionOrLater:
+        """Called once with the request's whole body, before any of it is sent on; its content-length is removed."""
+        return Action.CONTINUE
+
+    def on_response_headers(self, header_count: int, end_of_stream: bool) -> ActionOrLater:
+        """Called with the response's headers, also of a response that Envoy or this filter gave."""
+        return Action.CONTINUE
+
+    def on_response_body(self, size: int, end_of_stream: bool) -> ActionOrLater:
+        """Called when bytes of the response's body came; PAUSE holds back all that came so far. With trailers there is no end here."""
+        return Action.CONTINUE
+
+    def on_response_trailers(self, trailer_count: int) -> ActionOrLater:
+        """Called with the response's trailers, if it has any."""
+        return Action.CONTINUE
+
+    def on_response_complete(self, body: bytes) -> ActionOrLater:
+        """Called once with the response's whole body, before any of it is sent on; its content-length is removed."""
+        return Action.CONTINUE
+
+    def on_http_call_response(self, call: int, header_count: int, body_size: int, trailer_count: int) -> None:
+        """Called with the answer to an HTTP call that the request made, which `get_http_answer` reads; the default tells the root."""
+        self.root.on_http_call_response(call, header_count, body_size, trailer_count)
+
+    def on_done(self) -> bool:
+        """Called after `on_log`; Envoy goes on to `on_delete` whatever it returns."""
+        return True
+
+    def on_log(self) -> None:
+        """Called when the request is over, and its properties are final."""
+
+    def on_delete(self) -> None:
+        """Called last; the context is dropped afterwards."""
+
+    # ---- what can be done with the request
+
+    def send_response(
+        self,
+        status: int,
+        headers: AnyHeaders = (),
+        body: bytes | str = b"",
+        grpc_status: int | None = None,
+        details: str = "",
+    ) -> Action:
+        """Answers the request in the upstream server's place, and returns Action.PAUSE for the callback to return.
+
+        `details` is for the access log (`%RESPONSE_CODE_DETAILS%`). If the response's headers are sent, Envoy resets the stream instead.
+        StreamStateError: the request is answered, or over. ValueError: the status is not from 200 to 599.
+        """
+        if not 200 <= status <= 599:
+            raise ValueError(f"a response has a status from 200 to 599, not {status}")
+        code = _NO_GRPC_STATUS if grpc_status is None else grpc_status
+        pairs = _maps.serialize(headers)
+        self._expect_unanswered("send_response")
+        self._state |= ANSWERED
+        self._speak()
+        _proxy_wasm.proxy_send_local_response(status, details, body, pairs, code)
+        self._spoken()
+        return Action.PAUSE
+
+    def continue_request(self) -> None:
+        """Lets the request go on that a callback returned Action.PAUSE for; StreamStateError if none did, or it is answered."""
+        self._continue(_REQUEST, REQUEST_PAUSED, "request")
+
+    def continue_response(self) -> None:
+        """Lets the response go on that a callback returned Action.PAUSE for; StreamStateError if none did, or it is answered."""
+        self._continue(_RESPONSE, RESPONSE_PAUSED, "response")
+
+    def reset(self) -> None:
+        """Ends the stream without an answer; StreamStateError if it is answered, or over."""
+        self._expect_unanswered("reset")
+        self._state |= ANSWERED | RESET
+        self._speak()
+        _proxy_wasm.proxy_close_stream(_REQUEST)
+        self._spoken()
+
+    def _continue(self, stream: int, bit: int, name: str) -> None:
+        self._expect_unanswered(f"continue_{name}")
+        if not self._state & bit:
+            raise StreamStateError(
+                f"continue_{name}: the {name} is not paused; a callback that ran before returns Action.PAUSE"
+            )
+        self._state &= ~bit
+        self._speak()
+        _proxy_wasm.proxy_continue_stream(stream)
+        self._spoken()
+
+    def _expect_unanswered(self, method: str) -> None:
+        if self._state & ENDING:
+            raise StreamStateError(f"{method}: the request is over")
+        if self._state & ANSWERED:
+            raise StreamStateError(f"{method}: the request has been answered or reset already")
+
+    def _speak(self) -> None:
+        # Another context's callback may run, such as the root's on_tick.
+        _proxy_wasm.proxy_set_effective_context(self.context_id)
+
+    def _spoken(self) -> None:
+        _proxy_wasm.proxy_set_effective_context(_http.effective)

@@ -1,0 +1,413 @@
+"""HTTP contexts: headers, bodies, responses, pauses, and what must not be done in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import proxy_wasm
+from proxy_wasm import Action, FailurePolicy, HttpContext, RootContext, StreamContext, StreamStateError, _dispatch
+from proxy_wasm.testing.exchange import Exchange, NeverInEnvoyError
+from proxy_wasm.testing.host import REQUEST, RESPONSE
+from proxy_wasm.testing.http import EnvoyCrashError
+from proxy_wasm.testing.inprocess import InProcess
+
+CONTINUE, PAUSE = Action.CONTINUE, Action.PAUSE
+CLOSED = {"failure_policy": FailurePolicy.CLOSE}
+
+
+def plugin(root: dict[str, Any] | None = None, **methods: object) -> type[RootContext]:
+    """Returns a root whose HTTP context has these methods."""
+    return type("Plugin", (RootContext,), {**(root or {}), "http_context": type("Request", (HttpContext,), methods)})
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Exchange]]:
+    """Makes an exchange of a filter with these methods."""
+    vms: list[InProcess] = []
+
+    def run(root: dict[str, Any] | None = None, **methods: object) -> Exchange:
+        vms.append(InProcess(plugin(root, **methods)).__enter__())
+        assert vms[-1].start()
+        return vms[-1].exchange()
+
+    yield run
+    for vm in vms:
+        vm.__exit__(None, None, None)
+
+
+def errors(exchange: Exchange) -> list[str]:
+    """Returns the exceptions in the log."""
+    return [line.rpartition("): ")[2] for line in exchange.vm.host.lines(4) if "Error: " in line]
+
+
+# ---- headers
+
+
+def test_headers_are_a_mapping_with_several_values(run: Callable[..., Exchange]) -> None:
+    seen: list[object] = []
+
+    def on_request_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> None:
+        headers = self.request_headers
+        seen.extend([header_count, end_of_stream, headers["X-One"], headers[":path"], headers.get("none")])
+        seen.extend(["x-two" in headers, b"none" in headers, 5 in headers, headers.get_all("X-Two"), len(headers)])
+        seen.append(headers.size == sum(len(name) + len(value) for name, value in headers.items()))
+        headers.add("x-two", "c")
+        headers["X-One"] = b"new"
+        del headers["x-three"], headers["never"]
+        seen.append(list(headers)[4:])
+        with pytest.raises(KeyError, match="none"):
+            headers["none"]
+        for wrong in ("a\nb", b"a\rb", "a\0b"):
+            with pytest.raises(ValueError, match="line's end"):
+                headers["x"] = wrong
+            with pytest.raises(ValueError, match="line's end"):
+                headers.add(wrong, "x")
+
+    exchange = run(on_request_headers=on_request_headers)
+    exchange.request([("x-one", "1"), ("x-two", "a"), ("X-Two", "b"), ("x-three", "3")])
+    names = [b"x-one", b"x-two", b"x-two", b"x-two"]
+    assert seen == [8, True, b"1", b"/", None, True, False, False, [b"a", b"b"], 8, True, names]
+    assert exchange.upstream.header("x-one") == b"new"
+    assert exchange.upstream.headers is not None and exchange.upstream.headers[-1] == (b"x-two", b"c")
+    assert not errors(exchange)
+
+
+def test_a_map_is_there_in_its_own_callback(run: Callable[..., Exchange]) -> None:
+    def on_response_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> None:
+        self.response_headers.replace({":status": "204", "x": "y"})
+        assert self.request_headers.items() == []
+        with pytest.raises(proxy_wasm.BadArgumentError):
+            self.request_headers.get("x")
+
+    exchange = run(on_response_headers=on_response_headers)
+    exchange.request()
+    exchange.respond(200, {"x-server": "1"})
+    assert exchange.downstream.headers == [(b":status", b"204"), (b"x", b"y")]
+
+
+# ---- bodies
+
+
+def test_a_body_is_changed_piece_by_piece(run: Callable[..., Exchange]) -> None:
+    def on_request_body(self: HttpContext, size: int, end_of_stream: bool) -> Action | None:
+        body = self.request_body
+        assert body.size == size == len(body.read()) and body.read(1, 1) == body.read()[1:2]
+        if not end_of_stream:
+            return PAUSE
+        body.prepend("<")
+        body.append(b">")
+        return None
+
+    exchange = run(on_request_body=on_request_body)
+    exchange.request(body=["abc", "def"])
+    assert exchange.upstream.body == b"<abcdef>"
+
+
+def test_bytes_that_go_on_at_once_come_once(run: Callable[..., Exchange]) -> None:
+    sizes: list[int] = []
+    exchange = run(on_response_body=lambda self, size, end_of_stream: sizes.append(size))
+    exchange.request()
+    exchange.respond(body=["abc", "de"])
+    assert (sizes, exchange.downstream.body) == ([3, 2], b"abcde")
+
+
+@pytest.mark.parametrize("trailers", [None, {"x-checksum": "1"}])
+@pytest.mark.parametrize("side", ["request", "response"])
+@pytest.mark.parametrize("body", ["", "a secret", ["a ", "secret"]])
+def test_a_whole_body_comes_once(
+    run: Callable[..., Exchange], side: str, body: str | list[str], trailers: dict[str, str] | None
+) -> None:
+    bodies: list[bytes] = []
+
+    def complete(self: HttpContext, whole: bytes) -> None:
+        bodies.append(whole)
+        if whole:
+            getattr(self, f"{side}_body").replace(whole.replace(b"secret", b"***"))
+
+    exchange = run(**{f"on_{side}_complete": complete})
+    headers = {"content-length": "8"}
+    if side == "request":
+        exchange.request(headers, body, trailers)
+    else:
+        exchange.request()
+        exchange.respond(200, headers, body, trailers)
+    sent = exchange.upstream if side == "request" else exchange.downstream
+    assert bodies == [b"a secret" if body else b""]
+    assert sent.body == (b"a ***" if body else b"") and sent.ended
+    # Without a body and trailers there is nothing that could change.
+    assert (sent.header("content-length") is None) == bool(body or trailers)
+    assert (sent.trailers is not None) == (trailers is not None)
+    assert not errors(exchange)
+
+
+def test_a_whole_body_can_be_held_back(run: Callable[..., Exchange]) -> None:
+    held: list[HttpContext] = []
+
+    def on_request_complete(self: HttpContext, body: bytes) -> Action:
+        held.append(self)
+        return PAUSE
+
+    exchange = run(
+        on_request_complete=on_request_complete,
+        root={"on_tick": lambda self: held[0].continue_request()},
+    )
+    exchange.request(body="abc")
+    assert exchange.upstream.body == b""
+    exchange.vm.tick()
+    assert (exchange.upstream.body, exchange.upstream.ended) == (b"abc", True)
+
+
+# ---- responses
+
+
+def test_a_response_in_the_servers_place(run: Callable[..., Exchange]) -> None:
+    seen: list[bytes] = []
+
+    def on_request_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> Action:
+        return self.send_response(403, {"x-why": "no"}, "forbidden", grpc_status=7, details="mine")
+
+    def on_response_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> None:
+        seen.append(self.response_headers[":status"])
+
+    exchange = run(on_request_headers=on_request_headers, on_response_headers=on_response_headers)
+    exchange.request(body="abc")
+    assert exchange.upstream.headers is None
+    assert (exchange.downstream.status, exchange.downstream.body) == (403, b"forbidden")
+    assert exchange.downstream.header("x-why") == b"no" and exchange.downstream.header("grpc-status") == b"7"
+    assert seen == [b"403"]
+    assert exchange.local_response is not None and exchange.local_response.details == b"mine"
+    with pytest.raises(NeverInEnvoyError, match="holds the request back"):
+        exchange.respond()
+
+
+@pytest.mark.parametrize("arguments", [{"status": 99}, {"status": 1000}, {"status": 200, "headers": {"x": "a\r\nb"}}])
+def test_no_response_of_that_kind(run: Callable[..., Exchange], arguments: dict[str, Any]) -> None:
+    def on_request_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> Action:
+        with pytest.raises(ValueError, match=r"line's end|from 200 to 599"):
+            self.send_response(**arguments)
+        return self.send_response(204)
+
+    exchange = run(on_request_headers=on_request_headers)
+    exchange.request()
+    assert exchange.downstream.status == 204
+
+
+# ---- what ends Envoy is an exception
+
+NOT_PAUSED, ANSWERED, OVER = "is not paused", "has been answered or reset already", "the request is over"
+IN_REQUEST = ("on_request_headers", "on_request_body", "on_request_trailers", "on_request_complete")
+IN_RESPONSE = ("on_response_headers", "on_response_body", "on_response_trailers", "on_response_complete")
+AT_THE_END = ("on_log", "on_done", "on_delete")
+ACTIONS = ("send_response", "reset", "continue_request", "continue_response")
+
+
+def act(context: HttpContext, action: str) -> str:
+    """Does it, and returns what is wrong with it."""
+    try:
+        context.send_response(418) if action == "send_response" else getattr(context, action)()
+    except StreamStateError as error:
+        return str(error)
+    return ""
+
+
+def expected(first: str, second: str, callback: str) -> tuple[str, str]:
+    """Returns a part of what each of two actions raises."""
+    if callback in AT_THE_END:
+        return OVER, OVER
+    refused = {"continue_request": NOT_PAUSED, "continue_response": NOT_PAUSED}
+    after = ANSWERED if first not in refused else refused.get(second, "")
+    return refused.get(first, ""), after
+
+
+@pytest.mark.parametrize("first", ACTIONS)
+@pytest.mark.parametrize("second", ACTIONS)
+@pytest.mark.parametrize("callback", [*IN_REQUEST, *IN_RESPONSE, *AT_THE_END])
+def test_two_actions(run: Callable[..., Exchange], callback: str, first: str, second: str) -> None:
+    said: list[str] = []
+
+    def method(self: HttpContext, *_: object) -> None:
+        if not said:
+            said.extend([act(self, first), act(self, second)])
+
+    exchange = run(**{callback: method})
+    exchange.request(body="a", trailers={"x": "y"})
+    if exchange.upstream.headers is not None and not exchange.was_reset and not exchange.local_response:
+        exchange.respond(body="b", trailers={"x": "y"})
+    exchange.close()
+    assert exchange.vm.host.crash is None
+    for message, part in zip(said, expected(first, second, callback), strict=True):
+        assert part in message and bool(part) == bool(message)
+
+
+def test_the_host_tells_of_crashes(run: Callable[..., Exchange]) -> None:
+    import _proxy_wasm
+
+    exchange = run(on_request_headers=lambda self, *_: _proxy_wasm.proxy_continue_stream(1))
+    with pytest.raises(EnvoyCrashError, match="continue_response before there is a response"):
+        exchange.request()
+
+
+def test_continue_needs_a_pause_of_its_own_side(run: Callable[..., Exchange]) -> None:
+    contexts: list[HttpContext] = []
+
+    def on_request_headers(self: HttpContext, *_: object) -> Action:
+        contexts.append(self)
+        return PAUSE
+
+    exchange = run(
+        on_request_headers=on_request_headers,
+        on_response_headers=lambda self, *_: PAUSE,
+        root={"on_tick": lambda self: None},
+    )
+    exchange.request(body="abc")
+    assert exchange.upstream.headers is None
+    assert NOT_PAUSED in act(contexts[0], "continue_response")
+    assert act(contexts[0], "continue_request") == ""
+    exchange.vm.tick()
+    assert exchange.upstream.body == b"abc"
+    assert NOT_PAUSED in act(contexts[0], "continue_request")
+    exchange.respond(body="x")
+    assert exchange.downstream.headers is None
+    assert act(contexts[0], "continue_response") == ""
+    exchange.vm.tick()
+    assert exchange.downstream.body == b"x"
+
+
+# ---- the failure policy
+
+
+def broken(*_: object) -> None:
+    raise RuntimeError("on purpose")
+
+
+@pytest.mark.parametrize("callback", [*IN_REQUEST, *IN_RESPONSE, *AT_THE_END])
+@pytest.mark.parametrize("root", [{}, CLOSED], ids=["open", "closed"])
+def test_a_callback_that_raises(run: Callable[..., Exchange], root: dict[str, Any], callback: str) -> None:
+    exchange = run(root, **{callback: broken})
+    exchange.request(body="a", trailers={"x": "y"})
+    if not root or callback not in IN_REQUEST:
+        exchange.respond(body="b", trailers={"x": "y"})
+        if not root or callback in AT_THE_END:
+            assert (exchange.upstream.body, exchange.downstream.body, exchange.downstream.status) == (b"a", b"b", 200)
+    if root and callback not in AT_THE_END:
+        gone = callback in IN_RESPONSE[1:]
+        assert (exchange.was_reset, exchange.downstream.status) == (gone, 200 if gone else 500)
+    exchange.close()
+    assert errors(exchange) == ["RuntimeError: on purpose"]
+
+
+@pytest.mark.parametrize("root", [{}, CLOSED], ids=["open", "closed"])
+def test_a_constructor_that_raises(run: Callable[..., Exchange], root: dict[str, Any]) -> None:
+    exchange = run(root, __init__=broken, on_request_headers=lambda self, *_: None, on_log=lambda self: None)
+    exchange.request()
+    assert (exchange.upstream.headers is not None, exchange.downstream.status) == (not root, 500 if root else 0)
+    exchange.close()
+    assert errors(exchange) == ["RuntimeError: on purpose"]
+
+
+@pytest.mark.parametrize("root", [{}, CLOSED], ids=["open", "closed"])
+def test_an_answer_and_then_an_exception(run: Callable[..., Exchange], root: dict[str, Any]) -> None:
+    """The policy does nothing to a request that is answered."""
+
+    def on_response_headers(self: HttpContext, *_: object) -> None:
+        self.send_response(503)
+        raise RuntimeError("on purpose")
+
+    exchange = run(root, on_response_headers=on_response_headers)
+    exchange.request()
+    exchange.respond()
+    exchange.close()
+    assert exchange.vm.host.crash is None and exchange.downstream.status == 503
+
+
+@pytest.mark.parametrize("side", ["request", "response"])
+@pytest.mark.parametrize("root", [{}, CLOSED], ids=["open", "closed"])
+def test_an_answer_to_a_call_that_raises(run: Callable[..., Exchange], root: dict[str, Any], side: str) -> None:
+    def ask(self: HttpContext, *_: object) -> Action:
+        proxy_wasm.http_call("authz", {":method": "GET", ":path": "/", ":authority": "a"})
+        return PAUSE
+
+    exchange = run(root, **{f"on_{side}_headers": ask, "on_http_call_response": broken})
+    exchange.request()
+    if side == "response":
+        exchange.respond()
+    exchange.vm.http_call_response(next(iter(exchange.vm.host.http_calls)), [(b":status", b"200")])
+    assert exchange.downstream.status == (500 if root else 200 if side == "response" else 0)
+    assert (exchange.upstream.headers is not None) == (side == "response" or not root)
+    exchange.close()
+    assert exchange.vm.host.crash is None
+
+
+def test_what_is_no_action(run: Callable[..., Exchange]) -> None:
+    exchange = run(CLOSED, on_request_headers=lambda self, *_: True)
+    exchange.request()
+    assert exchange.downstream.status == 500
+    assert "on_request_headers() returned True: return a proxy_wasm.Action, or nothing" in errors(exchange)[0]
+
+
+# ---- one root for TCP and HTTP, and contexts that nobody keeps
+
+
+def test_one_root_serves_connections_and_requests() -> None:
+    seen: list[str] = []
+
+    class Connection(StreamContext):
+        def on_new_connection(self) -> None:
+            seen.append("connection")
+
+    class Request(HttpContext):
+        def on_log(self) -> None:
+            seen.append("request")
+
+    class Both(RootContext):
+        stream_context = Connection
+        http_context = Request
+
+    with InProcess(Both) as vm:
+        vm.start()
+        connection, exchange, malformed = vm.connection(), vm.exchange(), vm.exchange()
+        connection.new_connection()
+        exchange.request()
+        for one in (connection, exchange, malformed):
+            one.close()
+        assert seen == ["connection", "request", "request"]
+        assert not _dispatch.streams and not _dispatch.undecided
+
+
+def test_without_a_place_to_wait_the_first_callback_still_decides() -> None:
+    seen: list[str] = []
+    root = plugin({"stream_context": StreamContext}, on_request_headers=lambda self, *_: seen.append("request"))
+    with InProcess(root) as vm:
+        vm.start()
+        exchange, connection = vm.exchange(), vm.connection()
+        for one in (exchange, connection):
+            _dispatch.on_context_create(one.context_id, vm.root.context_id)
+            vm_held = __import__("proxy_wasm.testing.boundary", fromlist=["BOUNDARY"]).BOUNDARY.held_back
+            vm_held.pop(one.context_id)
+        exchange.request()
+        connection.new_connection()
+        exchange.close()
+        connection.close()
+        assert seen == ["request"] and not _dispatch.undecided and not _dispatch.streams
+
+
+def test_a_context_of_headers_alone_is_not_kept(run: Callable[..., Exchange]) -> None:
+    exchange = run(on_request_headers=lambda self, *_: None)
+    exchange.request()
+    assert not _dispatch.streams
+    exchange.respond()
+    exchange.close()
+
+
+def test_the_sides_are_not_mixed_up(run: Callable[..., Exchange]) -> None:
+    exchange = run(on_log=lambda self: None)
+    exchange.headers(REQUEST, [(b":path", b"/")], True)
+    with pytest.raises(NeverInEnvoyError, match="the request has its headers"):
+        exchange.headers(REQUEST, [], True)
+    exchange.headers(RESPONSE, [(b":status", b"200")], True)
+    exchange.close()
+    with pytest.raises(NeverInEnvoyError, match="has ended"):
+        exchange.close()
