@@ -100,7 +100,7 @@ class Exchange:
         }
         self.local_response: LocalResponse | None = None
         self.was_reset = False
-        self._ending = self._over = self._reset = False
+        self._ending = self._over = self._reset = self._replaced = False
 
     @property
     def context_id(self) -> int:
@@ -173,7 +173,8 @@ class Exchange:
             self._call(side, *part)
 
     def _is_dead(self, side: _Side) -> bool:
-        return self.was_reset or self._over or (self.local_response is not None and side.name == "request")
+        answered = self.local_response is not None and side.name == "request"
+        return self.was_reset or self._over or self._replaced or answered
 
     def _call(self, side: _Side, kind: str, part: object, end_of_stream: bool) -> None:
         context, callback = self.context, f"proxy_on_{side.name}_{kind}"
@@ -256,6 +257,7 @@ class Exchange:
         if side.begun:
             # It is sent as it is: the filter has seen its response.
             side.sent = Message(headers, response.body, None, True)
+            self._replaced = True
             return
         self._send(RESPONSE, headers, response.body, None)
 
@@ -265,7 +267,11 @@ class Exchange:
             self._crash("a reset after the end")
         if self.local_response is not None and self._sides[RESPONSE].begun:
             self._crash("a reset after a local response")
-        self.was_reset = self._reset = True
+        self._reset = True
+        self.vm.host.after_call.append(self._end)
+
+    def _end(self) -> None:
+        self.was_reset = True
 
     def _crash(self, what: str) -> None:
         self.vm.host.crash = EnvoyCrashError(f"{what} ends Envoy with a segmentation fault")
