@@ -1,6 +1,6 @@
 """The same conversation with three hosts: InProcess, WasmModule, and a real Envoy between a client and two servers.
 
-A script drives the client's side of one connection; a host returns the lines that the filter (guests/conversation.py) says meanwhile.
+A script drives the client's side of one connection; a host returns the lines that the filter (in guests) says meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 
@@ -23,16 +23,32 @@ from proxy_wasm.testing.host import DOWNSTREAM_DATA, Host, HostStatus
 from proxy_wasm.testing.inprocess import InProcess
 from proxy_wasm.testing.lifecycle import Connection, NeverInEnvoyError, Vm
 from proxy_wasm.testing.wasm import WasmModule
-from tests.envoy.guests import conversation
-from tests.envoy.guests.scenes import source
+from tests.envoy.guests import awaiting, conversation
+from tests.envoy.guests.scenes import AWAITING, SCENES, source
 
-MODULE = Path("tests/envoy/guests/conversation.wasm").absolute()
 ROOTS = {"open": "open", "closed": "closed", "silent": "silent", "early": "open", "restricted": "closed"}
 """The listeners, and the root id of each: `early` has max_early_data_bytes, `restricted` may neither log nor count."""
 RESTRICTED = ("proxy_log", "proxy_get_log_level", "proxy_increment_metric", "proxy_record_metric")
 VM_CONFIGURATION, PLUGIN_CONFIGURATION = "vm configuration", "plugin configuration"
 RAISED = "RuntimeError: on purpose", "TypeError: on_"
 _SLOW_SECONDS, _HANG_SECONDS, _SILENT_SECONDS = 0.3, 1.0, 0.3
+
+
+class Guest(NamedTuple):
+    """A filter to talk with: what registers it in this process, and its scenes."""
+
+    name: str
+    register: Callable[[], None]
+    scenes: tuple[str, ...]
+
+    @property
+    def module(self) -> Path:
+        """The built module."""
+        return Path(f"tests/envoy/guests/{self.name}.wasm").absolute()
+
+
+CONVERSATION = Guest("conversation", conversation.register, SCENES)
+AWAITS = Guest("awaiting", awaiting.register, AWAITING)
 
 
 class Client(Protocol):
@@ -109,9 +125,6 @@ class SimulatedClient:
         self._held += data
         self.connection.downstream_data(data)
         self.wait(slow=False)
-        if DOWNSTREAM_DATA not in self.connection.context.buffers:
-            self.connection.upstream_data(self._held)
-            self._held, self._echoed = b"", self._echoed + self._held
 
     def send_unread(self, data: bytes) -> None:
         with pytest.raises(NeverInEnvoyError, match="max_early_data_bytes"):
@@ -127,6 +140,7 @@ class SimulatedClient:
 
     def finish(self) -> None:
         self.connection.downstream_data(b"", end_of_stream=True)
+        self.wait(slow=False)
         self.connection.upstream_close()
         self.connection.close()
 
@@ -137,6 +151,10 @@ class SimulatedClient:
         while waiting := self._waiting(slow):
             for call in waiting:
                 self._answer(call)
+        if self._held and self.connection.goes_on and DOWNSTREAM_DATA not in self.connection.context.buffers:
+            held, self._held = self._held, b""
+            self.connection.upstream_data(held)
+            self._echoed += held
 
     def _waiting(self, slow: bool) -> list[int]:
         if self.vm.host.tick_periods.get(self.vm.root.context_id):
@@ -157,20 +175,20 @@ class SimulatedClient:
 
 
 class TestHosts:
-    """InProcess, or WasmModule if there is a module."""
+    """InProcess, or WasmModule if there is a cache for what it compiles."""
 
     __test__ = False
 
-    def __init__(self, module: Path | None = None, cache: Path | None = None) -> None:
-        self.module, self.cache = module, cache
+    def __init__(self, guest: Guest, cache: Path | None = None) -> None:
+        self.guest, self.cache = guest, cache
 
     @contextlib.contextmanager
     def _vm(self, host: Host) -> Iterator[Vm]:
-        if self.module:
-            yield WasmModule(self.module, host, self.cache)
+        if self.cache:
+            yield WasmModule(self.guest.module, host, self.cache)
         else:
             with InProcess(None, host) as vm:
-                conversation.register()
+                self.guest.register()
                 yield vm
 
     def talk(self, listener: str, scene: str, script: Script, lines: int) -> list[str]:
@@ -178,7 +196,9 @@ class TestHosts:
         host.clusters, host.empty_clusters = {b"authz", b"nobody"}, {b"empty"}
         with self._vm(host) as vm:
             assert vm.start(VM_CONFIGURATION.encode(), PLUGIN_CONFIGURATION.encode(), ROOTS[listener].encode())
-            connection = vm.connection(source=f"{source(scene)}:1000", early_data=listener == "early")
+            connection = vm.connection(
+                source=f"{source(scene, self.guest.scenes)}:1000", early_data=listener == "early"
+            )
             script(SimulatedClient(vm, connection))
             return said(host.lines(), scene)
 
@@ -189,10 +209,10 @@ class TestHosts:
 class RealClient:
     """A socket."""
 
-    def __init__(self, address: tuple[str, int], scene: str) -> None:
+    def __init__(self, address: tuple[str, int], source_address: str) -> None:
         self._socket = socket.socket()
         self._socket.settimeout(5)
-        self._socket.bind((source(scene), 0))
+        self._socket.bind((source_address, 0))
         self._socket.connect(address)
 
     def send(self, data: bytes) -> None:
@@ -237,12 +257,12 @@ class RealClient:
 class RealEnvoy:
     """Envoy, with a listener for each of ROOTS."""
 
-    def __init__(self, envoy: process.Envoy) -> None:
-        self.envoy = envoy
+    def __init__(self, envoy: process.Envoy, guest: Guest) -> None:
+        self.envoy, self.guest = envoy, guest
 
     def talk(self, listener: str, scene: str, script: Script, lines: int) -> list[str]:
         before = len(self.envoy.log_lines())
-        with contextlib.closing(RealClient(self.envoy.listeners[listener], scene)) as client:
+        with contextlib.closing(RealClient(self.envoy.listeners[listener], source(scene, self.guest.scenes))) as client:
             script(client)
         deadline = time.monotonic() + 5
         while len(said(self.envoy.log_lines()[before:], scene)) < lines and time.monotonic() < deadline:
@@ -298,7 +318,7 @@ def _capabilities() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def real_envoy(work: Path) -> Iterator[RealEnvoy]:
+def real_envoy(work: Path, guest: Guest) -> Iterator[RealEnvoy]:
     """Starts Envoy, an HTTP server to ask, and an echo server behind."""
     authorizer = ThreadingHTTPServer(("127.0.0.1", 0), _Authorizer)
     with authorizer, socket.create_server(("127.0.0.1", 0)) as echo, socket.socket() as deaf:
@@ -306,7 +326,7 @@ def real_envoy(work: Path) -> Iterator[RealEnvoy]:
         for serve in (authorizer.serve_forever, lambda: _echo(echo)):
             threading.Thread(target=serve, daemon=True).start()
         ports = dict.fromkeys(("egress-router1", "egress-router2"), echo.getsockname()[1])
-        made = configuration.for_loopback(MODULE, ports, work / "access.log")
+        made = configuration.for_loopback(guest.module, ports, work / "access.log")
         for cluster, endpoints in {
             "authz": [authorizer.server_port],
             "nobody": [deaf.getsockname()[1]],
@@ -319,7 +339,7 @@ def real_envoy(work: Path) -> Iterator[RealEnvoy]:
             listener for listener in made["static_resources"]["listeners"] if listener["name"] in ROOTS
         ]
         with process.run(made, work) as envoy:
-            yield RealEnvoy(envoy)
+            yield RealEnvoy(envoy, guest)
         authorizer.shutdown()
 
 
@@ -333,3 +353,18 @@ def _add_listener(made: configuration.Configuration, name: str, root_id: str) ->
         plugin["capability_restriction_config"] = _capabilities()
     if name == "early":
         listener["filter_chains"][0]["filters"][1]["typed_config"]["max_early_data_bytes"] = 65536
+
+
+# ---- all of them
+
+HOSTS = ("in_process", "wasmtime", "envoy")
+
+
+@contextlib.contextmanager
+def talker_of(guest: Guest, host: str, work: Path) -> Iterator[Talker]:
+    """Returns the host of a name, for the duration of the block, with a folder to work in."""
+    if host == "envoy":
+        with real_envoy(work, guest) as envoy:
+            yield envoy
+    else:
+        yield TestHosts(guest, work if host == "wasmtime" else None)

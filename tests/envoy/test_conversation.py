@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import pytest
 
-from tests.envoy.guests.scenes import SCENES
-from tests.envoy.talks import MODULE, Client, RealEnvoy, Script, Talker, TestHosts, real_envoy
+from tests.envoy.scripts import (
+    CLOSED,
+    FINISHED,
+    HELLO,
+    LEFT,
+    NEW,
+    RAISED,
+    Talk,
+    closed,
+    hello,
+    hello_in_pieces,
+    leave,
+    speak_into_the_void,
+)
+from tests.envoy.talks import CONVERSATION, HOSTS, RealEnvoy, Talker, talker_of
 
-HOSTS = ("in_process", "wasmtime", "envoy")
-
-NEW = ["new connection"]
-OVER = ["done", "log", "delete"]
-CLOSED = ["downstream closed by LOCAL", *OVER]
-LEFT = ["downstream closed by REMOTE", *OVER]
-FINISHED = ["downstream 0 True b''", "upstream 0 True b''", "upstream closed by UNKNOWN", *CLOSED]
-HELLO = ["downstream 5 False b'hello'", "upstream 5 False b'hello'", *FINISHED]
 IN_PIECES = ["downstream 5 False b'hello'", "downstream 10 False b'hellohello'", "upstream 10 False b'hellohello'"]
-RAISED = ["RuntimeError: on purpose"]
 TICK = ["tick: property NotFoundError"]
 AROUND = """\
 arguments: b''
@@ -72,47 +75,6 @@ def answer(status: int, body: str = "b'body'") -> list[str]:
     return [f"answer {status} {body} 0", "trailer: BadArgumentError", "set: BadArgumentError"]
 
 
-# ---- what clients do
-
-
-def hello(client: Client) -> None:
-    client.send(b"hello")
-    client.expect(b"hello")
-    client.finish()
-
-
-def hello_in_pieces(client: Client) -> None:
-    client.send(b"hello")
-    client.send(b"hello")
-    client.expect(b"hellohello")
-    client.finish()
-
-
-def closed(client: Client) -> None:
-    client.expect_closed()
-
-
-def leave(client: Client) -> None:
-    client.leave()
-    client.wait()
-
-
-def speak_into_the_void(client: Client) -> None:
-    client.send_unread(b"hello")
-
-
-class Talk(NamedTuple):
-    """A connection to a listener, what the client does, and what the filter then says."""
-
-    scene: str
-    script: Script
-    said: list[str]
-    listener: str = "open"
-
-    def __str__(self) -> str:
-        return f"{self.scene}-{self.listener}"
-
-
 TALKS = (
     Talk("is_let_in", hello, [*NEW, *answer(200), *HELLO]),
     Talk("is_turned_away", closed, [*NEW, *answer(403), *CLOSED]),
@@ -142,12 +104,8 @@ TALKS = (
 
 @pytest.fixture(scope="module", params=HOSTS)
 def talker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talker]:
-    if request.param == "envoy":
-        with real_envoy(tmp_path_factory.mktemp("envoy")) as envoy:
-            yield envoy
-    else:
-        cache = tmp_path_factory.mktemp("cache")
-        yield TestHosts(MODULE, cache) if request.param == "wasmtime" else TestHosts()
+    with talker_of(CONVERSATION, request.param, tmp_path_factory.mktemp(request.param)) as talker:
+        yield talker
 
 
 @pytest.mark.parametrize("talk", TALKS, ids=str)
@@ -178,4 +136,4 @@ def test_a_line_that_may_not_be_logged_decides_nothing(talker: Talker) -> None:
 
 def test_every_scene_is_played() -> None:
     played = {talk.scene for talk in TALKS} | {"returns_true", "returns_true_for_data", "counts_and_logs"}
-    assert played == set(SCENES)
+    assert played == set(CONVERSATION.scenes)

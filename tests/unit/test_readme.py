@@ -18,7 +18,9 @@ from proxy_wasm.testing.inprocess import InProcess
 GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_text(encoding="utf-8")
 
 
-PROGRAM, HTTP, GRPC, ASKING, SNIFFING, TEST, HTTP_TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+PROGRAM, HTTP, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING, TEST, HTTP_TEST = re.findall(
+    r"```python\n(.*?)```", GUIDE, re.DOTALL
+)
 
 
 def names(*programs: str) -> dict[str, Any]:
@@ -32,6 +34,12 @@ def names(*programs: str) -> dict[str, Any]:
 
 def test_the_program_and_its_test_run() -> None:
     exec(TEST, names(PROGRAM))
+    exec(AWAITING_TEST, awaiting())
+
+
+def awaiting() -> dict[str, Any]:
+    """Returns what the program that awaits defines; it goes on from the first one's beginning."""
+    return names(PROGRAM.partition("class Connection")[0], AWAITING)
 
 
 def test_the_first_program_that_a_reader_meets_logs_what_is_shown() -> None:
@@ -45,8 +53,9 @@ def test_the_first_program_that_a_reader_meets_logs_what_is_shown() -> None:
 
 
 @pytest.mark.parametrize(("status", "line"), [(200, None), (403, None), (504, "the authorizer does not answer")])
-def test_the_authorizer_is_asked(status: int, line: str | None) -> None:
-    connection_class = names(PROGRAM, ASKING)["Connection"]
+@pytest.mark.parametrize("awaits", [False, True])
+def test_the_authorizer_is_asked(status: int, line: str | None, awaits: bool) -> None:
+    connection_class = awaiting()["Guarded"] if awaits else names(PROGRAM, ASKING)["Connection"]
     with InProcess(type("Plugin", (proxy_wasm.RootContext,), {"stream_context": connection_class})) as vm:
         vm.start()
         connection = vm.connection(source="10.0.0.1:4711")

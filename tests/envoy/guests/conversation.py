@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import proxy_wasm
 from proxy_wasm import Action, Buffer, FailurePolicy, HeaderMap, HostError, LogLevel, MetricKind, PeerType
-from tests.envoy.guests.scenes import SCENES
+from tests.envoy.guests.scenes import scene
 
 SOURCE = proxy_wasm.property_path("source", "address")
 UNKNOWN = 99_999
@@ -131,8 +131,7 @@ class Silent(proxy_wasm.StreamContext):
         super().__init__(context_id, root)
         self.retries = 1
         self.asked = False
-        address = (proxy_wasm.get_property(SOURCE) or b"").rpartition(b":")[0]
-        self.scene = SCENES[int(address.rpartition(b".")[2]) - 1]
+        self.scene = scene(proxy_wasm.get_property(SOURCE))
 
     def say(self, *words: object) -> None:
         """Logs a line of the conversation."""
