@@ -19,68 +19,76 @@ from __future__ import annotations
 
 from types import CoroutineType
 
-from proxy_wasm import _dispatch, _fetch, _http, _register
+from proxy_wasm import _dispatch, _fetch, _http
 from proxy_wasm._calls import continue_downstream
-from proxy_wasm._contexts import RootContext
+from proxy_wasm._contexts import RootContext, StreamContext
 from proxy_wasm._errors import BadArgumentError
 from proxy_wasm._tasks import Task
 from proxy_wasm._types import Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
 
     Result = int | bool | None
     Callback = Callable[..., Result]
     Held = dict[str, tuple[Any, ...]]
 
+for _context in (RootContext, StreamContext):
+    _context.fetch = _fetch.fetch
+
 # ---- which callbacks
 
 
-def _go_on_downstream(context_id: int) -> None:
-    continue_downstream()
+class Direction:
+    """What the callbacks of a stream's direction have in common: that they are held back together. This one is a connection's."""
+
+    def is_paused(self, context_id: int) -> bool:
+        """Tells whether the direction is paused still: the coroutine may have continued it itself."""
+        return True
+
+    def pause(self, context_id: int) -> None:
+        """Notes that a callback returns Action.PAUSE."""
+
+    def go_on(self, context_id: int) -> None:
+        """Continues the direction."""
+        continue_downstream()
+
+    def end(self, context_id: int) -> None:
+        """Notes that the stream comes to its end."""
 
 
-STREAM_CALLBACKS: dict[str, Callable[[int], None]] = {
-    "on_new_connection": _go_on_downstream,
-    "on_downstream_data": _go_on_downstream,
+_downstream = Direction()
+DIRECTIONS: dict[str, Direction] = {"on_new_connection": _downstream, "on_downstream_data": _downstream}
+"""The direction of each callback that is held back while a coroutine waits."""
+
+ASYNC: dict[type, tuple[str, ...]] = {
+    RootContext: ("on_tick", "on_queue_ready"),
+    StreamContext: ("on_new_connection", "on_downstream_data"),
 }
-"""The callbacks of a stream that may be `async def`, and what continues their direction; `_http_dispatch` adds those of HTTP."""
+"""The callbacks that may be `async def`, by the contexts' base class."""
 
-paused: Callable[[int, str], None] | None = None
-"""Told of a callback that waits, by the context's number and the callback's name; `_http_dispatch` wants to know."""
-
-ROOT_CALLBACKS = ("on_tick", "on_queue_ready")
-"""The callbacks of a root that may be `async def`."""
+# Without on_downstream_data a paused connection would go on with its first bytes.
+HELD_BACK: dict[str, tuple[str, ...]] = {
+    "on_new_connection": ("on_downstream_data", "on_downstream_connection_close"),
+    "on_downstream_data": ("on_downstream_connection_close",),
+}
+"""What a filter needs beside a callback that may be `async def`, whether or not a class overrides it."""
 
 _ENDINGS = ("on_downstream_connection_close", "on_done", "on_log", "on_delete")
 
 
-def may_be_async(base: type, name: str) -> bool:
-    """Tells whether a callback of such a context may be `async def`."""
-    return name in (ROOT_CALLBACKS if base is RootContext else STREAM_CALLBACKS)
-
-
-def needed(names: set[str]) -> set[str]:
-    """Returns the callbacks that a filter needs in which these are `async def`, whether or not a class overrides them."""
-    for base in (RootContext, *_register.BASES.values()):
-        base.fetch = _fetch.fetch  # type: ignore[attr-defined]
-    found = {"on_http_call_response", "on_delete"}
-    # What comes while a callback waits must not go on: the first bytes of a connection, or a body behind headers that are held back.
-    if names & {"on_new_connection", "on_downstream_data"}:
-        found |= {"on_downstream_data", "on_downstream_connection_close"}
-    for side in ("on_request_", "on_response_"):
-        if any(name.startswith(side) for name in names):
-            found |= {side + part for part in ("headers", "body", "trailers")}
-    return found
+def needed(names: Iterable[str]) -> set[str]:
+    """Returns the callbacks that a filter needs in which callbacks of these names are `async def`."""
+    return {"on_http_call_response", "on_delete"}.union(*(HELD_BACK.get(name, ()) for name in names))
 
 
 def wrap(name: str, function: Callback) -> Callback:
     """Returns what to register for a callback in place of a function of `_dispatch`."""
-    if name in STREAM_CALLBACKS:
+    if name in DIRECTIONS:
         return _of_stream(name, function)
-    if name in ROOT_CALLBACKS:
+    if name in ASYNC[RootContext]:
         return _of_root(name)
     if name in _ENDINGS:
         return _ending(name, function)
@@ -113,7 +121,7 @@ class _CallbackTask(Task):
         try:
             if not self.run(value, error):
                 return
-            if self.name in STREAM_CALLBACKS:
+            if self.name in DIRECTIONS:
                 action = _checked(self.name, self.result)
         except BaseException as raised:
             action = self.failed(self.name, raised)
@@ -121,7 +129,7 @@ class _CallbackTask(Task):
         tasks.remove(self)
         if not tasks:
             del _pending[self.context_id]
-        if self.name in STREAM_CALLBACKS:
+        if self.name in DIRECTIONS:
             self._go_on(action)
 
     def failed(self, name: str, error: BaseException) -> Result:
@@ -134,6 +142,8 @@ class _CallbackTask(Task):
 
     def _go_on(self, action: Result) -> None:
         """Makes the callbacks that were held back, and continues the stream unless the last one says otherwise."""
+        direction = DIRECTIONS[self.name]
+        paused = direction.is_paused(self.context_id)
         while self.held:
             name = next(iter(self.held))
             arguments = self.held.pop(name)
@@ -147,10 +157,10 @@ class _CallbackTask(Task):
                 action = _checked(name, result)
             except BaseException as error:
                 action = self.failed(name, error)
-        if not action:
+        if paused and not action:
             try:
                 self._speak()
-                STREAM_CALLBACKS[self.name](self.context_id)
+                direction.go_on(self.context_id)
             except BaseException as error:
                 self.failed(self.name, error)
 
@@ -167,8 +177,8 @@ def _begin(context_id: int, name: str, result: Any, held: Held) -> Any:
     if task.run():
         return task.result
     _pending.setdefault(context_id, []).append(task)
-    if paused is not None:
-        paused(context_id, name)
+    if name in DIRECTIONS:
+        DIRECTIONS[name].pause(context_id)
     return Action.PAUSE
 
 
@@ -181,9 +191,9 @@ def _checked(name: str, result: object) -> Result:
 
 def _waits(context_id: int, name: str) -> _CallbackTask | None:
     """Returns the task for which a callback has to wait."""
-    direction = STREAM_CALLBACKS.get(name, name)
+    direction = DIRECTIONS.get(name, name)
     for task in _pending.get(context_id, ()):
-        if STREAM_CALLBACKS.get(task.name, task.name) is direction:
+        if DIRECTIONS.get(task.name, task.name) is direction:
             return task
     return None
 
@@ -192,6 +202,8 @@ def close_tasks(context_id: int, ending: str) -> None:
     """Closes the coroutines of a context that comes to its end."""
     for task in _pending.pop(context_id, ()):
         try:
+            if task.name in DIRECTIONS:
+                DIRECTIONS[task.name].end(context_id)
             task.close()
         except BaseException as error:
             _dispatch.on_error("proxy_" + ending, context_id, error)
@@ -211,8 +223,7 @@ def _of_stream(name: str, function: Callback) -> Callback:
         task = _waits(context_id, name)
         if task is not None:
             task.held[name] = arguments
-            if paused is not None:
-                paused(context_id, name)
+            DIRECTIONS[name].pause(context_id)
             return Action.PAUSE
         return _begin(context_id, name, function(context_id, *arguments), {})
 
@@ -244,19 +255,27 @@ def _answering(function: Callback) -> Callback:
         wait = _fetch.waiting.pop(call, None)
         if wait is None:
             return function(context_id, call, *sizes)
-        task = wait.task
-        if task.context_id != context_id:
-            try:
-                _http.set_effective_context(task.context_id)
-            except BadArgumentError:
-                close_tasks(task.context_id, "on_delete")
-                return None
+        effective = _http.effective
         try:
-            answer = _http.get_http_answer()
-        except BaseException as error:
-            task.resume(error=error)
-        else:
-            task.resume(answer)
+            _resume(wait.task, context_id)
+        finally:
+            _http.effective = effective
         return None
 
     return callback
+
+
+def _resume(task: Task, context_id: int) -> None:
+    """Gives a task the answer that the root's callback is about, in the name of the task's context."""
+    if task.context_id != context_id:
+        try:
+            _http.set_effective_context(task.context_id)
+        except BadArgumentError:
+            close_tasks(task.context_id, "on_delete")
+            return
+    try:
+        answer = _http.get_http_answer()
+    except BaseException as error:
+        task.resume(error=error)
+    else:
+        task.resume(answer)

@@ -167,4 +167,5 @@ class HttpContext:
         _proxy_wasm.proxy_set_effective_context(self.context_id)
 
     def _spoken(self) -> None:
-        _proxy_wasm.proxy_set_effective_context(_http.effective)
+        # It is kept up to date only while it is known which callback runs.
+        _proxy_wasm.proxy_set_effective_context(_http.effective if _http.running else 0)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
+
 from proxy_wasm import _dispatch, _register
 from proxy_wasm._dispatch import CALLBACKS, FIRST, overrides, streams, undecided
 from proxy_wasm._http_contexts import (
@@ -23,7 +25,7 @@ from proxy_wasm._types import Action, FailurePolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from proxy_wasm._contexts import ActionOrLater, RootContext
@@ -158,7 +160,7 @@ def on_request_trailers(context_id: int, trailer_count: int) -> ActionOrLater:
     result: ActionOrLater = None
     if overrides(type(stream), HttpContext, "on_request_complete"):
         result = _complete(stream, None, REQUEST_COMPLETE)
-    return _request_went(stream, _both(result, stream.on_request_trailers(trailer_count)))
+    return _request_went(stream, _then(result, lambda: stream.on_request_trailers(trailer_count)))
 
 
 def _request_went(stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
@@ -209,7 +211,7 @@ def on_response_trailers(context_id: int, trailer_count: int) -> ActionOrLater:
     result: ActionOrLater = None
     if overrides(type(stream), HttpContext, "on_response_complete"):
         result = _complete(stream, None, RESPONSE_COMPLETE)
-    return _response_went(stream, _both(result, stream.on_response_trailers(trailer_count)))
+    return _response_went(stream, _then(result, lambda: stream.on_response_trailers(trailer_count)))
 
 
 def _response_went(stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
@@ -231,17 +233,31 @@ def _held(stream: HttpContext, complete: int) -> Action:
 
 def _complete(stream: HttpContext, result: ActionOrLater, complete: int) -> ActionOrLater:
     """Tells a context of a whole body, once; with trailers that is known only when they come."""
-    if stream._state & (complete | ANSWERED):
-        return result
-    stream._state |= complete
-    if complete == REQUEST_COMPLETE:
-        return _both(result, stream.on_request_complete(stream.request_body.read()))
-    return _both(result, stream.on_response_complete(stream.response_body.read()))
+
+    def tell() -> ActionOrLater:
+        if stream._state & (complete | ANSWERED):
+            return None
+        stream._state |= complete
+        if complete == REQUEST_COMPLETE:
+            return stream.on_request_complete(stream.request_body.read())
+        return stream.on_response_complete(stream.response_body.read())
+
+    return _then(result, tell)
+
+
+def _then(first: ActionOrLater, call: Callable[[], ActionOrLater]) -> ActionOrLater:
+    """Returns what two methods for one callback say together; the second is called when the first is over."""
+    return _both_later(first, call) if isinstance(first, CoroutineType) else _both(first, call())
+
+
+async def _both_later(first: Coroutine[Any, Any, Action | None], call: Callable[[], ActionOrLater]) -> Action | None:
+    result = _both(await first, call())
+    return await result if isinstance(result, CoroutineType) else result  # type: ignore[return-value]
 
 
 def _both(one: ActionOrLater, other: ActionOrLater) -> ActionOrLater:
-    """Returns what two methods for one callback say together; what is no action is the boundary's to refuse."""
-    return one if other is None or (one is _PAUSE and other is _CONTINUE) else other
+    """Returns what two methods say together: going on is no objection to what the other says."""
+    return one if other is None or (other is _CONTINUE and one is not None) else other
 
 
 # ---- failures
@@ -322,38 +338,6 @@ def _go_on(stream: HttpContext) -> None:
         stream.continue_response()
 
 
-# ---- callbacks that wait
-
-
-def _continues(side: str) -> Callable[[int], None]:
-    """Returns what continues a side of a request whose coroutine is over; one that answered it has nothing to continue."""
-    bit = REQUEST_PAUSED if side == "request" else RESPONSE_PAUSED
-
-    def go_on(context_id: int) -> None:
-        stream = streams.get(context_id)
-        if isinstance(stream, HttpContext) and not stream._state & (ANSWERED | ENDING):
-            # What was held back meanwhile has been told of, and decided anew; the proxy holds it nevertheless.
-            stream._state |= bit
-            getattr(stream, f"continue_{side}")()
-
-    return go_on
-
-
-def _paused(context_id: int, name: str) -> None:
-    """Writes down that a side is held back by a coroutine."""
-    stream = streams.get(context_id)
-    if isinstance(stream, HttpContext):
-        stream._state |= REQUEST_PAUSED if name.startswith("on_request_") else RESPONSE_PAUSED
-
-
-def let_wait(awaiting: Any) -> None:
-    """Lets the callbacks of HTTP be `async def`: tells it to the module that drives them (`_await`)."""
-    awaiting.paused = _paused
-    for side in ("request", "response"):
-        go_on = _continues(side)
-        awaiting.STREAM_CALLBACKS.update({f"on_{side}_{part}": go_on for part in _PARTS})
-
-
 # ---- what is registered
 
 _PARTS = ("headers", "body", "trailers", "complete")
@@ -375,4 +359,4 @@ _register.BASES["http_context"] = HttpContext
 _register.NEEDED_BY.update(
     {f"on_{side}_{part}": f"on_{side}_complete" for side in ("request", "response") for part in _PARTS[:3]}
 )
-_dispatch.make_http, _dispatch.fail_http, _register.let_http_wait = on_context_create, on_error, let_wait
+_dispatch.make_http, _dispatch.fail_http = on_context_create, on_error

@@ -57,7 +57,7 @@ def _misshapen(cls: type, base: type, name: str) -> str:
         return f"a callback is a method, not {method!r}"
     if inspect.isasyncgenfunction(method):
         return "it is async def with a yield, and nothing would iterate over it"
-    if inspect.iscoroutinefunction(method) and not _await.may_be_async(base, name):
+    if inspect.iscoroutinefunction(method) and name not in _await.ASYNC[base]:
         return f"it is async def, but {_WHY_NOT_ASYNC.get(name, _AT_ONCE)}"
     if inspect.isgeneratorfunction(method):
         return "it has a yield, so that a call would not run it; a callback is a plain def"

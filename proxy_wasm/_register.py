@@ -31,13 +31,10 @@ NEEDED_BY: dict[str, str] = {}
 NEEDED: set[str] = set()
 """Callbacks that a module which was imported needs, whatever the classes override."""
 
-let_http_wait: Callable[[Any], None] | None = None
-"""Tells the module that drives coroutines of the callbacks of HTTP, if there are any."""
-
 _ALWAYS = ("on_context_create", "on_vm_start")
 _VARIADIC, _GENERATOR, _ASYNC_GENERATOR = 0x04, 0x20, 0x200
 _NO_FUNCTION = _GENERATOR | _ASYNC_GENERATOR
-_AWAIT, _MISTAKES = "proxy_wasm._await", "proxy_wasm._mistakes"
+_AWAIT, _AWAIT_HTTP, _MISTAKES = "proxy_wasm._await", "proxy_wasm._await_http", "proxy_wasm._mistakes"
 
 
 def register(root_class: type[RootContext], root_id: str | None = None) -> None:
@@ -86,7 +83,7 @@ def _for_coroutines() -> tuple[set[str], Callable[[str, _Function], _Function]]:
     classes = [cls for root_class in root_classes.values() for cls, _ in _classes(root_class)]
     names = {name for cls in classes for name in dir(cls) if name.startswith("on_") and is_async(getattr(cls, name))}
     if names:
-        module = _load(_AWAIT)
+        module = _awaiting()
         return module.needed(names), module.wrap
     return names, lambda name, function: function
 
@@ -101,12 +98,15 @@ def _classes(root_class: type[RootContext]) -> list[tuple[type, type]]:
     return found
 
 
+def _awaiting() -> Any:
+    if "http_context" in BASES:
+        _load(_AWAIT_HTTP)
+    return _load(_AWAIT)
+
+
 def _load(name: str) -> Any:
     __import__(name)
-    module = sys.modules[name]
-    if name == _AWAIT and let_http_wait is not None:
-        let_http_wait(module)
-    return module
+    return sys.modules[name]
 
 
 def _is_wanted(method: str) -> bool:
@@ -137,7 +137,7 @@ def _fits(base: type, name: str, method: Any) -> bool:
     callback: Any = getattr(base, name, None)
     if method is callback:
         return True
-    if callback is not None and is_async(method) and not _load(_AWAIT).may_be_async(base, name):
+    if callback is not None and is_async(method) and name not in _awaiting().ASYNC[base]:
         return False
     code = getattr(method, "__code__", None)
     if callback is None or code is None:
