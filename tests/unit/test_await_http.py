@@ -1,220 +1,171 @@
-"""Callbacks of requests that are `async def`: the request or the response waits, and what Envoy would die of is not done."""
+"""HTTP callbacks that are `async def`: the request waits, goes on by itself, and Envoy's traps stay closed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-import proxy_wasm
-from proxy_wasm import Action, FailurePolicy, HttpContext, RootContext, StreamStateError, _await, _fetch, _http
+from proxy_wasm import Action, FailurePolicy, HttpContext, RootContext, _await, gather, register
 from proxy_wasm.testing.exchange import Exchange
 from proxy_wasm.testing.inprocess import InProcess
-from tests.unit.coroutines import OK, answer, waiting
 
-CLOSE = FailurePolicy.CLOSE
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    yield
-    assert not (_await._pending or _fetch.waiting or _http.callers or _http._calls)
+OK, DENIED = [(b":status", b"200")], [(b":status", b"403")]
+Method = Callable[..., Coroutine[Any, Any, Action | None]]
 
 
-def plugin(policy: FailurePolicy = FailurePolicy.CONTINUE, /, **methods: Any) -> type[RootContext]:
-    members = {"http_context": type("Request", (HttpContext,), methods), "failure_policy": policy}
-    return type("Plugin", (RootContext,), members)
+def plugin(policy: FailurePolicy = FailurePolicy.CONTINUE, **methods: object) -> type[RootContext]:
+    context = type("Request", (HttpContext,), methods)
+    return type("Plugin", (RootContext,), {"http_context": context, "failure_policy": policy})
 
 
-def begin(vm: InProcess) -> Exchange:
-    assert vm.start()
-    return vm.exchange()
+def answer(vm: InProcess, headers: list[tuple[bytes, bytes]] = OK) -> None:
+    for call, made in list(vm.host.http_calls.items()):
+        if not made.answered:
+            vm.http_call_response(call, headers)
 
 
-async def authorize(request: HttpContext, header_count: int, end_of_stream: bool) -> Action | None:
-    answer = await request.fetch("authz", "/check", headers=request.request_headers.items())
+async def authorize(self: HttpContext, *_: object) -> Action | None:
+    answer = await self.fetch("authz", "/check", headers=self.request_headers.items(), timeout=0.2)
     if answer.status != 200:
-        return request.send_response(403, body="no")
-    request.request_headers["x-user"] = answer.body
+        return self.send_response(403, body="no")
+    self.request_headers["x-checked"] = "1"
     return None
 
 
-def test_a_request_waits_for_the_answer() -> None:
+def begun(vm: InProcess) -> Exchange:
+    vm.start()
+    exchange = vm.exchange()
+    exchange.request({"x-user": "me"}, body=["a", "b"], trailers={"x": "y"})
+    assert exchange.upstream.headers is None
+    return exchange
+
+
+def test_a_request_waits_and_goes_on() -> None:
     with InProcess(plugin(on_request_headers=authorize)) as vm:
-        exchange = begin(vm)
-        exchange.request({"x-token": "t"}, ["a ", "body"], {"x-trailer": "1"})
-        assert exchange.upstream.headers is None
-        ((call, made),) = vm.host.http_calls.items()
-        assert made.headers == [
-            (b":method", b"GET"),
-            (b":path", b"/check"),
-            (b":authority", b"authz"),
-            (b"x-token", b"t"),
-        ]
-        vm.http_call_response(call, OK, b"me")
-        assert exchange.upstream.header("x-user") == b"me"
-        assert (exchange.upstream.body, exchange.upstream.ended) == (b"a body", True)
-        exchange.respond(body="fine")
-        assert (exchange.downstream.status, exchange.downstream.body) == (200, b"fine")
+        exchange = begun(vm)
+        (made,) = vm.host.http_calls.values()
+        assert dict(made.headers)[b"x-user"] == b"me"
+        answer(vm)
+        assert exchange.upstream.header("x-checked") == b"1"
+        assert (exchange.upstream.body, exchange.upstream.trailers) == (b"ab", [(b"x", b"y")])
         exchange.close()
+        assert not _await._pending and not vm.host.lines(4)
 
 
-def test_a_request_is_turned_away() -> None:
+def test_a_request_waits_and_is_turned_away() -> None:
     with InProcess(plugin(on_request_headers=authorize)) as vm:
-        exchange = begin(vm)
-        exchange.request(body="a body")
-        vm.http_call_failure(waiting(vm)[0], 504)
-        assert exchange.upstream.headers is None
-        assert (exchange.downstream.status, exchange.downstream.body) == (403, b"no")
+        exchange = begun(vm)
+        answer(vm, DENIED)
+        assert (exchange.upstream.headers, exchange.downstream.status, exchange.downstream.body) == (None, 403, b"no")
         exchange.close()
-        assert vm.host.logs == []
+        assert not vm.host.lines(4)
 
 
-@pytest.mark.parametrize("answers", [False, True])
-def test_a_response_goes_on_once(answers: bool) -> None:
-    async def turn_away(request: HttpContext, header_count: int, end_of_stream: bool) -> None:
-        await request.fetch("authz")
-        if answers:
-            request.send_response(403)
-        else:
-            request.continue_request()
-
-    with InProcess(plugin(on_request_headers=turn_away)) as vm:
-        exchange = begin(vm)
-        exchange.request()
-        answer(vm, 0)
-        assert exchange.downstream.status == (403 if answers else 0)
-        assert (exchange.upstream.headers is not None) == (not answers)
-        exchange.close()
-        assert vm.host.logs == []
+async def answers_and_returns_nothing(self: HttpContext, *_: object) -> None:
+    await self.fetch("authz")
+    self.send_response(403)
 
 
-@pytest.mark.parametrize("trailers", [None, {"x-trailer": "1"}])
-@pytest.mark.parametrize("side", ["request", "response"])
-def test_a_whole_body_waits(side: str, trailers: dict[str, str] | None) -> None:
-    async def look(stream: HttpContext, body: bytes) -> None:
-        verdict = await stream.fetch("scanner", method="POST", body=body)
-        getattr(stream, f"{side}_body").replace(verdict.body)
-
-    with InProcess(plugin(**{f"on_{side}_complete": look})) as vm:
-        exchange = begin(vm)
-        exchange.request(
-            body=["a ", "secret"] if side == "request" else "", trailers=trailers if side == "request" else None
-        )
-        if side == "response":
-            exchange.respond(body=["a ", "secret"], trailers=trailers)
-        sent = exchange.upstream if side == "request" else exchange.downstream
-        assert sent.body == b""
-        ((call, made),) = vm.host.http_calls.items()
-        assert made.body == b"a secret"
-        vm.http_call_response(call, OK, b"redacted")
-        assert (sent.body, sent.ended) == (b"redacted", True)
-        assert (sent.trailers is not None) == (trailers is not None)
-        exchange.close()
-        assert vm.host.logs == []
+async def raises(self: HttpContext, *_: object) -> None:
+    await self.fetch("authz")
+    raise RuntimeError("on purpose")
 
 
-def test_pieces_of_a_body_wait_and_none_passes_unseen() -> None:
-    seen = []
-
-    async def look(stream: HttpContext, size: int, end_of_stream: bool) -> None:
-        seen.append((size, end_of_stream))
-        await stream.fetch("scanner")
-
-    with InProcess(plugin(on_request_body=look)) as vm:
-        exchange = begin(vm)
-        exchange.request(body=["ab", "cd", "e"], trailers={"x-trailer": "1"})
-        assert (seen, exchange.upstream.body) == ([(2, False)], b"")
-        answer(vm, 0)
-        assert (seen, exchange.upstream.body) == ([(2, False), (5, False)], b"")
-        answer(vm, 0)
-        assert (exchange.upstream.body, exchange.upstream.ended) == (b"abcde", True)
-        exchange.close()
+async def answers_and_raises(self: HttpContext, *_: object) -> None:
+    await answers_and_returns_nothing(self)
+    raise RuntimeError("on purpose")
 
 
-def test_a_response_waits() -> None:
-    async def look(stream: HttpContext, header_count: int, end_of_stream: bool) -> None:
-        stream.response_headers["x-seen"] = (await stream.fetch("authz")).body
-
-    with InProcess(plugin(on_response_headers=look)) as vm:
-        exchange = begin(vm)
-        exchange.request()
-        exchange.respond(body=["a ", "body"])
-        assert exchange.downstream.headers is None
-        answer(vm, 0)
-        assert (exchange.downstream.header("x-seen"), exchange.downstream.body) == (b"0", b"a body")
-        exchange.close()
-
-
-@pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize("policy", FailurePolicy)
 @pytest.mark.parametrize("side", ["request", "response"])
-def test_an_exception_is_for_the_policy_of_its_request(side: str, policy: FailurePolicy, waits: bool) -> None:
-    async def fail(stream: HttpContext, header_count: int, end_of_stream: bool) -> None:
-        if stream.response_headers.items() and stream.response_headers.get(":status") == b"500":
-            return  # the policy's own response
-        if waits:
-            await stream.fetch("authz")
-        raise RuntimeError("on purpose")
-
-    with InProcess(plugin(policy, **{f"on_{side}_headers": fail})) as vm:
-        exchange = begin(vm)
-        exchange.request(body="a body")
-        if side == "request" and waits:
-            answer(vm, 0)
-        if policy is not CLOSE or side == "response":
-            exchange.respond(body="fine")
-        if side == "response" and waits:
-            answer(vm, 0)
-        assert exchange.downstream.status == (500 if policy is CLOSE else 200)
+@pytest.mark.parametrize(
+    ("method", "status"), [(answers_and_returns_nothing, 403), (raises, 0), (answers_and_raises, 403)]
+)
+def test_how_a_coroutine_ends(policy: FailurePolicy, side: str, method: Method, status: int) -> None:
+    with InProcess(plugin(policy, **{f"on_{side}_headers": method})) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        if side == "response":
+            exchange.respond(201)
+        answer(vm)
+        closed = policy is FailurePolicy.CLOSE
+        went_on = 201 if side == "response" else 0
+        assert exchange.downstream.status == (status or (500 if closed else went_on))
+        assert (exchange.upstream.headers is not None) == (side == "response" or not (status or closed))
         exchange.close()
-        prefix = f"proxy_on_{side}_headers (context {exchange.context_id}): "
-        assert vm.host.lines(4)[-1] == prefix + "RuntimeError: on purpose"
+        assert vm.host.crash is None
+        assert len([line for line in vm.host.lines(4) if "RuntimeError: on purpose" in line]) == (
+            "raises" in method.__name__
+        )
 
 
-def test_a_coroutine_that_is_closed_answers_nothing() -> None:
-    refused = []
+def test_it_is_closed_with_its_request() -> None:
+    closed: list[str] = []
 
-    async def wait(stream: HttpContext, header_count: int, end_of_stream: bool) -> None:
+    async def wait(self: HttpContext, *_: object) -> None:
         try:
-            await stream.fetch("authz")
+            await self.fetch("authz")
         finally:
-            for act in (lambda: stream.send_response(403), stream.reset, stream.continue_request):
-                try:
-                    act()
-                except StreamStateError as error:
-                    refused.append(str(error))
+            closed.append("closed")
 
     with InProcess(plugin(on_request_headers=wait)) as vm:
-        exchange = begin(vm)
-        exchange.request()
+        exchange = begun(vm)
         exchange.close()
-        assert refused == [f"{name}: the request is over" for name in ("send_response", "reset", "continue_request")]
-        answer(vm, 0)
-        assert vm.host.logs == []
+        assert closed == ["closed"]
+        answer(vm)
+        assert not vm.host.lines(4)
 
 
-def test_what_needs_to_be_held_back() -> None:
+def test_several_at_once_with_the_whole_body() -> None:
+    async def ask(self: HttpContext, body: bytes) -> None:
+        one, two = await gather(self.fetch("one", body=body), self.fetch("two", body=body))
+        self.request_body.replace(b"%d %d" % (one.status, two.status))
+
+    with InProcess(plugin(on_request_complete=ask)) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request(body=["a", "b"])
+        assert [made.body for made in vm.host.http_calls.values()] == [b"ab", b"ab"]
+        answer(vm)
+        assert exchange.upstream.body == b"200 200" and exchange.upstream.ended
+        exchange.close()
+        assert not vm.host.lines(4)
+
+
+def test_a_coroutine_that_does_not_wait() -> None:
+    async def at_once(self: HttpContext, *_: object) -> Action | None:
+        return self.send_response(204) if self.request_headers.get("x") else None
+
+    with InProcess(plugin(on_request_headers=at_once)) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        assert exchange.upstream.headers is not None
+        exchange = vm.exchange()
+        exchange.request({"x": "1"})
+        assert exchange.downstream.status == 204
+
+
+def test_what_cannot_wait_says_so() -> None:
+    async def method(self: HttpContext) -> None:
+        pass
+
+    with InProcess(), pytest.raises(TypeError, match="on_log: it is async def, but it comes at the end"):
+        register(plugin(on_log=method))
+
+
+def test_what_a_body_brings_waits_too() -> None:
+    """With `allow_on_headers_stop_iteration` Envoy brings the body while the headers wait: it must not pass by."""
     with InProcess(plugin(on_request_headers=authorize)) as vm:
-        assert {"proxy_on_request_body", "proxy_on_request_trailers", "proxy_on_delete"} <= vm.exports
-        assert not {name for name in vm.exports if "response_body" in name or "connection" in name}
-
-
-def test_a_root_may_have_both() -> None:
-    class Connection(proxy_wasm.StreamContext):
-        async def on_new_connection(self) -> None:
-            await self.fetch("authz", "/connection")
-
-    root = plugin(on_request_headers=authorize)
-    root.stream_context = Connection
-    with InProcess(root) as vm:
-        exchange = begin(vm)
-        connection = vm.connection()
-        assert connection.new_connection() == Action.PAUSE
-        exchange.request()
-        answer(vm, 1, 0)
-        assert connection.goes_on
-        assert exchange.upstream.header("x-user") == b"1"
-        connection.close()
-        exchange.close()
+        sides = {f"proxy_on_request_{part}" for part in ("headers", "body", "trailers")}
+        assert vm.exports >= sides
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request(body="")
+        context = exchange.context_id
+        assert vm.call("proxy_on_request_body", context, 3, 1) == Action.PAUSE
+        answer(vm)
+        assert exchange.upstream.header("x-checked") == b"1"
