@@ -29,8 +29,8 @@ def test_the_loop_has_a_case_for_each_opcode() -> None:
     assert not re.search(r"\b0x", LOOP), "an opcode in numbers"
 
 
-def test_a_layout_is_the_same_in_both_languages() -> None:
-    pair = contract.Layout(
+def test_a_structure_is_the_same_in_both_languages() -> None:
+    pair = contract.Structure(
         "Pair",
         "Two.",
         (contract.Field("u8 *", "to", "where"), contract.Field("u64", "sum", "how much")),

@@ -71,7 +71,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Structure:
     """A structure that Python writes and C reads."""
 
     name: str
@@ -108,7 +108,7 @@ class Layout:
         return "\n".join(lines)
 
 
-HEAD = Layout(
+HEAD = Structure(
     "Body",
     "A function. One that is kept compiled has the index of its element in the interpreter's own table for `locals`.",
     (
@@ -121,7 +121,7 @@ HEAD = Layout(
     rest="u8 code[]",
 )
 
-ENTRY = Layout(
+ENTRY = Structure(
     "Block",
     "A stretch of memory that lies in the module's passive segment, compressed if its size there is another (pack.py).",
     (
@@ -132,7 +132,7 @@ ENTRY = Layout(
     ),
 )
 
-STATE = Layout(
+STATE = Structure(
     "State",
     "What the interpreter is given.",
     (
@@ -167,5 +167,5 @@ def header() -> str:
     parts = ["// Made from contract.py."]
     parts += ["enum {", *(f"  {name} = {value:#x}," for name, value in OPCODES.items()), "};"]
     parts += [f"#define {name} {numbers[name]:#x}{'u' if name == 'NONE' else ''}" for name in _NUMBERS]
-    parts += [layout.definition() for layout in (HEAD, ENTRY, STATE)]
+    parts += [structure.definition() for structure in (HEAD, ENTRY, STATE)]
     return "\n".join(parts) + "\n"
