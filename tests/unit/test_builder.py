@@ -72,14 +72,14 @@ def vm(answers: Answers | None = None) -> BuilderVm:
 
 
 def memory(module: bytes) -> bytes:
-    """The memory that a module has at the start, less the heap."""
+    """The memory that a module has at the start."""
     store = wasmtime.Store()
     linker = wasmtime.Linker(store.engine)
     compiled = wasmtime.Module(store.engine, module)
     linker.define_unknown_imports_as_traps(compiled)
     exported = linker.instantiate(store, compiled).exports(store)["memory"]
     assert isinstance(exported, wasmtime.Memory)
-    return bytes(exported.read(store, 0, PAGE))
+    return bytes(exported.read(store))
 
 
 def test_the_world_is_the_same_everywhere() -> None:
@@ -131,12 +131,13 @@ def test_the_state_is_written_less_what_nobody_uses() -> None:
     made, module = vm(), runtime()
     # A heap of one free chunk: its size, its links, and what was once written there.
     made.memory.write(made.store, (PAGE - 8).to_bytes(4, "little"), PAGE + 12)
-    made.memory.write(made.store, b"\1" * 16, PAGE + 24)
+    made.memory.write(made.store, b"\1" * 16, PAGE + 64)
     made.start()
     made.write_state(module)
     after = memory(module.encode())
     assert after[3000:3003] == b"RST" and after[2048:2056] == b"question"
     assert not any(after[:1024])  # the stack
+    assert after[PAGE + 12] and not any(after[PAGE + 64 :])  # the free chunk, but for its head
     assert [g.mutable for g in module.globals()] == [True, True, False, True]
     assert module.globals()[3].initial == expression(i64_const(12345678901))
     exported = {e.name for e in module.exports()}

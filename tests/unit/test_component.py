@@ -12,7 +12,8 @@ COMPONENT = """
 (component
   (import "wasi:io/poll@0.2.0" (instance $poll (export "poll" (func))))
   (alias export $poll "poll" (func $poll_function))
-  (core func $lowered (canon lower (func $poll_function)))
+  (export $exported "wait" (func $poll_function))
+  (core func $lowered (canon lower (func $exported)))
   (core module $maker (func (export "make")) (memory (export "memory") 1) (global (export "place") i32 (i32.const 3)))
   (core module $user (import "a" "make" (func)) (import "b" "wait" (func)) (import "b" "memory" (memory 1)))
   (core instance $maker (instantiate $maker))

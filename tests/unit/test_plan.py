@@ -8,6 +8,7 @@ import wasmtime
 
 from toolchain.tier.contract import HEAD, KEPT, NARROW, NONE
 from toolchain.tier.image import lay_out
+from toolchain.tier.memories import STACK_BYTES
 from toolchain.tier.plan import Plan, plan
 from toolchain.tier.translate import translate
 from toolchain.wasm.format import PAGE, Module
@@ -81,6 +82,7 @@ def test_everything_in_the_tiers_memory_has_a_place_of_its_own() -> None:
             places.end,
         ]
         order += [places.room, places.stack, places.limit, places.pages * PAGE]
+        assert places.stack < places.limit < places.stack + STACK_BYTES
         assert order == sorted(order) and order[0] == (2 * PAGE if training else 0)
         assert places.at_start == len(contents.at_start) == (0 if training else 2)
 
