@@ -6,9 +6,10 @@ import pytest
 import wasmtime
 from wasmtime._instance import InstanceExports as Exports
 
+from toolchain.cpython import REFUSE, REFUSE_MARSHAL, STACK_POINTER, Failure
 from toolchain.guard import stackguard
 from toolchain.guard.callgraph import CallGraph, circles
-from toolchain.guard.recursion import REFUSE, REFUSE_MARSHAL, STACK_POINTER, Failure, Rules, Tables
+from toolchain.guard.recursion import Rules, Tables
 from toolchain.tools import ToolchainError
 from toolchain.wasm.format import FormatError, Module
 

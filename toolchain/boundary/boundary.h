@@ -4,6 +4,8 @@
 #ifndef BOUNDARY_H
 #define BOUNDARY_H
 
+#include "cpython.h"
+
 typedef unsigned char u8;
 typedef unsigned u32;
 typedef int i32;
@@ -286,9 +288,9 @@ static int is_known(u32 context_id) {
 // CPython's limits for recursion in C: the top of the shadow stack, which begins at address 0, where errors begin, and where it gives
 // up. They lie in the thread state, one after the other. It never has to give up: see stackguard.py.
 static int limit_recursion(void) {
-  enum { MARGIN = 8192 };
+  enum { MARGIN = STACK_MARGIN };
   u32 *words = PyThreadState_Get();
-  for (u32 i = 0; i < 1024; i++)
+  for (u32 i = 0; i < THREAD_STATE; i++)
     if (words[i] > 2 * MARGIN && words[i + 1] == 2 * MARGIN && words[i + 2] == MARGIN) {
       words[i + 1] = RECURSION_LIMIT;
       words[i + 2] = 1;

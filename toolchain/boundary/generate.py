@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from toolchain import cpython
 from toolchain.abi import Abi, Callback, HostCall
 from toolchain.guard import stackguard
 from toolchain.tools import Tools
@@ -180,6 +181,7 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
     """Compiles and links the extension module with the WASI adapter and returns the core module's path."""
     here = Path(__file__).parent
     (work / "boundary.c").write_text(generate(abi))
+    (work / "cpython.h").write_text(cpython.header())
     objects = []
     for source in (work / "boundary.c", *(here.parent / name for name in _SOURCES)):
         objects.append(work / (source.stem + ".o"))
@@ -196,6 +198,8 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
             f"-DCLASSES={stackguard.CLASSES}",
             "-I",
             here,
+            "-I",
+            work,
             "-c",
             source,
             "-o",

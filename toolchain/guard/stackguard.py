@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from toolchain.guard.recursion import STACK_POINTER, Failure, Rules
+from toolchain import cpython
+from toolchain.cpython import STACK_POINTER, Failure
+from toolchain.guard.recursion import Rules
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.code import (
     END,
@@ -30,7 +32,7 @@ from toolchain.wasm.code import (
 from toolchain.wasm.format import FUNC_KIND, I32, FormatError, FunctionType, Module
 from toolchain.wasm.instructions import Instruction, read_body, read_instructions
 
-LIMIT = 0x100000 - 720 * 1024
+LIMIT = cpython.SHADOW_STACK - 720 * 1024
 """Where on the shadow stack, which has the first MiB of memory, errors begin.
 
 V8 gives a thread 984 KiB. What is left is for the functions between two checks, and for those that take more than is charged.
@@ -38,28 +40,6 @@ V8 gives a thread 984 KiB. What is left is for the functions between two checks,
 
 CLASSES = 1000
 """How many classes the MRO of a class may have: CPython walks up and down a hierarchy without asking its guard."""
-
-# What these call through a pointer is the allocator or a hash function, which call nothing further.
-_BRIEF = {
-    *(
-        "PyMem_Calloc",
-        "PyMem_Free",
-        "PyMem_Malloc",
-        "PyMem_RawCalloc",
-        "PyMem_RawFree",
-        "PyMem_RawMalloc",
-        "PyMem_RawRealloc",
-    ),
-    *(
-        "PyMem_Realloc",
-        "PyObject_Free",
-        "PyObject_Malloc",
-        "PyObject_Realloc",
-        "Py_HashBuffer",
-        "_PyObject_VirtualFree",
-    ),
-    *("_Py_NewReference", "long_dealloc", "none_dealloc", "object_dealloc"),
-}
 
 # In bytes: what may come on top of the deepest stack, which LIMIT leaves room for; and what callers are charged for a function.
 _SHALLOW = 1024
@@ -144,7 +124,7 @@ def charge(module: Module, stack_pointer: int) -> None:
     pairs = zip(module.bodies(), kinds, strict=True)
     bodies = [_Body(body, kind, stack_pointer, imported) for body, kind in pairs]
     for index, name in module.function_names().items():
-        if name in _BRIEF and index >= imported:
+        if name in cpython.BRIEF and index >= imported:
             bodies[index - imported].calls_indirectly = False
     # What the host calls is called once; and componentize-py's exports pass results below the pointer.
     exported = {e.index - imported for e in module.exports() if e.kind == FUNC_KIND}

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from toolchain.cpython import COMPONENTIZE, STARTED_WITH
 from toolchain.tools import ToolchainError, Tools, run_main
 
 _PROGRAM = "dump_stdlib"
@@ -50,6 +51,8 @@ def componentize(sources: Path, out: Path, work: Path) -> Path:
     copied = work / "sources"
     # The guest writes __pycache__ beside its sources.
     shutil.copytree(sources, copied, ignore=shutil.ignore_patterns("__pycache__", "BUILD.bazel"))
+    started_with = {name: f"/python/{path}" for name, path in STARTED_WITH.items()} | {"boot": "/0/boot.py"}
+    (copied / "started_with.txt").write_text("".join(f"{name} {path}\n" for name, path in started_with.items()))
     # Of a file's status the guest sees the true permissions, and Nix keeps sources that nobody may write.
     for path in (copied, *copied.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -65,7 +68,7 @@ def componentize(sources: Path, out: Path, work: Path) -> Path:
         )
     try:
         componentize_py.componentize(
-            [wit], ["boot"], [], False, None, [str(copied)], [], _PROGRAM, str(out), True, [], [], False, None
+            wit_path=[wit], python_path=[str(copied)], app_name=_PROGRAM, output_path=str(out), **COMPONENTIZE
         )
     except Exception as error:
         raise ToolchainError(f"componentize-py failed on {_PROGRAM}: {error}") from None

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
+from toolchain.cpython import FROZEN_TABLES, LIBPYTHON
 from toolchain.guard import stackguard
 from toolchain.guard.callgraph import CallGraph
 from toolchain.guard.recursion import Rules
@@ -122,7 +123,7 @@ def _place(layout: Layout) -> boundary.Place:
     memory, table = Reader(main.get(MEMORY)), Reader(main.get(TABLE))
     if memory.u32() != 1 or table.u32() != 1 or table.u8() != FUNCREF:
         raise FormatError("its main module does not define one memory and one table of functions")
-    frozen = [layout.address(f"libpython3.14.so:_PyImport_Frozen{what}") for what in ("Bootstrap", "Stdlib")]
+    frozen = [layout.address(f"{LIBPYTHON}:{name}") for name in FROZEN_TABLES]
     return boundary.Place(layout.address("__heap_end"), read_limits(table), *frozen)
 
 

@@ -9,8 +9,8 @@ Nothing in a component names its parts, so each is known by what it exports, imp
     fixups     the part that fills this table, and then has nothing more to do
     start      the part that fills the libraries' table and runs their constructors
 
-What must be kept in sync: `_KNOWN` with the libraries of the pinned componentize-py, and `flatten.py`, which drops slots, fixups and
-HELPERS from the merge.
+What must be kept in sync: `cpython.LIBRARIES` with the libraries of the pinned componentize-py, and `flatten.py`, which drops
+slots, fixups and HELPERS from the merge.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from toolchain.cpython import LIBRARIES
 from toolchain.runtime.component import Component, Provider
 from toolchain.wasm.format import GLOBAL_KIND, FormatError, Global, Import, Module, constant
 
@@ -25,12 +26,6 @@ BOUNDARY = "boundary"
 MAIN = "main"
 START = "start"
 HELPERS = "helpers"
-_KNOWN = {
-    "libpython": "PyLong_FromLong",
-    "libc": "__wasilibc_reset_preopens",
-    "libdl": "__wasm_set_libraries",
-    HELPERS: "PyInit_componentize_py_runtime",
-}
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,7 @@ def recognise(component: Component, modules: Mapping[int, Module]) -> Layout:
         raise FormatError("its table for calls to later instances is nobody's")
     stubs = _stubs(component, modules, main, indirect)
     names = {i: f"stub {interface}" for i, interface in stubs.items()} | {main: MAIN}
-    for name, symbol in _KNOWN.items():
+    for name, symbol in LIBRARIES.items():
         names[_one(name, (i for i in modules if i not in names and symbol in exports[i]))] = name
     names[_one(START, (i for i in modules if not exports[i] and i != fixups))] = START
     others = [i for i in modules if i not in names]

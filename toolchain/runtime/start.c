@@ -28,13 +28,8 @@ static u32 length(const char *text) {
   return size;
 }
 
-// What is needed before there is a finder that could ask for it. CPython has the code of most of it, with docstrings, and of more that
-// the finder knows as well: all that would be in every VM, read or not.
-static Frozen frozen[] = {
-    {"_frozen_importlib"}, {"_frozen_importlib_external"}, {"zipimport"}, {"encodings", 0, 0, 1}, {"encodings.aliases"},
-    {"encodings.utf_8"}, {"codecs"}, {"abc"}, {"site"}, {"os"}, {"stat"}, {"posixpath"}, {"genericpath"}, {"_collections_abc"},
-    {"_sitebuiltins"}, {"boot"}, {0},
-};
+// What is needed before there is a finder that could ask for it (cpython.STARTED_WITH).
+static Frozen frozen[] = {FROZEN_MODULES, {0}};
 enum { FROZEN = sizeof frozen / sizeof *frozen - 1 };
 
 static void replace_frozen(u32 variable, Frozen *replacement) {

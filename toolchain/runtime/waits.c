@@ -11,11 +11,6 @@ PyObject *PYTHON(PyList_New)(Py_ssize_t);
   what " would wait, and nothing may wait in a proxy: one thread serves all connections of a worker. " \
        "Call set_tick_period(milliseconds), return, and go on in on_tick()"
 
-enum { LOCK_FAILURE, LOCK_ACQUIRED, LOCK_INTERRUPTED };   // PyLockStatus
-enum { HANDLE_SIGNALS = 2, FAIL_IF_INTERRUPTED = 4 };      // _PyLockFlags: who locks knows LOCK_INTERRUPTED
-enum { LOCKED = 1 };                                      // PyMutex
-enum { PARKED = 0 };                                      // _PyParkingLot_Park
-
 static PyObject *refuse(const char *text) {
   PyObject *error = PyObject_GetAttrString(PyImport_AddModule("builtins"), "RuntimeError");
   if (error) PyErr_SetString(error, text), Py_DecRef(error);

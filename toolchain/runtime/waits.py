@@ -6,14 +6,12 @@ and the parking lot, which is behind queues and threads. Their bodies become cal
 
 from __future__ import annotations
 
+from toolchain.cpython import WAITING
 from toolchain.wasm.code import call, function_body, local_get
 from toolchain.wasm.format import FUNC_KIND, FormatError, Module
 
 PREFIX = "waits#"
 """What the names of the exports of waits.c begin with; a name of CPython's C function follows."""
-
-POLLING = frozenset({"clock_nanosleep", "poll", "_PySemaphore_Wait", "__pthread_cond_timedwait"})
-"""What a wait ends in. A test holds that only what cannot be reached from Python still calls it."""
 
 
 def refuse(module: Module) -> None:
@@ -26,13 +24,17 @@ def refuse(module: Module) -> None:
     indices: dict[str, list[int]] = {}
     for index, name in module.function_names().items():
         indices.setdefault(name, []).append(index)
-    for export in module.exports():
-        if not export.name.startswith(PREFIX):
-            continue
-        name = export.name.removeprefix(PREFIX)
+    instead = {e.name.removeprefix(PREFIX): e for e in module.exports() if e.name.startswith(PREFIX)}
+    if instead.keys() != set(WAITING):
+        raise FormatError(
+            f"waits.c replaces {', '.join(sorted(instead))}; the table WAITING in cpython.py has other functions"
+        )
+    for name, export in instead.items():
         found = [index for index in indices.get(name, ()) if types[index] == types[export.index]]
         if len(found) != 1:
-            raise FormatError(f"{len(found)} functions are called {name} and have its type, which waits.c replaces")
+            raise FormatError(
+                f"{len(found)} functions are called {name} and have its type, which cpython.py says waits.c replaces"
+            )
         arguments = map(local_get, range(len(types[export.index].parameters)))
         bodies[found[0] - imported] = function_body(*arguments, call(export.index))
     module.put_bodies(bodies)

@@ -5,26 +5,19 @@ What was once written there would be bytes of the module and pages of every VM; 
 
 from __future__ import annotations
 
+from toolchain.cpython import CHUNK
 from toolchain.tools import ToolchainError
-
-# A chunk begins with its neighbour's word and a word of its size, whose low bits say whether the neighbour (1) and itself (2) is
-# in use. A free one goes on with its links: two words, six from this size on.
-_HEADER = 8
-_IN_USE = 2
-_SIZE = ~7
-_LEAST, _LARGE = 16, 256
-_LINKS, _LARGE_LINKS = 8, 24
 
 
 def clear_free_chunks(memory: bytearray, heap: int) -> None:
     """Zeroes what is free in the heap that goes from this address, a page's, to the end of memory."""
-    chunk = heap + _HEADER
+    chunk = heap + CHUNK.header
     while chunk < len(memory):
         head = int.from_bytes(memory[chunk + 4 : chunk + 8], "little")
-        size = head & _SIZE
-        if size < _LEAST or chunk + size > len(memory):
+        size = head & CHUNK.size
+        if size < CHUNK.least or chunk + size > len(memory):
             raise ToolchainError(f"the heap is not laid out as dlmalloc's: a chunk of {size} bytes at {chunk:#x}")
-        if not head & _IN_USE:
-            start = chunk + _HEADER + (_LARGE_LINKS if size >= _LARGE else _LINKS)
+        if not head & CHUNK.in_use:
+            start = chunk + CHUNK.header + (CHUNK.large_links if size >= CHUNK.large else CHUNK.links)
             memory[start : chunk + size] = bytes(chunk + size - start)
         chunk += size

@@ -1,7 +1,7 @@
 """What a filter can come to import once it is sealed: found by following the imports inside of functions, of Python and of C.
 
 Nobody can import what nobody names. Of a loaded module, what its functions import is reachable; of what they import, all that it
-imports. What CPython's C code imports stands in no source: the tables here have it, and a test finds it in the runtime itself.
+imports. What CPython's C code imports stands in no source: the tables of `cpython.py` have it, and a test finds it in the runtime itself.
 What is reachable is kept in the module, compressed (`boot.LATE`). What is not to be had is a warning, for the filter's own sources.
 """
 
@@ -10,46 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from toolchain.cpython import AT_IMPORT, SHALLOW, STARTUP_ONLY, WHEN_USED
 from toolchain.vm.sources import Found, Sources
-
-AT_IMPORT = {
-    "_asyncio": (
-        *("asyncio", "asyncio.base_futures", "asyncio.base_tasks", "asyncio.coroutines", "asyncio.events"),
-        *("asyncio.exceptions", "traceback", "weakref"),
-    ),
-    "_decimal": ("collections", "numbers"),
-    "_elementtree": ("copy", "pyexpat", "xml.etree.ElementPath"),
-    "_pickle": ("_compat_pickle", "codecs", "copyreg", "functools"),
-    "_zoneinfo": ("io", "weakref", "zoneinfo._common", "zoneinfo._tzpath"),
-}
-"""What modules of C import when they are imported."""
-
-WHEN_USED: dict[tuple[str, str], tuple[str, ...]] = {
-    ("builtins", ""): ("_pylong", "copyreg", "io", "struct", "typing", "unicodedata", "warnings"),
-    ("builtins", "templatelib"): ("string.templatelib",),
-    ("_datetime", "strptime"): ("_strptime", "time"),
-    ("_decimal", "format"): ("_pydecimal",),
-    ("_operator", "methodcaller"): ("functools",),
-    ("_sqlite3", "iterdump"): ("sqlite3.dump",),
-    ("_sre", ""): ("re",),
-    ("array", ""): ("array",),
-    ("time", "strptime"): ("_strptime",),
-    ("_zoneinfo", ""): ("pickle",),
-}
-"""What modules of C import when one of their functions is called, by module and a word that its caller writes."""
-
-NOT_FOLLOWED = {
-    "traceback": "CPython writes tracebacks in C without it, and a VM has no memory to spare for its dozen of modules",
-    "linecache": "interactive sources only, beside what `warnings` imports by itself",
-    "decimal": "no import, but what _decimal says its classes' module is",
-    "runpy": "interpreters in interpreters, which this CPython has not",
-    "pickle": "interpreters in interpreters, which this CPython has not",
-    "cProfile": "its own module, which imports it first",
-    "threading": "only asked for where it is loaded",
-    "functools": "at the start of C modules whose Python part imports it first",
-    "json.decoder": "who has json has it; who takes _json alone wants no more, and gets an ImportError for what does not parse",
-}
-"""What else CPython's C code names, and why no table has it."""
 
 _PROGRAMS = """
 argparse cmd code curses doctest ensurepip fileinput getopt getpass gettext idlelib optparse pdb profile cProfile pstats py_compile
@@ -64,9 +26,6 @@ PROGRAMS = frozenset(_PROGRAMS.split())
 
 They are there if the filter's own sources import them.
 """
-
-SHALLOW = frozenset({"_pylong"})
-"""What CPython calls one function of: what the functions of modules behind it import is out of reach."""
 
 ENCODINGS = "encodings."
 """What the names of codecs' modules begin with: text that is data chooses among them."""
@@ -137,7 +96,7 @@ class _Search:
         self._follow(sorted(name for name in self.library if name.startswith(ENCODINGS)))
 
     def _is_missing(self, name: str) -> bool:
-        there = name in self.loaded or name in self.kept or name in _STARTED_WITH
+        there = name in self.loaded or name in self.kept or name in STARTUP_ONLY
         return not there and self._find(name) is not None
 
     def _follow(self, todo: Iterable[str]) -> None:
@@ -154,7 +113,7 @@ class _Search:
 
     def _reached(self, name: str, loaded: bool) -> Iterator[str]:
         found = self._find(name)
-        if found is None or name in _STARTED_WITH:
+        if found is None or name in STARTUP_ONLY:
             return
         self.text += found.source
         for entry in self.known.imports(name, found):
@@ -221,15 +180,6 @@ class _Search:
         # A package of the library may make a module itself, as os makes os.path.
         package = self._find(name.rpartition(".")[0]) if "." in name else None
         return self._is_available(name) or (package is not None and package.standard)
-
-
-_STARTED_WITH = frozenset(
-    {
-        *("_frozen_importlib", "_frozen_importlib_external", "importlib._bootstrap", "importlib._bootstrap_external"),
-        *("zipimport", "site", "boot"),
-    }
-)
-"""What CPython is started with, two of it under two names, and no filter calls."""
 
 
 def _with_parents(name: str) -> list[str]:

@@ -8,20 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from toolchain.cpython import MENDED
 from toolchain.tools import ToolchainError, read
 
 LATE, LATE_INDEX = "late/", "late.json"
 """Members of the library's archive: the packed modules, and what they import (library.py)."""
 _ZONES = "tzdata/zoneinfo"
-
-_MENDED = {
-    # Its C encoder keeps the indentations of all levels, and may read past the last of them (CPython 3.14.0); Python's own does not.
-    "json/encoder.py": (
-        b"if _one_shot and c_make_encoder is not None:",
-        b"if _one_shot and c_make_encoder and indent is None:",
-    ),
-}
-"""Lines of the standard library that are exchanged for others, by file."""
 
 
 class Found(NamedTuple):
@@ -112,9 +104,9 @@ class Sources:
 
     def _mended(self, member: str) -> bytes:
         source = self.archive.read(member)
-        wrong, right = _MENDED.get(member, (b"", b""))
+        wrong, right = MENDED.get(member, (b"", b""))
         if wrong and source.count(wrong) != 1:
-            raise ToolchainError(f"{member} of the standard library is not what sources.py mends; look at it again")
+            raise ToolchainError(f"{member} of the standard library is not what cpython.py mends; look at it again")
         return source.replace(wrong, right) if wrong else source
 
     def source(self, origin: str) -> bytes:
