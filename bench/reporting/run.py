@@ -71,10 +71,19 @@ FULL = Effort(30000, 10000, 20, 1500, 12, 0.25, 200, 3, (1, 2, 4), True)
 
 
 def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -> latency.Rounds:
-    """Runs test_latency.py, pytest-benchmark's own run; its JSON and histogram go to `out`."""
+    """Runs latency_benchmarks.py, pytest-benchmark's own run; its JSON and histogram go to `out`."""
     rounds = out / "rounds.npz"
     rounds.unlink(missing_ok=True)
-    command = [sys.executable, "-S", "-m", "pytest", "bench/measure/test_latency.py", "-q", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-S",
+        "-m",
+        "pytest",
+        "bench/measure/latency_benchmarks.py",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     command += ["--config-file=pyproject.toml", f"--benchmark-json={out / 'pytest-benchmark.json'}"]
     command += [f"--benchmark-histogram={out / 'histogram'}"]
     environment = os.environ | {
