@@ -49,7 +49,7 @@ def match_of(value: Any, path: str) -> Match:
     others: Match = {name: match[name] for name in ("source_parity", "source_percentage") if name in match}
     if others and addresses and not addresses.lists and len(addresses.boundaries) <= 2 * MAX_SINGLE_ADDRESSES:
         starts, ends = addresses.boundaries[::2], addresses.boundaries[1::2]
-        if all(start + 1 == end for start, end in zip(starts, ends, strict=True)):
+        if list(map(_increased, starts)) == ends:
             # Of a single address the parity and the position are known, here and not only when it connects.
             alone = Policy([(others, Rule(CONTINUE))])
             if all(alone.decide(cidrs.address(start)) is alone.default for start in starts):

@@ -96,6 +96,8 @@ def _many() -> dict[str, Any]:
     return {"cidr_lists": lists, "rules": rules}
 
 
+_COLLECTED = 4000
+"""So many connections at once that CPython looks for garbage among what they hold."""
 _UNREADABLE = (None, "", "/run/envoy.sock", "999.1.1.1:80", "[::1")
 _PROPERTIES = {
     b"source\0port": (4711).to_bytes(8, "little"),
@@ -158,6 +160,7 @@ def train(module: bytes) -> Iterator[bytes]:
         for configuration in _SMALL if level == LogLevel.INFO else (*_SMALL, *_LARGE):
             if not vm.configure(configuration):
                 raise ValueError(f"the filter does not take {configuration!r}: {vm.host.lines()[-1:]}")
+            yield training.seldom(vm)
             for source in (*training.SOURCES, "203.0.113.7:1", "10.1.2.3:4", *_UNREADABLE):
                 connection = vm.connection(dict(_PROPERTIES), source)
                 connection.new_connection()
@@ -165,4 +168,6 @@ def train(module: bytes) -> Iterator[bytes]:
             # Once is enough: it is for what happens when tables grow and shrink.
             if level == LogLevel.ERROR and configuration == _SMALL[0]:
                 training.open_many(vm, training.SOURCES)
+                for connection in [vm.connection(source=training.SOURCES[0]) for _ in range(_COLLECTED)]:
+                    connection.close()
             yield vm.memory

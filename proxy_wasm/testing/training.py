@@ -2,7 +2,7 @@
 
 `train` is for filters without a training of their own: it makes every callback that a connection or a request brings, with no
 configuration. A training of your own is a module with such a function: after `start`, `configured` and what your proxy does all day, it
-yields the VM's memory, from which the build reads what ran.
+yields the VM's memory, from which the build reads what ran. After what happens seldom, it yields `seldom(vm)`.
 """
 
 from __future__ import annotations
@@ -77,6 +77,19 @@ def start(module: bytes, host: Host | None = None) -> WasmModule:
 def configured(vm: WasmModule) -> None:
     """Says that what ran so far need not be fast: it happens once, and interpreted it takes milliseconds."""
     vm.run_export("cold_tier_forget")
+
+
+class Seldom(bytes):
+    """A VM's memory after something that happens seldom, of which only what is hot is compiled."""
+
+    seldom = True
+
+
+def seldom(vm: WasmModule) -> Seldom:
+    """Returns what a training yields after something that happens seldom, such as a configuration, and lets the module forget it."""
+    memory = Seldom(vm.memory)
+    configured(vm)
+    return memory
 
 
 def open_many(vm: WasmModule, sources: Iterable[str | None], count: int = 200) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from toolchain.tier import heat
 from toolchain.tier.assemble import FORGET
-from toolchain.tier.hints import SECTION, hint
+from toolchain.tier.hints import SECTION, Counting, hint
 from toolchain.tools import ToolchainError
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import CODE, MEMORY, Module, Reader
@@ -64,6 +65,11 @@ def run(module: bytes, once: int = 0) -> Iterator[bytes]:
     yield bytes(memory.read(store))
 
 
+def hinted(module: bytes, once: int = 0) -> bytes:
+    """Returns the module with hints of what it does in a training."""
+    return hint(module, heat.total(heat.count(module, lambda counting: run(counting, once))))
+
+
 def read(module: bytes) -> dict[int, list[tuple[int, bool]]]:
     """Returns a module's hints by function: where, and whether the condition is true as a rule."""
     for section, body in Module(module).sections:
@@ -87,30 +93,35 @@ def read(module: bytes) -> dict[int, list[tuple[int, bool]]]:
 @pytest.mark.parametrize("once", [0, 100])
 def test_what_nearly_always_goes_one_way_gets_a_hint(once: int) -> None:
     module = bytes(wasmtime.wat2wasm(TEXT))
-    hinted = hint(module, lambda counting: run(counting, once))
+    made = hinted(module, once)
     bodies = Module(module).bodies()
-    hints = read(hinted)
+    hints = read(made)
     # The `if` is false but once; the `br_if` to $odd goes either way; the loop goes on 19 times of 20.
     assert [[value for _, value in found] for found in hints.values()] == [[False], [True]]
     assert list(hints) == [2, 3]
     for function, opcode in ((2, wasm.IF), (3, wasm.BR_IF)):
         ((at, _),) = hints[function]
         assert bodies[function - 1][at] == opcode
-    assert Module(hinted).bodies() == bodies
-    next(run(hinted))
+    assert Module(made).bodies() == bodies
+    next(run(made))
+
+
+def test_calls_and_branches_are_counted_since_the_module_forgot() -> None:
+    counting = Counting(bytes(wasmtime.wat2wasm(TEXT)))
+    assert counting.read(next(run(counting.module, 100))) == {2: (20, 1, 19, 9, 10), 3: (1, 19, 1)}
 
 
 def test_a_second_memory_stays_as_it_is() -> None:
     module = bytes(wasmtime.wat2wasm(TEXT.replace('"memory") 1)', '"memory") 1) (memory 2 2)')))
-    hinted = hint(module, run)
-    assert read(hinted) == read(hint(bytes(wasmtime.wat2wasm(TEXT)), run))
-    assert Module(hinted).get(MEMORY) == Module(module).get(MEMORY)
+    made = hinted(module)
+    assert read(made) == read(hinted(bytes(wasmtime.wat2wasm(TEXT))))
+    assert Module(made).get(MEMORY) == Module(module).get(MEMORY)
 
 
 @pytest.mark.parametrize("text", [TEXT.replace('"memory") 1', '"memory") 1 1'), "(module)"], ids=["limited", "none"])
 def test_a_module_that_cannot_have_more_memory_is_refused(text: str) -> None:
     with pytest.raises(ToolchainError, match="a memory without a limit"):
-        hint(bytes(wasmtime.wat2wasm(text)), run)
+        Counting(bytes(wasmtime.wat2wasm(text)))
 
 
 def test_the_filters_own_are_for_functions_that_it_has() -> None:

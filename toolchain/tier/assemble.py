@@ -87,6 +87,9 @@ class Tiered:
     parts: Mapping[int, Sequence[Part]]
     """The parts of large functions, cold or not."""
 
+    index: Mapping[int, int]
+    """The functions that are still functions, with their indices here by those in the module before."""
+
     def called(self, memory: bytes) -> set[int]:
         """Returns the cold functions that were called in a VM with this memory since it forgot: their bodies were fetched."""
         compiled = set(self.kept)
@@ -105,6 +108,8 @@ class Tiered:
         begin = {function: self.places.bodies + self.offsets[function] for function in self.parts}
         return {
             function: {part.mark for part in parts if memory[begin[function] + part.mark] == MARKED}
+            if memory[begin[function]]
+            else set()
             for function, parts in self.parts.items()
         }
 
@@ -136,4 +141,12 @@ def assemble(
     added = Additions(parsed.types(), len(planned.functions.index))
     joined = bridges(planned, contents, Module(interpreter), added)
     tiered = emit(planned, contents, joined, added)
-    return Tiered(tiered, planned.kept, planned.count, contents.places, contents.offsets, translation.parts)
+    return Tiered(
+        tiered,
+        planned.kept,
+        planned.count,
+        contents.places,
+        contents.offsets,
+        translation.parts,
+        planned.functions.index,
+    )

@@ -1,8 +1,8 @@
 """Makes a filter's module of its snapshot: trains it with every function cold, and keeps compiled what ran, with hints to its branches.
 
 A training is a Python module with a function `train`. It is given a core module, runs it as a proxy would, and yields its memory: what
-was called until then is to be compiled. What need not be fast, such as a configuration, it lets the module forget before
-(`assemble.FORGET`).
+was called until then is to be compiled. What need not be fast, such as a start, it lets the module forget before (`assemble.FORGET`).
+Of a memory with a true attribute `seldom` only the hot functions are to be compiled (`heat.py`).
 """
 
 from __future__ import annotations
@@ -12,17 +12,31 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
+from toolchain.tier import heat
 from toolchain.tier.assemble import Tiered, assemble
 from toolchain.tier.hints import hint
 from toolchain.tier.report import report
 from toolchain.tier.translation import read_translation
 from toolchain.tools import Say, ToolchainError, silent
+from toolchain.wasm.format import Module
 
-Trained = tuple[list[int], dict[int, set[int]], set[int]]
-"""What ran in a training: see `train`."""
+
+@dataclass
+class Trained:
+    """What ran in a training, by function."""
+
+    often: list[int]
+    """First those that ran most of the time."""
+    seldom: list[int]
+    """What ran only where the training says that it happens seldom."""
+    reached: dict[int, set[int]]
+    """The marks of parts."""
+    started: set[int]
+    """What the training let be forgotten."""
 
 
 def run(training: str, module: bytes) -> Iterator[bytes]:
@@ -43,19 +57,39 @@ def warned(training: str, cold: Tiered) -> tuple[Trained, list[str]]:
 
 
 def train(training: str, cold: Tiered) -> Trained:
-    """Returns what ran in a training: the functions, first those that always did, the marks of parts, and what it let be forgotten.
-
-    Raises as `run` does.
-    """
-    ran: Counter[int] = Counter()
+    """Returns what ran in a training. Raises as `run` does."""
+    often: Counter[int] = Counter()
+    seldom: set[int] = set()
     reached: dict[int, set[int]] = {}
     started: set[int] = set()
     for memory in run(training, cold.module):
-        ran.update(cold.called(memory))
+        called = cold.called(memory)
+        if heat.is_seldom(memory):
+            seldom |= called
+        else:
+            often.update(called)
         started |= cold.ever_called(memory)
         for function, marks in cold.reached(memory).items():
             reached[function] = reached.get(function, set()) | set(marks)
-    return sorted(ran, key=lambda function: (-ran[function], function)), reached, started.difference(ran)
+    ordered = sorted(often, key=lambda function: (-often[function], function))
+    return Trained(ordered, sorted(seldom.difference(often)), reached, started.difference(often, seldom))
+
+
+def count(tiered: Tiered, training: str) -> heat.Phases:
+    """Returns what a training counts in a tiered module, by the functions' indices in the module before."""
+    before = {tiered.index[function]: function for function in tiered.kept}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # they were said in the first training
+        phases = heat.count(tiered.module, partial(run, training))
+    return [(seldom, {before[f]: counts for f, counts in phase.items() if f in before}) for seldom, phase in phases]
+
+
+def sizes(tiered: Tiered) -> dict[int, int]:
+    """Returns how many bytes are compiled of each function, by its index in the module before."""
+    module = Module(tiered.module)
+    bodies = module.bodies()
+    imported = len(list(module.function_types())) - len(bodies)
+    return {function: len(bodies[index - imported]) for function, index in tiered.index.items() if index >= imported}
 
 
 class Prepared(NamedTuple):
@@ -87,13 +121,17 @@ def build(snapshot: bytes, prepared: Prepared, training: str, say: Say = silent)
     interpreter, translation = prepared.interpreter, read_translation(prepared.translation)
     say(f"training with {training}")
     cold = assemble(snapshot, (), interpreter, translation, training=True)
-    (ran, reached, started), said = warned(training, cold)
+    trained, said = warned(training, cold)
+    ran = trained.often + trained.seldom
     if not ran:
         raise ToolchainError(f"the training {training} ran nothing of the module that it was given")
-    say(f"{len(ran):,} functions stay compiled")
-    tiered = assemble(snapshot, ran, interpreter, translation, reached=reached, started=started)
-    say("counting how their branches go")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # they were said in the first training
-        module = hint(tiered.module, partial(run, training))
-    return Built(module, report(snapshot, ran, reached, translation, prepared.names), said)
+    make = partial(assemble, snapshot, interpreter=interpreter, translation=translation, reached=trained.reached)
+    trial = make(ran, training=True) if trained.seldom else make(ran, started=trained.started)
+    say("counting calls and branches")
+    counted = count(trial, training)
+    cooled = heat.cool(counted, trained.seldom, sizes(trial))
+    kept = [function for function in ran if function not in cooled]
+    say(f"{len(kept):,} functions stay compiled")
+    tiered = make(kept, started=trained.started | cooled) if trained.seldom else trial
+    module = hint(tiered.module, {tiered.index[f]: c for f, c in heat.total(counted).items() if f not in cooled})
+    return Built(module, report(snapshot, kept, trained.reached, translation, prepared.names, cooled), said)

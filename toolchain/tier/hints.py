@@ -8,7 +8,7 @@ proposal for branch hinting; it changes no result, and an engine that does not k
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 
 from toolchain.tier.assemble import FORGET
 from toolchain.tools import ToolchainError
@@ -50,7 +50,10 @@ SECTION = "metadata.code.branch_hint"
 _ONE_SIDED = 4
 """A branch is hinted at if it goes one way this many times as often as the other."""
 
-_COUNTERS = struct.Struct("<II")  # how often a condition was true, and how often not
+_COUNTER = struct.Struct("<I")
+
+Counts = tuple[int, ...]
+"""How often a function was called, and for each of its conditional branches how often its condition was true, and how often not."""
 
 
 def _branches(body: bytes) -> list[int]:
@@ -67,40 +70,50 @@ def _branches(body: bytes) -> list[int]:
     return found
 
 
+def _increase(place: bytes, offset: int) -> bytes:
+    """Returns what adds one to the counter at a place, which is on the stack and which these instructions put there, and an offset."""
+    return place + load(I32, offset) + i32_const(1) + I32_ADD + store(I32, offset)
+
+
 def _counting(function: bytes, parameters: int, branches: list[int], counters: int) -> bytes:
-    """Returns a body that counts its branches in memory, from the address `counters` on."""
+    """Returns a body that counts its calls and its branches in memory, from the address `counters` on."""
     own, code = read_body(function)
     condition, side = parameters + len(own), parameters + len(own) + 1
-    out = bytearray(with_locals(function, 2))
+    out = bytearray(with_locals(function, 2) + i32_const(0) + _increase(i32_const(0), counters))
     position = code.position
     for number, at in enumerate(branches):
-        address = counters + _COUNTERS.size * number
+        address = counters + _COUNTER.size * (1 + 2 * number)
         out += function[position:at] + local_tee(condition)
         out += local_get(condition) + I32_EQZ + i32_const(2) + I32_SHL + local_tee(side)  # 0 where it is true, else 4
-        out += local_get(side) + load(I32, address) + i32_const(1) + I32_ADD + store(I32, address)
+        out += _increase(local_get(side), address)
         position = at
     return bytes(out + function[position:])
 
 
-class _Counting:
-    """A module that counts how its branches go, in pages behind those of its first memory."""
+class Counting:
+    """A module that counts how often its functions run, in pages behind those of its first memory.
+
+    Raises `ToolchainError` for a module whose memory cannot have these pages.
+    """
 
     def __init__(self, module: bytes) -> None:
         parsed = Module(module)
         self.imported = sum(i.kind == FUNC_KIND for i in parsed.imports())
         kinds = list(parsed.function_types())[self.imported :]
-        bodies = parsed.bodies()
-        self.branches = [_branches(body) for body in bodies]
         memory = Reader(parsed.get(MEMORY))
         memories = memory.u32()
         if not memories or memory.u8():
             raise ToolchainError("to count its branches a module must have a memory without a limit")
         pages = memory.u32()
         self.begin = end = pages * PAGE
+        self.places: list[tuple[int, struct.Struct]] = []
         counting = []
-        for body, kind, branches in zip(bodies, kinds, self.branches, strict=True):
-            counting.append(_counting(body, len(kind.parameters), branches, end) if branches else body)
-            end += _COUNTERS.size * len(branches)
+        for body, kind in zip(parsed.bodies(), kinds, strict=True):
+            branches = _branches(body)
+            counting.append(_counting(body, len(kind.parameters), branches, end))
+            counters = struct.Struct(f"<{1 + 2 * len(branches)}I")
+            self.places.append((end, counters))
+            end += counters.size
         # Whatever the training lets the module forget: after that nothing is counted yet.
         forget = function_body(i32_const(self.begin), i32_const(0), i32_const(end - self.begin), memory_fill())
         parsed.put(MEMORY, leb(memories) + limits(-(-end // PAGE)) + memory.data[memory.position :])
@@ -112,32 +125,28 @@ class _Counting:
         parsed.put_exports([*(e for e in parsed.exports() if e.name != FORGET), last])
         self.module = parsed.encode()
 
-    def read(self, memory: bytes) -> list[tuple[int, int]]:
-        """Returns what is counted in a VM with this memory, for all branches of all functions one after the other."""
-        count = sum(map(len, self.branches))
-        return list(_COUNTERS.iter_unpack(memory[self.begin : self.begin + _COUNTERS.size * count]))
+    def read(self, memory: bytes) -> dict[int, Counts]:
+        """Returns what is counted in a VM with this memory, for each function that ran."""
+        counted = {}
+        for function, (at, counters) in enumerate(self.places, self.imported):
+            counts = counters.unpack_from(memory, at)
+            if any(counts):
+                counted[function] = counts
+        return counted
 
 
-def hint(module: bytes, train: Callable[[bytes], Iterable[bytes]]) -> bytes:
-    """Returns the module with a hint for each branch that goes one way nearly always in a training.
-
-    The training is given a module and yields the memory of its VM, as in `build.py`. Raises `ToolchainError` where that cannot be counted.
-    """
-    counting = _Counting(module)
-    total = [(0, 0)] * sum(map(len, counting.branches))
-    for memory in train(counting.module):
-        total = [(a + c, b + d) for (a, b), (c, d) in zip(total, counting.read(memory), strict=True)]
-    counts = iter(total)
-    functions = []
-    for function, branches in enumerate(counting.branches, counting.imported):
+def hint(module: bytes, counted: Mapping[int, Counts]) -> bytes:
+    """Returns the module with a hint for each branch that goes one way nearly always, as it was counted by function."""
+    hinted = Module(module)
+    first = sum(i.kind == FUNC_KIND for i in hinted.imports())
+    bodies, functions = hinted.bodies(), []
+    for function, (_, *counts) in sorted(counted.items()):
         hints = []
-        for at in branches:
-            true, false = next(counts)
+        for at, true, false in zip(_branches(bodies[function - first]), counts[::2], counts[1::2], strict=True):
             if max(true, false) > _ONE_SIDED * min(true, false):
                 hints.append(leb(at) + sized(bytes([true > false])))
         if hints:
             functions.append(leb(function) + vector(hints))
-    hinted = Module(module)
     code = next(i for i, (section, _) in enumerate(hinted.sections) if section == CODE)
     hinted.sections.insert(code, (0, text(SECTION) + vector(functions)))
     return hinted.encode()

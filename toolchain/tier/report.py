@@ -11,10 +11,19 @@ from toolchain.tier.translation import Translation
 from toolchain.wasm.format import Module
 
 _TRAINED = "the training ran it"
+_COOLED = "it runs seldom and little"
+_NOT_RUN = "the training did not run it"
 
 
-def report(snapshot: bytes, ran: Collection[int], reached: Reached, translation: Translation, names: str) -> str:
-    """Returns the report's text for what a training ran and reached.
+def report(
+    snapshot: bytes,
+    ran: Collection[int],
+    reached: Reached,
+    translation: Translation,
+    names: str,
+    cooled: Collection[int] = (),
+) -> str:
+    """Returns the report's text for what a training ran and reached, and for what it ran and is cold all the same.
 
     `names` has a line for each function that has a name: its index and the name.
     """
@@ -48,5 +57,8 @@ def report(snapshot: bytes, ran: Collection[int], reached: Reached, translation:
     for reason in sorted(set(why.values())):
         because = [index for index in compiled if why[index] == reason]
         parts += [f"compiled because {reason}: {total(because)}", "", *lines(because), ""]
-    parts += [f"cold because the training did not run it: {total(cold)}", "", *lines(cold)]
-    return "\n".join(parts) + "\n"
+    for reason, chosen in ((_COOLED, True), (_NOT_RUN, False)):
+        because = [index for index in cold if (index in cooled) == chosen]
+        if because:
+            parts += [f"cold because {reason}: {total(because)}", "", *lines(because), ""]
+    return "\n".join(parts)
