@@ -350,6 +350,37 @@ NOT_FOLLOWED = {
 }
 """What else CPython's C code names, and why no table has it."""
 
+COMPUTED = {
+    "xml.dom.domreg": ("xml.dom.minidom",),
+    "xml.sax": ("xml.sax.expatreader",),
+}
+"""What modules of the library import by names that are put together when they run."""
+
+NAMED_BY_THE_CALLER = {
+    "_py_warnings": "categories in the options of a command",
+    "dbm": "files",
+    "doctest": "a program",
+    "encodings": "codecs, all of which are there",
+    "importlib.metadata": "files of packages, which are not there",
+    "importlib.resources._common": "a package, which the caller has",
+    "importlib.util": "a package",
+    "inspect": "a program",
+    "logging.config": "classes by their names",
+    "modulefinder": "a program",
+    "multiprocessing.forkserver": "processes",
+    "optparse": "a program",
+    "pickle": "classes by their names",
+    "pkgutil": "packages in files, and objects by their names",
+    "pydoc": "a program",
+    "runpy": "a program",
+    "sysconfig": "what CPython was built with, which boot.py leaves out",
+    "traceback": "a module that is loaded, to look for a name like one that it lacks",
+    "turtle": "a window",
+    "unittest.loader": "tests by their names",
+    "unittest.main": "a program",
+}
+"""Modules of the library that import what nobody can know beforehand, and why that is so."""
+
 SHALLOW = frozenset({"_pylong"})
 """What CPython calls one function of: what the functions of modules behind it import is out of reach."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -12,7 +14,7 @@ from proxy_wasm.testing.wasm import WasmModule
 from tests.host.guests.evaluate import evaluate
 from tests.host.late_cases import CODECS, EXPRESSIONS
 from tests.host.toolchain_case import RUNTIME, STDLIB, freeze, write
-from toolchain.cpython import AT_IMPORT, NOT_FOLLOWED, POLLING, WHEN_USED
+from toolchain.cpython import AT_IMPORT, COMPUTED, NAMED_BY_THE_CALLER, NOT_FOLLOWED, POLLING, WHEN_USED
 from toolchain.vm.sources import Sources
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import DATA, FUNC_KIND, Module, Reader, constant
@@ -111,6 +113,13 @@ def test_clocks_that_count_from_the_start_count_from_the_vms(guest: Evaluate) ->
     )
 
 
+@pytest.mark.parametrize(
+    "expression", ["__import__('concurrent.futures').futures.ProcessPoolExecutor()", "__import__('multiprocessing')"]
+)
+def test_a_pool_of_processes_says_that_there_are_none(guest: Evaluate, expression: str) -> None:
+    assert guest(expression).startswith("ModuleNotFoundError: there are no processes in a proxy: No module named")
+
+
 def test_a_time_zone_without_tzdata_names_the_package(guest: Evaluate) -> None:
     found = guest("zoneinfo.ZoneInfo('Europe/Berlin')")
     assert found.startswith("ZoneInfoNotFoundError") and "tzdata" in found
@@ -149,6 +158,60 @@ def test_an_import_in_a_function_is_in_the_module(tmp_path: Path) -> None:
     built = freeze(tmp_path)
     assert built.warnings == []
     assert evaluator(built.module, tmp_path / "cache")("late()") == "'[7]'"
+
+
+def test_the_librarys_computed_imports_are_in_the_module(tmp_path: Path) -> None:
+    """Nobody names these modules, and all of them are imported when a connection comes."""
+    source = """
+        import cProfile, importlib.resources, io, types, xml.dom, xml.sax
+        def zone():
+            import zoneinfo
+            return str(zoneinfo.ZoneInfo.from_file(io.BytesIO(ZONE), "Test")), zoneinfo.TZPATH
+        def sax():
+            class Handler(xml.sax.ContentHandler):
+                def startElement(self, name, attributes):
+                    names.append(name)
+            names = []
+            xml.sax.parseString(b"<a><b/></a>", Handler())
+            return names
+        def dom():
+            return xml.dom.getDOMImplementation().createDocument(None, "a", None).toxml()
+        def profiled():
+            profile = cProfile.Profile()
+            profile.runcall(sax)
+            profile.print_stats()
+            return "profiled"
+        def resources():
+            try:
+                return importlib.resources.files(types).joinpath("x").is_file()
+            except TypeError as error:
+                return str(error)
+    """
+    zone = (
+        b"TZif" + b"\0" * 16 + b"\0\0\0\0" * 4 + (1).to_bytes(4, "big") + (4).to_bytes(4, "big") + b"\0" * 6 + b"UTC\0"
+    )
+    write(tmp_path, {"plugin.py": dedent(source) + f"ZONE = {zone!r}\n" + _REGISTER})
+    run = evaluator(freeze(tmp_path).module, tmp_path / "cache")
+    assert run("zone()") == "('Test', ())"
+    assert run("sax()") == "['a', 'b']"
+    assert run("dom()") == """'<?xml version="1.0" ?><a/>'"""
+    assert run("profiled()") == "'profiled'"
+    assert "_adapters" not in run("resources()")
+
+
+def test_every_computed_import_of_the_library_is_known() -> None:
+    """Whoever imports by a name that is no text in its source is in one of the two tables."""
+    computed = re.compile(r"""\b(?:import_module|__import__)\((?!\)|(['"])[\w.]+\1[,)])""")
+    written = re.compile(r"^ *(?:#|def |>>>)|``")
+    programs = ("idlelib", "turtledemo", "frozen")
+    found = set()
+    with zipfile.ZipFile(STDLIB) as library:
+        for path in library.namelist():
+            if path.endswith(".py") and not path.startswith(programs):
+                lines = library.read(path).decode("utf-8", "replace").splitlines()
+                if any(computed.search(line) and not written.search(line) for line in lines):
+                    found.add(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    assert found == {*COMPUTED, *NAMED_BY_THE_CALLER}
 
 
 def test_an_import_that_will_fail_is_a_warning(tmp_path: Path) -> None:

@@ -132,6 +132,23 @@ def test_what_the_library_imports_for_programs_is_left_out_but_for_who_asks(impo
     assert "subprocess" in search(imports, {"plugin": "def f():\n    import subprocess\n"})[0]
 
 
+def test_a_package_for_programs_comes_whole_but_none_for_processes(imports: Imports) -> None:
+    files = {
+        "importlib.resources": "def late():\n    import importlib.resources._adapters, subprocess\n",
+        "importlib.resources._adapters": "",
+        "importlib": "",
+        "multiprocessing": "def late():\n    import multiprocessing.pool\n",
+        "multiprocessing.pool": "",
+    }
+    LIBRARY.update(files)
+    try:
+        kept = search(imports, {"plugin": ""}, ("importlib", "importlib.resources", "multiprocessing"))[0]
+    finally:
+        for name in files:
+            del LIBRARY[name]
+    assert kept - CORE == {"importlib.resources._adapters"}
+
+
 def test_what_will_fail_is_a_warning(imports: Imports) -> None:
     own = {
         "plugin": "def f():\n    import nowhere\n    import fast\n    from part import value\n    import sys, json, later\n",

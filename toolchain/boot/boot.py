@@ -28,6 +28,8 @@ ZONES: dict[str, bytes] = {}
 _dictionary = b""
 
 _NOT_IN_THE_MODULE = "the filter was built without it; import it at the top of one of its modules: No module named "
+_NO_PROCESSES = "there are no processes in a proxy: No module named "
+_PROCESSES = ("concurrent.futures.process", "multiprocessing", "_multiprocessing")
 _AST_ONLY = 0x400  # ast.PyCF_ONLY_AST
 
 
@@ -68,6 +70,8 @@ class Finder:
         """Returns where a module is, or None."""
         answer = _late(name) if cls.sealed else _ask("build.code", name)
         if not answer:
+            if cls.sealed and name.startswith(_PROCESSES):
+                raise ModuleNotFoundError(f"{_NO_PROCESSES}{name!r}", name=name)
             return None
         kind = answer[:1]
         if kind == b"N":
@@ -153,6 +157,11 @@ def _amend_zone_names(module: Any) -> None:
     module.available_timezones = _zone_names
 
 
+def _amend_configuration(module: Any) -> None:
+    # What CPython was built with; zoneinfo asks for a directory in it.
+    module._get_sysconfigdata = dict
+
+
 def _amend_loop(module: Any) -> None:
     # Not __init__: of what is never made, no finalizer complains.
     module.BaseSelectorEventLoop.__new__ = staticmethod(_no_loop)
@@ -160,10 +169,11 @@ def _amend_loop(module: Any) -> None:
 
 _AMENDED = {
     "asyncio.selector_events": _amend_loop,
+    "sysconfig": _amend_configuration,
     "zoneinfo._common": _amend_zones,
     "zoneinfo._tzpath": _amend_zone_names,
 }
-"""What is changed in modules of the standard library, which would look for files and sockets."""
+"""What is changed in modules of the standard library, which would look for files, sockets and a machine to compile for."""
 
 
 def pack(data: bytes) -> bytes:

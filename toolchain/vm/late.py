@@ -10,21 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from toolchain.cpython import AT_IMPORT, SHALLOW, STARTUP_ONLY, WHEN_USED
+from toolchain.cpython import AT_IMPORT, COMPUTED, SHALLOW, STARTUP_ONLY, WHEN_USED
 from toolchain.vm.sources import Found, Sources
 
 _PROGRAMS = """
-argparse cmd code curses doctest ensurepip fileinput getopt getpass gettext idlelib optparse pdb profile cProfile pstats py_compile
+argparse cmd code curses doctest ensurepip fileinput getopt getpass gettext idlelib optparse pdb profile cProfile py_compile
 pydoc _pyrepl readline rlcompleter runpy site timeit tkinter trace traceback tracemalloc turtle unittest venv webbrowser
 compileall dbm filecmp glob importlib.metadata importlib.readers importlib.resources mailbox mimetypes netrc pathlib shelve shutil
 sqlite3 tarfile tempfile zipfile zipimport
-_posixsubprocess concurrent.futures.process multiprocessing pty signal subprocess
+_posixsubprocess pty signal subprocess
 ftplib http.client http.cookiejar http.server imaplib poplib selectors smtplib socket socketserver ssl urllib.request xmlrpc
 """
-PROGRAMS = frozenset(_PROGRAMS.split())
+PROCESSES = frozenset({"concurrent.futures.process", "multiprocessing"})
+"""Packages that nothing can be done with where there are no processes; `boot.py` says so."""
+
+PROGRAMS = frozenset(_PROGRAMS.split()) | PROCESSES
 """Modules for programs, files, processes and sockets: a function of the library that imports one can do nothing in a proxy.
 
-They are there if the filter's own sources import them.
+They are there if the filter's own sources import them, each with the rest of its package.
 """
 
 ENCODINGS = "encodings."
@@ -121,11 +124,12 @@ class _Search:
                 # It has run; what is of C was imported, and has functions.
                 self.c_modules |= {n for n in self._targets(name, found, entry) if n in self.known.builtin}
                 continue
-            if entry.late and (self.shallow or (found.standard and _is_for_programs(self._base(name, found, entry)))):
+            if entry.late and (self.shallow or (found.standard and _is_left_out(self._base(name, found, entry), name))):
                 continue
             if entry.instead and all(self._is_available(n) for n in entry.instead):
                 continue
             yield from self._targets(name, found, entry)
+        yield from COMPUTED.get(name, ())
 
     def _from_c(self) -> Iterator[str]:
         for (module, word), targets in WHEN_USED.items():
@@ -187,5 +191,7 @@ def _with_parents(name: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-def _is_for_programs(name: str) -> bool:
-    return any(part in PROGRAMS for part in _with_parents(name))
+def _is_left_out(name: str, importing: str) -> bool:
+    """Tells whether a module is one for programs, and the library's module that imports it late is none of the same package."""
+    packages = PROGRAMS.intersection(_with_parents(name))
+    return bool(packages) and (packages <= PROCESSES or not packages.intersection(_with_parents(importing)))
