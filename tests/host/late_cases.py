@@ -79,5 +79,7 @@ EXPRESSIONS = (
     "ipaddress.ip_address('::1').exploded",
     "queue.Queue().empty(), queue.Queue().get_nowait()",
     "threading.Lock().acquire(), threading.RLock().acquire(timeout=1), threading.Lock().acquire(False)",
-    "threading.Event().is_set(), time.sleep(0)",
+    "threading.Event().is_set(), time.sleep(0), time.sleep(0.0), time.sleep(False)",
+    "time.sleep(-1)",
+    "time.sleep(-0.5)",
 )

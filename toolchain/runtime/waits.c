@@ -5,21 +5,28 @@
 
 PyObject *PYTHON(PyObject_GetAttrString)(PyObject *, const char *);
 int PYTHON(PyObject_IsTrue)(PyObject *);
+int PYTHON(PyObject_RichCompareBool)(PyObject *, PyObject *, int);
 PyObject *PYTHON(PyList_New)(Py_ssize_t);
 
 #define REFUSAL(what) \
   what " would wait, and nothing may wait in a proxy: one thread serves all connections of a worker. " \
        "Call set_tick_period(milliseconds), return, and go on in on_tick()"
 
-static PyObject *refuse(const char *text) {
-  PyObject *error = PyObject_GetAttrString(PyImport_AddModule("builtins"), "RuntimeError");
+enum { LESS = 0 };  // PyObject_RichCompareBool
+enum { ZERO = 5 };  // Py_GetConstantBorrowed
+
+static PyObject *raise(const char *kind, const char *text) {
+  PyObject *error = PyObject_GetAttrString(PyImport_AddModule("builtins"), kind);
   if (error) PyErr_SetString(error, text), Py_DecRef(error);
   return 0;
 }
+static PyObject *refuse(const char *text) { return raise("RuntimeError", text); }
 
 static int takes_time(PyObject *duration) { return duration == Py_GetConstantBorrowed(0) || PyObject_IsTrue(duration); }
 
 EXPORT("waits#time_sleep") PyObject *wait_time_sleep(PyObject *module, PyObject *seconds) {
+  int negative = PyObject_RichCompareBool(seconds, Py_GetConstantBorrowed(ZERO), LESS);
+  if (negative) return negative > 0 ? raise("ValueError", "sleep length must be non-negative") : 0;
   if (takes_time(seconds)) return refuse(REFUSAL("time.sleep()"));
   PyObject *nothing = Py_GetConstantBorrowed(0);
   Py_IncRef(nothing);
