@@ -144,8 +144,8 @@ def test_calls_that_lead_nowhere_leave_nothing_behind(how: str, lives: int) -> N
             vm.host.http_calls.clear()
             vm.host.logs.clear()
 
-        # Of 100,000 calls, each that left something would leave a block.
-        assert _grown(life, lives) < 50
+        # Each life makes ten calls, and what one of them left would be a block at least. The interpreter itself keeps some dozens.
+        assert _grown(life, lives) < lives / 4
 
 
 # ---- several at once
