@@ -130,6 +130,9 @@ def _check(cls: type, base: type) -> None:
     for name in dir(cls):
         if name.startswith("on_") and not _fits(base, name, getattr(cls, name)):
             raise TypeError(_load(_MISTAKES).explain(cls, base, name))
+    for callback, method in NEEDED_BY.items():
+        if callback.endswith("_body") and overrides(cls, base, callback) and overrides(cls, base, method):
+            raise TypeError(f"{cls.__name__}.{method} takes the place of {callback}: override one of them")
 
 
 def _fits(base: type, name: str, method: Any) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import re
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,10 @@ def _fields(lines: Iterable[str]) -> dict[str, str]:
 
 
 class Server:
-    """Answers every request, once it is whole, with a body in two pieces and a trailer; it keeps the requests."""
+    """Answers every request, once it is whole, with a body in two pieces and a trailer, or as it is told; it keeps the requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Callable[[str], bytes] = lambda path: _ANSWER) -> None:
+        self._answer = answer
         self.requests: list[tuple[str, Answer]] = []
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port = int(self._socket.getsockname()[1])
@@ -79,8 +80,9 @@ class Server:
                 data += more
                 message = read_message(data)
                 if message.complete:
-                    self.requests.append((data.split(b" ", 2)[1].decode(), message))
-                    connection.sendall(_ANSWER)
+                    path = data.split(b" ", 2)[1].decode()
+                    self.requests.append((path, message))
+                    connection.sendall(self._answer(path))
                     data = b""
 
     def close(self) -> None:
@@ -88,36 +90,51 @@ class Server:
         self._socket.close()
 
 
-def request(address: tuple[str, int], headers: dict[str, str], body: bytes = b"body", seconds: float = 5.0) -> Answer:
-    """Sends a request with a body and a trailer, and returns what came until the connection was closed or the time was over."""
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    head = f"POST / HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\ntransfer-encoding: chunked\r\n{lines}\r\n"
+def request(
+    address: tuple[str, int],
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes = b"body",
+    seconds: float = 5.0,
+    trailers: bool = True,
+) -> Answer:
+    """Sends a request with a body, and a trailer unless it is said otherwise; returns what came until the end, or in this time."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    chunked = b"%x\r\n%b\r\n0\r\nx-trailer: t\r\n\r\n" % (len(body), body)
+    size, sent = ("transfer-encoding: chunked", chunked) if trailers else (f"content-length: {len(body)}", body)
+    head = f"POST / HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\n{size}\r\n{lines}\r\n"
+    return read_message(exchange(address, head.encode() + sent, seconds))
+
+
+def exchange(address: tuple[str, int], sent: bytes, seconds: float = 5.0) -> bytes:
+    """Sends bytes and returns what came until a message was whole, the connection was closed, or the time was over."""
     data = b""
     with socket.create_connection(address, seconds) as client, contextlib.suppress(OSError):
-        client.sendall(head.encode() + b"%x\r\n%b\r\n0\r\nx-trailer: t\r\n\r\n" % (len(body), body))
+        client.sendall(sent)
         while more := client.recv(65536):
             data += more
             if read_message(data).complete:
                 break
-    return read_message(data)
+    return data
 
 
-def _cluster(name: str, port: int) -> dict[str, Any]:
+_PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def cluster(name: str, port: int, protocol: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Returns a cluster with this port of 127.0.0.1; it speaks HTTP/1.1 with trailers, or what it is told."""
     endpoint = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
+    explicit = protocol or {"http_protocol_options": _TRAILERS}
+    options = {"@type": f"{_TYPE}{_PROTOCOLS}", "explicit_http_config": explicit}
     return {
         "name": name,
         "connect_timeout": "5s",
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http_protocol_options": _TRAILERS},
-            }
-        },
+        "typed_extension_protocol_options": {_PROTOCOLS: options},
     }
 
 
-def _listener(root_id: str, module: Path) -> dict[str, Any]:
+def wasm(root_id: str, module: Path, kind: str = "http") -> dict[str, Any]:
+    """Returns the Wasm filter of a root id, an HTTP filter, or one of kind `network`."""
     plugin = {
         "name": root_id,
         "root_id": root_id,
@@ -127,44 +144,48 @@ def _listener(root_id: str, module: Path) -> dict[str, Any]:
             "code": {"local": {"filename": str(module)}},
         },
     }
-    wasm = {"@type": f"{_TYPE}envoy.extensions.filters.http.wasm.v3.Wasm", "config": plugin}
-    router = {"@type": f"{_TYPE}envoy.extensions.filters.http.router.v3.Router"}
-    manager = {
-        "@type": f"{_TYPE}envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": root_id,
-        "http_protocol_options": _TRAILERS,
-        "route_config": {
-            "virtual_hosts": [
-                {
-                    "name": "all",
-                    "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}],
-                }
-            ]
-        },
-        "http_filters": [
-            {"name": "envoy.filters.http.wasm", "typed_config": wasm},
-            {"name": "envoy.filters.http.router", "typed_config": router},
-        ],
-    }
     return {
-        "name": root_id,
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-        ],
+        "name": f"envoy.filters.{kind}.wasm",
+        "typed_config": {"@type": f"{_TYPE}envoy.extensions.filters.{kind}.wasm.v3.Wasm", "config": plugin},
     }
+
+
+def listener(name: str, *filters: dict[str, Any], port: int = 0) -> dict[str, Any]:
+    """Returns a listener on loopback with these network filters."""
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    return {"name": name, "address": address, "filter_chains": [{"filters": list(filters)}]}
+
+
+def manager(*filters: dict[str, Any], to: str = "upstream") -> dict[str, Any]:
+    """Returns the network filter for HTTP, with these HTTP filters before a router that routes everything to one cluster."""
+    router = {"@type": f"{_TYPE}envoy.extensions.filters.http.router.v3.Router"}
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": to}}]
+    configuration = {
+        "@type": f"{_TYPE}envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "http",
+        "http_protocol_options": _TRAILERS,
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+        "http_filters": [*filters, {"name": "envoy.filters.http.router", "typed_config": router}],
+    }
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": configuration}
 
 
 @contextlib.contextmanager
-def run(module: Path, root_ids: Iterable[str], work: Path) -> Iterator[tuple[process.Envoy, Server]]:
-    """Starts Envoy with a listener for each root id of the module, and the server behind."""
+def run(
+    module: Path,
+    root_ids: Iterable[str],
+    work: Path,
+    listeners: Iterable[dict[str, Any]] = (),
+    clusters: Iterable[dict[str, Any]] = (),
+) -> Iterator[tuple[process.Envoy, Server]]:
+    """Starts Envoy with a listener for each root id of the module, and more, and the server behind."""
     with contextlib.closing(Server()) as server:
+        own = [listener(root_id, manager(wasm(root_id, module))) for root_id in root_ids]
         configuration = {
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
             "static_resources": {
-                "listeners": [_listener(root_id, module) for root_id in root_ids],
-                "clusters": [_cluster("upstream", server.port)],
+                "listeners": [*own, *listeners],
+                "clusters": [cluster("upstream", server.port), *clusters],
             },
         }
         with process.run(configuration, work) as envoy:

@@ -83,7 +83,7 @@ def envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Envoy]:
 def play(envoy: process.Envoy, policy: str, plan: str, seconds: float = 1.0) -> http_stack.Answer:
     # Envoy may be gone.
     with contextlib.suppress(OSError):
-        return http_stack.request(envoy.listeners[policy], {"x-plan": plan}, seconds=seconds)
+        return http_stack.request(envoy.listeners[policy], [("x-plan", plan)], seconds=seconds)
     return http_stack.Answer()
 
 
@@ -99,7 +99,7 @@ def test_envoy_lives_and_the_test_host_is_as_it_is(
     with ThreadPoolExecutor(CLIENTS) as pool:
         answers = dict(zip(PLANS, pool.map(run, PLANS), strict=True))
     assert envoy.process.poll() is None, f"Envoy died:\n{envoy.log.read_text(errors='replace')[-3000:]}"
-    assert http_stack.request(envoy.listeners[policy], {}).body == b"answer body"
+    assert http_stack.request(envoy.listeners[policy]).body == b"answer body"
     # The last ones are logged when their clients have gone.
     deadline = time.monotonic() + 5
     while set(PLANS) - said(envoy, policy).keys() and time.monotonic() < deadline:

@@ -411,3 +411,24 @@ def test_the_sides_are_not_mixed_up(run: Callable[..., Exchange]) -> None:
     exchange.close()
     with pytest.raises(NeverInEnvoyError, match="has ended"):
         exchange.close()
+
+
+def test_whom_an_earlier_callback_spoke_for_does_not_matter(run: Callable[..., Exchange]) -> None:
+    first: list[HttpContext] = []
+
+    def on_request_headers(self: HttpContext, *_: object) -> Action:
+        if first:
+            return self.send_response(204)
+        first.append(self)
+        return PAUSE
+
+    exchange = run(
+        on_request_headers=on_request_headers,
+        root={"on_tick": lambda self: proxy_wasm.set_effective_context(first[0].context_id)},
+    )
+    exchange.request()
+    exchange.vm.tick()
+    exchange.close()
+    second = exchange.vm.exchange()
+    second.request()
+    assert (second.downstream.status, errors(exchange)) == (204, [])

@@ -18,7 +18,7 @@ from proxy_wasm.testing.inprocess import InProcess
 GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_text(encoding="utf-8")
 
 
-PROGRAM, HTTP, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING, TEST, HTTP_TEST = re.findall(
+PROGRAM, HTTP, WAITING, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING, TEST, HTTP_TEST = re.findall(
     r"```python\n(.*?)```", GUIDE, re.DOTALL
 )
 
@@ -80,6 +80,20 @@ def test_the_gate_opens() -> None:
         exchange.request()
         assert (exchange.downstream.status, exchange.downstream.body) == (403, b"no\n")
         assert exchange.downstream.header("via") == b"python"
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_request_waits(status: int) -> None:
+    defined = names(PROGRAM, HTTP, WAITING)
+    with InProcess(type("Root", (proxy_wasm.RootContext,), {"http_context": defined["Asking"]})) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        vm.http_call_response(next(iter(vm.host.http_calls)), [(b":status", b"%d" % status)])
+        assert (exchange.upstream.header("x-checked"), exchange.downstream.status) == (
+            (b"yes", 0) if status == 200 else (None, 403)
+        )
+        exchange.close()
 
 
 def test_the_grpc_authorizer_is_asked() -> None:

@@ -222,6 +222,31 @@ MISTAKES: dict[str, tuple[type[RootContext], str]] = {
 }
 
 
+@pytest.mark.parametrize("side", ["request", "response"])
+def test_a_body_comes_whole_or_in_pieces(side: str) -> None:
+    methods = {f"on_{side}_body": lambda self, *_: None, f"on_{side}_complete": lambda self, body: None}
+    root = type("Root", (RootContext,), {"http_context": type("Request", (HttpContext,), methods)})
+    with InProcess(), pytest.raises(TypeError, match=f"on_{side}_complete takes the place of on_{side}_body"):
+        register(root)
+
+
+def test_a_filter_for_tcp_does_not_load_what_is_for_http() -> None:
+    program = """
+import sys, proxy_wasm
+class Stream(proxy_wasm.StreamContext):
+    def on_new_connection(self): pass
+class Root(proxy_wasm.RootContext):
+    stream_context = Stream
+proxy_wasm.register(Root)
+print(*sys.modules)
+"""
+    loaded = subprocess.run(
+        [sys.executable, "-S", "-c", program], text=True, capture_output=True, check=True, env=_environment()
+    )
+    names = {"_headers", "_bodies", "_http_contexts", "_http_dispatch", "_grpc", "grpc", "_await", "_mistakes"}
+    assert not {f"proxy_wasm.{name}" for name in names} & set(loaded.stdout.split())
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes_are_explained(name: str) -> None:
     cls, message = MISTAKES[name]

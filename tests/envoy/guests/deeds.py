@@ -56,12 +56,16 @@ class Request(HttpContext):
 
     root: Open
 
+    def __init__(self, context_id: int, root: proxy_wasm.RootContext) -> None:
+        super().__init__(context_id, root)
+        # What is no request comes to its end only.
+        self.plan, self.at, self.end, self.deeds, self.played = "", "", "", [""], False
+
     def on_request_headers(self, header_count: int, end_of_stream: bool) -> Action | None:
         """Reads the plan."""
         self.plan = (self.request_headers.get("x-plan") or b"nowhere::return").decode()
         self.at, deeds, self.end = self.plan.split(":")
         self.deeds = deeds.split("+")
-        self.played = False
         return self.ask() if self.at == "request_answer" else self.play("on_request_headers")
 
     def ask(self) -> Action:
