@@ -1,0 +1,30 @@
+import pytest
+
+from examples.http_body_operations.plugin import Echo, Edit
+from proxy_wasm.testing.inprocess import InProcess
+
+
+@pytest.mark.parametrize("side", ["request", "response"])
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        ("append", b"[original body][this is appended body]"),
+        ("prepend", b"[this is prepended body][original body]"),
+        ("replace", b"[this is replaced body]"),
+    ],
+)
+def test_a_body_is_edited(side: str, operation: str, body: bytes) -> None:
+    with InProcess(Edit) as vm:
+        assert vm.start()
+        exchange = vm.exchange()
+        exchange.request({"buffer-replace-at": side, "buffer-operation": operation}, "[original body]")
+        exchange.respond(200, body=exchange.upstream.body)
+        assert exchange.downstream.body == body
+
+
+def test_the_other_plugin_sends_the_body_back() -> None:
+    with InProcess(Echo) as vm:
+        assert vm.start()
+        exchange = vm.exchange()
+        exchange.request(body=["to ", "and fro"])
+        assert exchange.downstream.body == b"to and fro"

@@ -1,0 +1,23 @@
+import pytest
+
+from examples.redaction.plugin import Plugin
+from proxy_wasm.testing.inprocess import InProcess
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "redacted"),
+    [
+        ("text/plain", "write to ann@example.com!", b"write to ***************!"),
+        ("application/json", '{"card": "4111 1111 1111 1111"}', b'{"card": "*******************"}'),
+        ("text/plain", "nothing private, not even 2026", b"nothing private, not even 2026"),
+        ("image/png", "ann@example.com", b"ann@example.com"),
+    ],
+)
+def test_bodies(content_type: str, body: str, redacted: bytes) -> None:
+    with InProcess(Plugin) as vm:
+        assert vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        # A match that lies in two pieces is found too.
+        exchange.respond(200, {"content-type": content_type}, [body[:16], body[16:]])
+        assert exchange.downstream.body == redacted

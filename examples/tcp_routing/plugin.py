@@ -1,0 +1,31 @@
+"""Routes connections by the parity of the client's address: even to one cluster, odd to the other."""
+
+import proxy_wasm
+from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
+
+SOURCE_ADDRESS = proxy_wasm.property_path("source", "address")
+CLUSTERS = ("even", "odd")
+
+
+def choose_cluster(name: str) -> None:
+    """Makes `tcp_proxy` connect to this cluster."""
+    arguments = SetEnvoyFilterStateArguments(path="envoy.tcp_proxy.cluster", value=name, span=LifeSpan.FilterChain)
+    proxy_wasm.call_foreign_function("set_envoy_filter_state", arguments.SerializeToString())
+
+
+class Connection(proxy_wasm.StreamContext):
+    def on_new_connection(self) -> None:
+        source = proxy_wasm.get_property(SOURCE_ADDRESS) or b""
+        address = proxy_wasm.packed_address(source)
+        if address is None:
+            return  # a Unix socket: the cluster stays that of `tcp_proxy`
+        cluster = CLUSTERS[address[-1] % 2]
+        choose_cluster(cluster)
+        print(f"{source.decode()} goes to {cluster}")
+
+
+class Routing(proxy_wasm.RootContext):
+    stream_context = Connection
+
+
+proxy_wasm.register(Routing)

@@ -1,0 +1,282 @@
+"""Every example in one real Envoy: what its README shows is what a client sees, or what the log says."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from envoy import process
+from tests.envoy import example_stack
+from tests.envoy.conftest import wait_for
+from tests.envoy.guests.examples import EXAMPLES
+
+MODULE = Path("tests/envoy/guests/examples.wasm").absolute()
+# What a filter that decides by chance does not do in so many tries is never done.
+TRIES = 60
+
+
+@dataclass
+class Response:
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+@pytest.fixture(scope="module")
+def envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Envoy]:
+    configuration = example_stack.merged(EXAMPLES, MODULE)
+    with process.run(configuration, tmp_path_factory.mktemp("envoy")) as running:
+        yield running
+
+
+@dataclass
+class Client:
+    """A client of one example."""
+
+    envoy: process.Envoy
+    example: str
+    source: str = "127.0.0.1"
+
+    def request(
+        self,
+        path: str = "/",
+        headers: dict[str, str] | None = None,
+        body: str | None = None,
+        listener: str = "main",
+    ) -> Response:
+        """Sends a request to a listener of the example's; it is a POST if it has a body."""
+        connection = http.client.HTTPConnection(
+            *self.envoy.listeners[f"{self.example}.{listener}"], timeout=10, source_address=(self.source, 0)
+        )
+        try:
+            connection.request("GET" if body is None else "POST", path, body, headers or {})
+            answer = connection.getresponse()
+            return Response(answer.status, dict(answer.getheaders()), answer.read().decode())
+        finally:
+            connection.close()
+
+    def logs(self, pattern: str) -> bool:
+        """Tells whether the example's plugin logs what this expression matches, in some seconds."""
+        line = re.compile(rf"wasm log {self.example}\S*( \S+)?: {pattern}")
+        return wait_for(lambda: any(map(line.search, self.envoy.log_lines("wasm log"))), 10)
+
+
+@pytest.fixture
+def client(envoy: process.Envoy, request: pytest.FixtureRequest) -> Client:
+    """A client of the example that the test is named after."""
+    name = request.node.originalname.removeprefix("test_")
+    return Client(envoy, max((example for example in EXAMPLES if name.startswith(example)), key=len))
+
+
+def test_all_examples_are_here() -> None:
+    folders = {path.parent.name for path in Path("examples").glob("*/plugin.py")}
+    tested = {name for name in EXAMPLES if any(test.startswith(f"test_{name}") for test in globals())}
+    assert set(EXAMPLES) == folders == tested
+
+
+def test_hello_world(client: Client) -> None:
+    assert client.logs("Hello, World!")
+    assert client.logs(r"It's \d\d:\d\d:\d\d UTC, your lucky number is \d+\.")
+
+
+def test_vm_plugin_configuration(client: Client) -> None:
+    assert client.logs("VM configuration: the VM's") and client.logs("plugin configuration: the plugin's")
+
+
+def test_foreign_call_on_tick(client: Client) -> None:
+    assert client.logs(r"foreign function \(compress\) called: 2, result: 789c")
+
+
+def test_dispatch_call_on_tick(client: Client) -> None:
+    assert client.logs(r"answer 1: status (200|503)") and client.logs("server: envoy")
+
+
+def test_tcp_routing(envoy: process.Envoy, client: Client) -> None:
+    for last_octet, body in ((2, "even\n"), (3, "odd\n")):
+        client.source = f"127.0.0.{last_octet}"
+        assert client.request().body == body
+
+
+def test_network(envoy: process.Envoy, client: Client) -> None:
+    assert client.request().body == "example body\n"
+    assert client.logs("downstream data: b'GET / HTTP/1.1")
+    assert client.logs("from .* in region ap-northeast-1")
+    assert client.logs("connection complete!")
+    assert envoy.counter("wasmcustom.network.connections") == 1
+
+
+def test_http_headers(client: Client) -> None:
+    response = client.request(headers={"test": "worst", "this-is-key": "this-is-value"})
+    assert response.headers["x-got-test"] == "best" and response.headers["x-wasm-header"] == "demo-wasm"
+    assert client.logs("#\\d+ -> this-is-key: this-is-value") and client.logs("#\\d+ <- server: envoy")
+    assert client.request("/hello").body == "Hello, World!\n"
+    assert client.logs("#\\d+ completed.")
+
+
+def test_http_body(client: Client) -> None:
+    assert client.request("/secret").body == "Original message body (9 bytes) redacted.\n"
+    assert client.request().body == "nothing special\n"
+
+
+@pytest.mark.parametrize("side", ["request", "response"])
+def test_http_body_operations(client: Client, side: str) -> None:
+    for operation, body in (
+        ("append", "[original body][this is appended body]"),
+        ("prepend", "[this is prepended body][original body]"),
+        ("replace", "[this is replaced body]"),
+    ):
+        headers = {"buffer-replace-at": side, "buffer-operation": operation}
+        assert client.request(headers=headers, body="[original body]").body == body
+    assert client.logs(re.escape(f"original {side} body: b'[original body]'"))
+
+
+def test_http_body_operations_needs_a_body(client: Client) -> None:
+    assert client.request().status == 400
+
+
+def test_http_body_chunk(client: Client) -> None:
+    refused = client.request(body="here is the pattern")
+    assert (refused.status, refused.body) == (403, "pattern found in chunk: 1")
+    assert client.request(body="nothing here").body == "no pattern\n"
+
+
+def test_http_config(client: Client) -> None:
+    assert client.request().headers["custom-header"] == "from the configuration"
+
+
+def test_http_auth_random(client: Client) -> None:
+    found = {client.request().body for _ in range(TRIES)}
+    assert found == {"you got in\n", "Access forbidden.\n"}
+    assert client.logs("Access granted.") and client.logs("Access forbidden.")
+
+
+def test_grpc_auth_random(client: Client) -> None:
+    grpc = {"content-type": "application/grpc"}
+    found = [client.request("/hello.Hello/Say", grpc, "").headers for _ in range(TRIES)]
+    assert {headers["grpc-status"] for headers in found} == {"0", "10"}
+    assert {headers["powered-by"] for headers in found} == {"proxy-wasm"}
+    assert client.request("/grpc.reflection.v1.ServerReflection", grpc, "").headers["grpc-status"] == "0"
+    assert client.request().status == 503
+
+
+def test_filter_metadata(client: Client) -> None:
+    response = client.request(headers={"x-custom-metadata": "hello"})
+    assert response.body == "Custom response with Envoy metadata: HELLO\n"
+    assert "set the header" in client.request().body
+
+
+def test_shared_queue(client: Client) -> None:
+    assert client.request(listener="http").body == "hello\n"
+    assert client.request(listener="tcp").body == "example body\n"
+    assert client.logs('from http_request_headers: {"key": ":method", "value": "GET"}')
+    assert client.logs('from http_response_headers: {"key": ":status", "value": "200"}')
+    assert client.logs("from tcp_data_hashes: [0-9a-f]{64}")
+
+
+def test_shared_data(client: Client) -> None:
+    for number in (1, 2, 3):
+        client.request()
+        assert client.logs(f"shared value: {number}")
+
+
+def test_http_routing(client: Client) -> None:
+    found = {client.request().body for _ in range(TRIES)}
+    assert found == {"hello from canary!\n", "hello from primary!\n"}
+
+
+def test_json_validation(client: Client) -> None:
+    json_type = {"content-type": "application/json"}
+    assert client.request(headers=json_type, body='{"id": "abc123", "token": "xyz456"}').body == "valid\n"
+    assert client.request(headers=json_type, body='{"id": "abc123"}').body == "invalid payload: missing: token\n"
+    assert client.request(body="{}").status == 403
+
+
+def test_multiple_dispatches(client: Client) -> None:
+    response = client.request()
+    assert (response.headers["total-dispatched"], response.body) == ("10", "hello\n")
+    assert client.logs("pending dispatched requests: 0")
+
+
+def test_postpone_requests(client: Client) -> None:
+    assert client.request().body == "hello\n"
+    assert client.logs("postpone request \\d+") and client.logs("resume request \\d+")
+
+
+def test_postpone_requests_of_a_client_that_left(client: Client) -> None:
+    with socket.create_connection(client.envoy.listeners["postpone_requests.main"]) as gone:
+        gone.sendall(b"GET / HTTP/1.1\r\nhost: example.com\r\n\r\n")
+    assert client.request().body == "hello\n"
+
+
+def test_properties(client: Client) -> None:
+    for path, headers, status in (
+        ("/one", {}, 401),
+        ("/one", {"cookie": "value"}, 200),
+        ("/two", {"cookie": "value"}, 401),
+        ("/two", {"authorization": "token"}, 200),
+        ("/three", {}, 200),
+    ):
+        assert client.request(path, headers).status == status
+
+
+def test_metrics(envoy: process.Envoy, client: Client) -> None:
+    for value in ("foo", "foo", "bar"):
+        client.request(headers={"my-custom-header": value})
+    found = envoy.get("/stats/prometheus?filter=custom_header_value_counts")
+    assert re.search(r'custom_header_value_counts\{value="foo",reporter="python"\} 2\n', found), found
+    assert re.search(r'custom_header_value_counts\{value="bar",reporter="python"\} 1\n', found), found
+
+
+def token(key: bytes, expires: int) -> str:
+    parts = {"alg": "HS256", "typ": "JWT"}, {"sub": "alice", "exp": expires}
+    texts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts]
+    signature = hmac.digest(key, b".".join(texts), hashlib.sha256)
+    return b".".join([*texts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+def test_jwt_check(client: Client) -> None:
+    key, future = b"an example's key", 4_000_000_000
+    response = client.request(headers={"authorization": f"Bearer {token(key, future)}", "x-user": "root"})
+    assert (response.status, response.headers["x-got-user"]) == (200, "alice")
+    for authorization, refusal in (
+        (f"Bearer {token(b'another', future)}", "the signature is wrong\n"),
+        (f"Bearer {token(key, 1)}", "the token is expired\n"),
+        ("Basic YTpi", "there is no token\n"),
+    ):
+        response = client.request(headers={"authorization": authorization})
+        assert (response.status, response.body) == (401, refusal)
+
+
+def test_redaction(client: Client) -> None:
+    profile = json.loads(client.request("/profile").body)
+    assert profile == {"name": "Ann", "mail": "***************", "card": "*******************"}
+    assert client.request().body == "hello\n"
+
+
+def test_ip_policy(client: Client) -> None:
+    assert client.request().body == "you got in\n"
+    client.source = "127.0.0.2"
+    assert client.request().status == 403
+
+
+def test_ab_report(client: Client) -> None:
+    found = {user: client.request(headers={"x-user": user}).headers["x-variant"] for user in map(str, range(20))}
+    assert set(found.values()) == {"a", "b"}
+    assert found == {user: client.request(headers={"x-user": user}).headers["x-variant"] for user in found}
+    counts = {variant: 2 * list(found.values()).count(variant) for variant in ("a", "b")}
+    report = {variant: {"requests": number, "errors": 0} for variant, number in counts.items()}
+    assert client.logs(re.escape(json.dumps(report)))
+
+
+def test_no_plugin_raised_meanwhile(envoy: process.Envoy) -> None:
+    assert not envoy.log_lines("Traceback")
