@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from envoy import configuration, process
+from envoy import configuration, discovery, process
 from envoy.client import ask
-from tests.envoy import discovery
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 
 FIRST, SECOND = ROUTERS

@@ -12,8 +12,8 @@ import yaml
 from envoy import configuration, process
 from envoy.client import ask
 from envoy.configuration import MAIN
+from envoy.discovery import TYPES
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
-from tests.envoy.discovery import TYPES
 from tests.envoy.documents import read
 
 KEY = "capability_restriction_config"

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from envoy import configuration, process, routers
+from envoy import configuration, discovery, process, routers
 from envoy.client import Held
 from envoy.configuration import MAIN
-from tests.envoy import discovery, modules
+from tests.envoy import modules
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 from tests.load.clients import Arrival, arrive, connect, router, source
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from envoy import configuration, process
+from envoy import configuration, discovery, process
 from envoy.client import ask
 from envoy.configuration import MAIN
-from tests.envoy import discovery
 from tests.envoy.conftest import MODULE, Stack, wait_for
 
 STRING_VALUE = "type.googleapis.com/google.protobuf.StringValue"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from envoy import configuration, process
+from envoy import configuration, discovery, process
 from envoy.client import ask
 from envoy.configuration import MAIN
-from tests.envoy import discovery, modules
+from tests.envoy import modules
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 from tests.envoy.modules import ModuleServer
 

@@ -17,9 +17,9 @@ import pytest
 from envoy import configuration, process, routers
 from envoy.client import Held
 from envoy.configuration import MAIN, Configuration
+from envoy.discovery import Discovered
 from tests.envoy import modules
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
-from tests.envoy.discovery import Discovered
 
 COUNTED = Path("tests/load/guests/counted.wasm").absolute()
 """The same filter as another module: it counts its contexts."""

@@ -10,8 +10,8 @@ import pytest
 
 from envoy import configuration, process
 from envoy.configuration import Configuration
+from envoy.discovery import Listeners
 from tests.envoy.conftest import MODULE
-from tests.envoy.discovery import Listeners
 
 PORTS = {"egress-router1": 1, "egress-router2": 1}
 REFUSED = "no such thing"

@@ -36,7 +36,7 @@ class Listeners(Discovered):
         self.made: configuration.Configuration = {
             "static_resources": {"listeners": whole["static_resources"].pop("listeners")}
         }
-        whole["node"] = {"id": "test", "cluster": "test"}
+        whole.setdefault("node", {"id": "local", "cluster": "local"})
         whole["dynamic_resources"] = {"lds_config": self.source}
         self.put()
 
