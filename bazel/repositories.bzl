@@ -8,9 +8,10 @@ load("//bazel:pip.bzl", "pip_wheels")
 WHEEL_GROUPS = [
     "bench",
     "build",
+    "command",
     "envoy",
-    "flit",
     "fuzz",
+    "hatch",
     "locust",
     "node",
     "protoc",

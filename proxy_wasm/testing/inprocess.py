@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import _proxy_wasm
 
@@ -28,6 +28,7 @@ class InProcess(Vm):
         super().__init__(host)
         self._root_class = root_class
         self._grpc = _imports_grpc(root_class) if grpc is None else grpc
+        self._streams: tuple[TextIO, TextIO] | None = None
 
     def __enter__(self) -> InProcess:
         self._undo = ExitStack()
@@ -67,7 +68,12 @@ class InProcess(Vm):
         return set(BOUNDARY.callbacks)
 
     def _call(self, callback: str, *arguments: int) -> int | None:
-        return BOUNDARY.call_guest(callback, arguments)
+        # Between a fixture and its test pytest puts its own streams in the place of the filter's.
+        sys.stdout, sys.stderr = self._streams or (sys.stdout, sys.stderr)
+        try:
+            return BOUNDARY.call_guest(callback, arguments)
+        finally:
+            self._streams = sys.stdout, sys.stderr
 
 
 def _close_coroutines() -> None:

@@ -152,10 +152,10 @@ def _exchange_many(vm: Vm) -> None:
     vm.exchange().close()
 
 
-def train(module: bytes) -> Iterator[bytes]:
-    """Yields the memory of a VM that has had connections, or requests."""
+def train(module: bytes, configuration: bytes = b"") -> Iterator[bytes]:
+    """Yields the memory of a VM that has had connections, or requests, with this configuration of the plugin."""
     vm = start(module)
-    vm.start()
+    vm.start(configuration=configuration)
     configured(vm)
     of_http = any(name.startswith(("proxy_on_request_", "proxy_on_response_")) for name in vm.exports)
     if of_http:

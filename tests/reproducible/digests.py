@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-BUILT = [Path("filter/filter.wasm"), Path("toolchain/runtime.wasm")]
+BUILT = [Path("filter/filter.wasm"), Path("toolchain/runtime.wasm"), Path("wheel/proxy_wasm-0.1.0-py3-none-any.whl")]
 UPDATE = "./bazelw run //tests/reproducible:update"
 
 

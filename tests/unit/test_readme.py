@@ -18,9 +18,10 @@ from proxy_wasm.testing.inprocess import InProcess
 GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_text(encoding="utf-8")
 
 
-PROGRAM, HTTP, WAITING, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING, TEST, HTTP_TEST = re.findall(
-    r"```python\n(.*?)```", GUIDE, re.DOTALL
-)
+(
+    *(PROGRAM, HTTP, WAITING, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING),
+    *(PROJECT_TEST, TEST, HTTP_TEST),
+) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 
 
 def names(*programs: str) -> dict[str, Any]:
@@ -129,6 +130,12 @@ def test_who_says_nothing_goes_on_after_a_while() -> None:
         vm.tick()
         assert silent.goes_on
         assert vm.host.logs == [(2, "first bytes: b'GET /'")]
+
+
+def test_the_tests_shown_are_those_of_a_new_project() -> None:
+    made = Path("command/templates/tcp/test_plugin.py").read_text(encoding="utf-8")
+    shown = [line for line in PROJECT_TEST.splitlines() if line.startswith(" ")]
+    assert len(shown) > 3 and [line for line in shown if line not in made] == []
 
 
 def test_the_tables_are_complete() -> None:

@@ -1,0 +1,1 @@
+"""The command `proxy-wasm`: what an author of filters types."""

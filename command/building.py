@@ -1,0 +1,106 @@
+"""Builds a project's filter by the toolchain's recipe, out of the project's modules, its packages and the SDK."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import proxy_wasm
+from command import default_training, packages, runtime
+from command.packages import Package
+from command.project import Project
+from toolchain.recipe.filter import FilterInputs, build_filter, freeze
+from toolchain.tools import Say, ToolchainError, silent
+
+_SDK = Path(proxy_wasm.__file__).parent
+_MISSING = "ModuleNotFoundError: No module named "
+_NOBODYS = '  File "<frozen '
+"""The beginning of a traceback's lines about importing itself, which have no source to look at."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A filter's module, and what its author should know."""
+
+    module: bytes
+    report: str
+    warnings: tuple[str, ...]
+
+
+def build(project: Project, say: Say = silent) -> Built:
+    """Returns a project's filter, or raises `ToolchainError`."""
+    with _inputs(project, say) as (inputs, taken), _explained(taken):
+        built = build_filter(inputs, say)
+    warnings = (*_left_out(taken), *built.warnings)
+    return Built(built.module, "".join(f"package: {package}\n" for package in taken) + built.report, warnings)
+
+
+def check(project: Project, say: Say = silent) -> list[str]:
+    """Imports a project's filter as a build does, and returns the warnings; raises `ToolchainError` for what cannot work."""
+    with _inputs(project, say) as (inputs, taken), _explained(taken):
+        return [*_left_out(taken), *freeze(inputs, say).warnings]
+
+
+def build_apart(project: Project, out: Path, report: Path | None = None, quiet: bool = True) -> str:
+    """Builds in a process of its own, so that the training's modules are not this process's; returns its warnings.
+
+    Raises `ToolchainError` with what the build said.
+    """
+    # This process may be run by a program of another name, such as pytest.
+    command = [sys.executable, "-m", "proxy_wasm", "build", "--out", str(out), *(["--quiet"] if quiet else [])]
+    command += ["--report", str(report)] if report else []
+    command += [str(project.plugin)] if project.plugin else []
+    done = subprocess.run(command, cwd=project.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        raise ToolchainError(done.stderr.strip().removeprefix("error: "))
+    return done.stderr.strip()
+
+
+@contextlib.contextmanager
+def _inputs(project: Project, say: Say) -> Iterator[tuple[FilterInputs, list[Package]]]:
+    if not runtime.directory().is_dir():
+        say("unpacking the runtime and compiling it for this machine (once)")
+    prepared = runtime.prepared()
+    default_training.configuration = project.configured()
+    with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as scratch:
+        root = Path(scratch)
+        (root / _SDK.name).mkdir()
+        for module in _SDK.glob("*.py"):
+            shutil.copyfile(module, root / _SDK.name / module.name)
+        taken = packages.gather(project.packages, root)
+        training = project.training or default_training.__name__
+        yield FilterInputs(prepared, _SDK / "abi.toml", (project.root, root), project.filter, training), taken
+
+
+@contextlib.contextmanager
+def _explained(taken: list[Package]) -> Iterator[None]:
+    """Leaves the author's lines of a traceback, and says what the packages have to do with a module that is missing."""
+    try:
+        yield
+    except ToolchainError as error:
+        text = "\n".join(line for line in str(error).splitlines() if not line.startswith(_NOBODYS))
+        notes = []
+        if _MISSING in text:
+            missing = text.rpartition(_MISSING)[2].split("\n")[0].strip("'")
+            package = packages.provider(missing)
+            if package and package not in {found.name for found in taken}:
+                notes.append(
+                    f'{package} is installed: add "{package}" to packages in [tool.proxy-wasm] of pyproject.toml'
+                )
+            notes += [f"{sentence}; only pure Python fits into a filter" for sentence in _left_out(taken)]
+        raise ToolchainError("\nnote: ".join([text, *notes])) from None
+
+
+def _left_out(taken: list[Package]) -> list[str]:
+    return [
+        f"{package.name} {package.version} has machine code, which is left out: {package.machine_code[0]}"
+        + (f" and {len(package.machine_code) - 1} more" if len(package.machine_code) > 1 else "")
+        for package in taken
+        if package.machine_code
+    ]

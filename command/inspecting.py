@@ -1,0 +1,108 @@
+"""What a module is, and what this machine has: `inspect`, `verify` and `doctor`."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import proxy_wasm
+from command import project, proxy, runtime
+from proxy_wasm.testing.abi import CALLBACKS, TABLE
+from toolchain import verify
+from toolchain.tools import ToolchainError
+from toolchain.wasm.format import FUNC_KIND, MEMORY, FormatError, Module, Reader, read_limits
+
+_ENVOY_SECONDS = 10
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ToolchainError(f"cannot read {path}: {error.strerror}") from None
+
+
+def verified(path: Path) -> str:
+    """Returns what was verified of a module, or raises `ToolchainError` with what is wrong."""
+    verify.verify(_read(path), TABLE)
+    return f"a core module for Proxy-Wasm {TABLE.version}, and nothing more"
+
+
+def facts(path: Path) -> list[tuple[str, str]]:
+    """Returns what a module is, each fact with its name; raises `ToolchainError` for a file that is no module."""
+    data = _read(path)
+    try:
+        module = Module(data)
+        memory = Reader(module.get(MEMORY))
+        pages = [read_limits(memory) for _ in memory.repeat()]
+        exports = [export.name for export in module.exports() if export.kind == FUNC_KIND]
+        functions = len(module.bodies())
+    except FormatError as error:
+        raise ToolchainError(f"{path} is no WebAssembly core module: {error}") from None
+    try:
+        loads = f"yes, {verified(path)}"
+    except ToolchainError as error:
+        loads = f"no: {error}"
+    versions = [
+        name.removeprefix("proxy_abi_version_").replace("_", ".") for name in exports if "_abi_version_" in name
+    ]
+    return [
+        ("digest", f"sha256:{hashlib.sha256(data).hexdigest()}"),
+        ("size", f"{len(data) / 1e6:.2f} MB, {functions:,} functions"),
+        (
+            "memory",
+            f"{pages[0] if pages else 0} pages ({(pages[0] if pages else 0) / 16:.1f} MiB) at the start of each VM",
+        ),
+        ("ABI", ", ".join(versions) or "none"),
+        ("loads", loads),
+        ("callbacks", ", ".join(name.removeprefix("proxy_") for name in exports if name in CALLBACKS) or "none"),
+    ]
+
+
+class Found(NamedTuple):
+    """Something that was looked for on this machine."""
+
+    what: str
+    good: bool
+    text: str
+    needed: bool = True
+
+
+def health() -> list[Found]:
+    """Returns what is installed here, and what is missing, each with what to do."""
+    found = [
+        Found("proxy-wasm", True, f"{version('proxy-wasm')} in {Path(proxy_wasm.__file__).parent}"),
+        Found("Python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        Found("wasmtime", True, version("wasmtime")),
+    ]
+    try:
+        kept = runtime.directory()
+        state = "unpacked and compiled" if kept.is_dir() else "not unpacked yet; the first build does it"
+        found.append(Found("runtime", True, f"sha256:{runtime.digest()[:16]}, {state} ({kept})"))
+    except ToolchainError as error:
+        found.append(Found("runtime", False, str(error)))
+    try:
+        found.append(Found("Envoy", True, _envoy(proxy.find_envoy())))
+    except ToolchainError as error:
+        found.append(Found("Envoy", False, str(error), needed=False))
+    try:
+        here = project.find(Path.cwd())
+        found.append(Found("project", True, f"{here.name}: the filter is the module {here.filter} in {here.root}"))
+    except ToolchainError as error:
+        found.append(Found("project", False, str(error), needed=False))
+    return found
+
+
+def _envoy(program: Path) -> str:
+    try:
+        done = subprocess.run(
+            [program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ENVOY_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolchainError(f"{program} does not run: {error}; install another Envoy") from None
+    words = done.stdout.partition("version:")[2].split("/")
+    return f"{words[1] if len(words) > 1 else done.stdout.strip()} ({program})"

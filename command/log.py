@@ -1,0 +1,69 @@
+"""Envoy's log, as an author of filters reads it: the filter's lines plain, Envoy's own only where something is wrong."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+_LINE = re.compile(r"\[\S+ (?P<time>[\d:]+)\.\d+\]\[\d+\]\[(?P<level>\w+)\]\[(?P<logger>\w+)\] \[\S+\] (?P<text>.*)")
+_FILTERS = re.compile(r"wasm log(?: \S+){0,3}?: (?P<text>.*)")
+_GRAVE = ("error", "critical")
+_TELLING = ("wasm", "config", "upstream")  # of other parts of Envoy, a warning is not about the filter
+_POLL_SECONDS = 0.05
+
+
+class Line(NamedTuple):
+    """A line worth reading: when, how grave, whose, and what."""
+
+    time: str
+    level: str
+    """`info` and so on; empty for a line of an access log."""
+
+    from_filter: bool
+    text: str
+
+
+def read(line: str) -> Line | None:
+    """Returns a line of Envoy's output, or None for one that tells an author nothing."""
+    found = _LINE.fullmatch(line)
+    if not found:
+        return Line("", "", False, line) if line.strip() else None
+    filters = _FILTERS.fullmatch(found["text"]) if found["logger"] == "wasm" else None
+    if filters:
+        return Line(found["time"], found["level"], True, filters["text"])
+    shown = found["level"] in _GRAVE or (found["level"] == "warning" and found["logger"] in _TELLING)
+    return Line(found["time"], found["level"], False, found["text"]) if shown else None
+
+
+class Follower(threading.Thread):
+    """Reads a log as it grows, and shows each line that is worth it."""
+
+    def __init__(self, log: Path, show: Callable[[Line], None]) -> None:
+        super().__init__(daemon=True)
+        self._log, self._show = log, show
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Shows lines until `stop`."""
+        begun, at = b"", 0
+        last = False
+        while not last:
+            last = self._over.wait(_POLL_SECONDS)
+            if not self._log.exists():
+                continue
+            with self._log.open("rb") as file:
+                file.seek(at)
+                data = file.read()
+            at += len(data)
+            *whole, begun = (begun + data).split(b"\n")
+            for text in whole:
+                if line := read(text.decode(errors="replace")):
+                    self._show(line)
+
+    def stop(self) -> None:
+        """Shows what is left, and ends."""
+        self._over.set()
+        self.join()

@@ -1,0 +1,201 @@
+"""The command line: what each command takes, and how it tells what it does."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolchain.tools import ToolchainError
+
+if TYPE_CHECKING:
+    from command.project import Project
+
+# Each command imports what it needs itself: `--help` and `--version` should answer at once.
+
+_PLUGIN = click.Path(path_type=Path)
+_CHECK, _CROSS = "ok", "!!"
+
+
+class _Command(click.Group):
+    """Turns a `ToolchainError` into its text and exit status 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except ToolchainError as error:
+            click.echo(f"{click.style('error:', fg='red', bold=True, reset=True)} {error}", err=True)
+            context.exit(1)
+
+
+class Progress:
+    """Says what is being done on standard error: on a terminal in one line that goes away again."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet, self._terminal = quiet, sys.stderr.isatty()
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._started
+
+    def __call__(self, text: str) -> None:
+        """Says one thing."""
+        if not self._quiet:
+            click.echo(f"\r\033[K{text} ..." if self._terminal else f"{text} ...", err=True, nl=not self._terminal)
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self._terminal and not self._quiet:
+            click.echo("\r\033[K", err=True, nl=False)
+
+
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("proxy-wasm"), prog_name="proxy-wasm")
+def main() -> None:
+    """Proxy-Wasm filters in Python: write, test, build and run them.
+
+    Start with `proxy-wasm new hello`, then `cd hello` and `proxy-wasm run`.
+    """
+
+
+@main.command()
+@click.argument("directory", metavar="NAME", type=_PLUGIN)
+@click.option("--tcp", "kind", flag_value="tcp", default=True, help="A filter of TCP connections (the default).")
+def new(directory: Path, kind: str) -> None:
+    """Make the folder NAME with a filter, its tests and Envoy's configuration."""
+    from command import new as making
+
+    for path in making.make(directory, kind):
+        click.echo(f"  {path}")
+    click.echo(f"\nNow: cd {directory} && proxy-wasm test && proxy-wasm run")
+
+
+@main.command()
+@click.argument("plugin", required=False, type=_PLUGIN)
+@click.option("-o", "--out", type=_PLUGIN, help="Where to write the module; build/NAME.wasm if it is not said.")
+@click.option("--report", type=_PLUGIN, help="Write here what is compiled, what is cold, and which packages are in.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
+def build(plugin: Path | None, out: Path | None, report: Path | None, quiet: bool) -> None:
+    """Build the filter as one .wasm for Envoy.
+
+    The filter is the project's, or the file PLUGIN for a filter without a pyproject.toml.
+    """
+    from command import building
+
+    project, progress = _project(plugin), Progress(quiet)
+    built = building.build(project, progress)
+    progress.clear()
+    _warn(built.warnings)
+    out = out or project.out
+    _write(out, built.module)
+    if report:
+        _write(report, built.report.encode())
+    if not quiet:
+        click.echo(f"{out}: {len(built.module) / 1e6:.2f} MB, {progress.seconds:.1f} s")
+
+
+@main.command()
+@click.argument("plugin", required=False, type=_PLUGIN)
+def check(plugin: Path | None) -> None:
+    """Tell in under a second, without a build, what will not work.
+
+    The filter is imported as in a build: unknown callbacks, imports that fail or will fail, packages that do not fit.
+    """
+    from command import building
+
+    project, progress = _project(plugin), Progress()
+    warnings = building.check(project, progress)
+    progress.clear()
+    _warn(warnings)
+    found = f"{len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else "nothing is wrong that can be seen"
+    click.echo(f"{project.filter}: {found}")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments: tuple[str, ...]) -> None:
+    """Run the project's tests: pytest, which takes the ARGUMENTS.
+
+    Tests have the fixtures `vm` (the filter in this process), `wasm_vm` (the built module) and `envoy` (a real Envoy). With --wasm, `vm`
+    is the built module too.
+    """
+    import subprocess
+
+    project = _project(None)
+    # A process of its own: what pytest imports is the project's.
+    command = [sys.executable, "-m", "pytest", "--rootdir", str(project.directory), *arguments]
+    sys.exit(subprocess.run(command).returncode)
+
+
+@main.command()
+@click.argument("plugin", required=False, type=_PLUGIN)
+@click.option("--no-reload", is_flag=True, help="Leave the filter as it is when a file changes.")
+def run(plugin: Path | None, no_reload: bool) -> None:
+    """Run Envoy with the filter, show what it logs, and load it anew when a file changes.
+
+    Open connections are kept: Envoy replaces the listener's filter chain in place.
+    """
+    from command import running
+
+    running.run(_project(plugin), reload=not no_reload)
+
+
+@main.command()
+@click.argument("module", type=_PLUGIN)
+def verify(module: Path) -> None:
+    """Check that MODULE is what a proxy can load, and nothing more."""
+    from command import inspecting
+
+    click.echo(f"{module}: {inspecting.verified(module)}")
+
+
+@main.command()
+@click.argument("module", type=_PLUGIN)
+def inspect(module: Path) -> None:
+    """Show what MODULE is: digest, size, memory, callbacks, host calls."""
+    from command import inspecting
+
+    _table(inspecting.facts(module))
+
+
+@main.command()
+def doctor() -> None:
+    """Show what is installed here, and what is missing."""
+    from command import inspecting
+
+    wrong = False
+    for found in inspecting.health():
+        sign = click.style(_CHECK, fg="green") if found.good else click.style(_CROSS, fg="yellow", bold=True)
+        click.echo(f" {sign}  {found.what:12} {found.text}")
+        wrong = wrong or (not found.good and found.needed)
+    sys.exit(1 if wrong else 0)
+
+
+def _project(plugin: Path | None) -> Project:
+    from command import project
+
+    return project.of_file(plugin) if plugin else project.find(Path.cwd())
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {warning}", err=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    from toolchain.recipe.files import written
+
+    written(path, data)
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        click.echo(f"{name:{width}}  {text}")

@@ -1,0 +1,94 @@
+"""The installed packages that a filter imports: only those that its project names, and what they need."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from toolchain.tools import ToolchainError
+
+_MACHINE_CODE = (".so", ".pyd", ".dylib")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A distribution whose Python a filter may import."""
+
+    name: str
+    version: str
+    digest: str
+    """The sha256 of its files, each with its path."""
+
+    machine_code: tuple[str, ...]
+    """The files that cannot be in a filter."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} sha256:{self.digest}"
+
+
+def gather(names: Iterable[str], root: Path) -> list[Package]:
+    """Puts packages and what they need into a root for the build; raises `ToolchainError`.
+
+    Machine code is left out, and an empty file left in its place: the build then names it if it is imported.
+    """
+    return [_copy(distribution, root) for distribution in _closure(names)]
+
+
+def provider(module: str) -> str | None:
+    """Returns the installed package that has a top-level module; None if no package has it."""
+    found = importlib.metadata.packages_distributions().get(module.partition(".")[0], [])
+    return found[0] if found else None
+
+
+def _closure(names: Iterable[str]) -> list[Distribution]:
+    found: dict[str, Distribution] = {}
+    wanted = [(Requirement(name), "") for name in names]
+    while wanted:
+        requirement, because = wanted.pop()
+        name = canonicalize_name(requirement.name)
+        # The SDK is in every filter, and machine code for this Python in none.
+        if name in found or name == "proxy-wasm":
+            continue
+        try:
+            found[name] = importlib.metadata.distribution(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            raise ToolchainError(
+                f"the package {requirement.name}{because} is not installed here; `pip install {requirement.name}`"
+            ) from None
+        for text in found[name].requires or ():
+            needed = Requirement(text)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                wanted.append((needed, f", which {requirement.name} needs,"))
+    return [found[name] for name in sorted(found)]
+
+
+def _copy(distribution: Distribution, root: Path) -> Package:
+    name, version = distribution.metadata["Name"], distribution.version
+    files = sorted(file for file in distribution.files or () if not _is_left_out(file.parts))
+    machine_code = tuple(str(file) for file in files if file.name.endswith(_MACHINE_CODE))
+    if not any(file.suffix == ".py" for file in files):
+        what = f"has no Python, only machine code ({machine_code[0]})" if machine_code else "has no Python files"
+        raise ToolchainError(f"the package {name} {version} {what}; only pure Python fits into a filter")
+    digest = hashlib.sha256()
+    for file in files:
+        target = root / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if file.name.endswith(_MACHINE_CODE):
+            target.touch()
+            continue
+        shutil.copyfile(str(distribution.locate_file(file)), target)
+        data = target.read_bytes()
+        digest.update(f"{file.as_posix()}\0{len(data)}\0".encode() + data)
+    return Package(name, version, digest.hexdigest(), machine_code)
+
+
+def _is_left_out(parts: tuple[str, ...]) -> bool:
+    return ".." in parts or "__pycache__" in parts or parts[0].endswith((".dist-info", ".egg-info", ".pth"))

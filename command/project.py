@@ -1,0 +1,159 @@
+"""A project: the folder of a filter, and what its `pyproject.toml` says under `[tool.proxy-wasm]`."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolchain.tools import ToolchainError
+
+FILE = "pyproject.toml"
+_TABLE = "tool.proxy-wasm"
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a filter is built of, and run with."""
+
+    directory: Path
+    """Where the project lies; all paths of `pyproject.toml` start here."""
+
+    name: str
+    """The project's name, which is the module's as well."""
+
+    filter: str
+    """The module to import, such as `plugin`."""
+
+    root: Path
+    """Where the project's own modules are looked up."""
+
+    training: str = ""
+    """The module that trains the filter; empty for the default training."""
+
+    configuration: Path | None = None
+    """The plugin's configuration, for tests, the training and `run`."""
+
+    packages: tuple[str, ...] = ()
+    """The installed packages that the filter may import."""
+
+    envoy: Path = Path("envoy.yaml")
+    """Envoy's configuration, for `run` and for tests."""
+
+    plugin: Path | None = None
+    """The file of a filter that has no `pyproject.toml`."""
+
+    @property
+    def out(self) -> Path:
+        """Where `build` writes the module."""
+        return self.directory / "build" / f"{self.name}.wasm"
+
+    def configured(self) -> bytes:
+        """Returns the plugin's configuration, or nothing; raises `ToolchainError`."""
+        return _read(self.configuration) if self.configuration else b""
+
+
+def find(start: Path) -> Project:
+    """Returns the project of a folder or of one above it; raises `ToolchainError` if there is none, or if it is wrong."""
+    start = start.absolute()
+    for directory in (start, *start.parents):
+        if (directory / FILE).is_file():
+            table = _table(directory / FILE)
+            if table is not None:
+                return _project(directory, *table)
+    raise ToolchainError(
+        f"there is no project in {start}: no {FILE} with [{_TABLE}] here or above; `proxy-wasm new NAME` makes one"
+    )
+
+
+def of_file(plugin: Path) -> Project:
+    """Returns a project of one file, without `pyproject.toml`; raises `ToolchainError` if the file is not there."""
+    if not plugin.is_file() or plugin.suffix != ".py":
+        raise ToolchainError(f"{plugin} is no Python file; give the file that calls proxy_wasm.register()")
+    directory = plugin.absolute().parent
+    return Project(
+        directory, plugin.stem, plugin.stem, directory, envoy=directory / "envoy.yaml", plugin=plugin.absolute()
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ToolchainError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _table(path: Path) -> tuple[dict[str, Any], str] | None:
+    try:
+        whole = tomllib.loads(_read(path).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ToolchainError(f"{path} is not TOML: {error}") from None
+    table = whole.get("tool", {}).get("proxy-wasm")
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ToolchainError(f"{path}: tool.proxy-wasm is a table: write [{_TABLE}]")
+    return table, str(whole.get("project", {}).get("name") or path.parent.name)
+
+
+def _project(directory: Path, table: dict[str, Any], name: str) -> Project:
+    where = f"{directory / FILE}: [{_TABLE}]"
+    readers: dict[str, Callable[[Any, str], Any]] = {
+        "filter": _text,
+        "root": _text,
+        "training": _text,
+        "configuration": _text,
+        "envoy": _text,
+        "packages": _texts,
+    }
+    for key in table:
+        if key not in readers:
+            close = difflib.get_close_matches(key, readers, 1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(readers)}"
+            raise ToolchainError(f"{where} has an unknown key {key}{hint}")
+    found = {key: readers[key](value, f"{where} {key}") for key, value in table.items()}
+    if "filter" not in found:
+        raise ToolchainError(f'{where} does not say which file is the filter: add filter = "plugin.py"')
+    root = directory / found.get("root", ".")
+    project = Project(
+        directory,
+        name,
+        _module(root, found["filter"], f"{where} filter"),
+        root,
+        _module(root, found["training"], f"{where} training") if "training" in found else "",
+        directory / found["configuration"] if "configuration" in found else None,
+        found.get("packages", ()),
+        directory / found.get("envoy", "envoy.yaml"),
+    )
+    if project.configuration is not None and not project.configuration.is_file():
+        raise ToolchainError(f"{where} configuration: there is no file {project.configuration}")
+    return project
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ToolchainError(f"{where} is text, not {value!r}")
+    return value
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ToolchainError(f"{where} is a list of texts, not {value!r}")
+    return tuple(_text(item, where) for item in value)
+
+
+def _module(root: Path, given: str, where: str) -> str:
+    """Returns a module's name, given that name or the path of its file."""
+    path = Path(given.removesuffix(".py") if given.endswith(".py") else given.replace(".", "/"))
+    if not any((root / found).is_file() for found in (path.with_name(f"{path.name}.py"), path / "__init__.py")):
+        beside = [file.name for file in sorted((root / path).parent.glob("*.py"))]
+        close = difflib.get_close_matches(f"{path.name}.py", beside, 1)
+        hint = f"; did you mean {path.with_name(close[0])}?" if close else ""
+        raise ToolchainError(f"{where}: there is no file {root / path}.py{hint}")
+    name = ".".join(path.parts)
+    if not all(part.isidentifier() for part in path.parts):
+        raise ToolchainError(f"{where}: {given} cannot be imported, since {name} is no module's name")
+    return name

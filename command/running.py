@@ -1,0 +1,88 @@
+"""`proxy-wasm run`: an Envoy with the filter, its log, and the filter anew when a file changes."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import click
+
+from command import building, proxy
+from command.log import Follower, Line
+from command.project import Project
+from envoy.process import Envoy
+from toolchain.tools import ToolchainError
+
+_POLL_SECONDS = 0.2
+_COLOURS = {"error": "red", "critical": "red", "warning": "yellow", "warn": "yellow", "debug": "bright_black"}
+
+
+def run(project: Project, reload: bool = True) -> None:
+    """Runs until it is interrupted; raises `ToolchainError` if the filter does not build, or Envoy does not take it."""
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    proxy.find_envoy()
+    with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as scratch:
+        work = Path(scratch)
+        served, watch = proxy.Served(project, work), proxy.Watch(project)
+        served.publish(_built(project, work))
+        with proxy.running(served, work) as envoy:
+            follower = Follower(envoy.log, _show)
+            follower.start()
+            _say_ways(served, envoy)
+            click.echo("a saved file is built and loaded anew; Ctrl-C ends" if reload else "Ctrl-C ends")
+            while not over.wait(_POLL_SECONDS) and envoy.process.poll() is None:
+                if reload and (changed := watch.changed()):
+                    _reload(project, served, envoy, changed, work)
+            follower.stop()
+            if not over.is_set():
+                raise ToolchainError(f"Envoy ended with status {envoy.process.returncode}; its last lines stand above")
+
+
+def _built(project: Project, work: Path) -> bytes:
+    click.echo(f"building {project.name} ...")
+    started = time.monotonic()
+    out = work / "built.wasm"
+    if said := building.build_apart(project, out):
+        click.echo(said, err=True)
+    click.echo(f"built in {time.monotonic() - started:.1f} s")
+    return out.read_bytes()
+
+
+def _reload(project: Project, served: proxy.Served, envoy: Envoy, changed: list[Path], work: Path) -> None:
+    names = ", ".join(sorted({path.name for path in changed}))
+    if project.envoy in changed:
+        click.secho(f"{names} has changed: start `proxy-wasm run` again for Envoy's own configuration", fg="yellow")
+        return
+    started = time.monotonic()
+    click.echo(f"{names} changed")
+    try:
+        served.publish(_built(project, work))
+        served.wait(envoy)
+    except ToolchainError as error:
+        click.secho(f"error: {error}\nwhat was loaded before goes on", fg="red", err=True)
+        return
+    click.echo(f"loaded anew after {time.monotonic() - started:.1f} s")
+
+
+def _say_ways(served: proxy.Served, envoy: Envoy) -> None:
+    click.echo("Envoy is ready. Try, in another terminal:")
+    for way in served.ways():
+        host, port = envoy.listeners[way.listener]
+        host = "127.0.0.1" if host == "0.0.0.0" else host
+        click.secho(f"    curl http://{f'[{host}]' if ':' in host else host}:{port}/", bold=True)
+        if not way.http:
+            click.secho(f"    nc {host} {port}", bold=True)
+
+
+def _show(line: Line) -> None:
+    if not line.time:
+        click.secho(line.text, fg="bright_black")
+    elif line.from_filter:
+        click.secho(f"{line.time} {line.level:5} {line.text}", fg=_COLOURS.get(line.level))
+    else:
+        click.secho(f"{line.time} envoy: {line.text}", fg=_COLOURS.get(line.level))

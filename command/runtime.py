@@ -1,0 +1,77 @@
+"""The runtime that the wheel brings, unpacked and compiled for this machine, once, in the user's cache directory."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import wasmtime
+
+from toolchain.tools import ToolchainError
+from toolchain.vm.builder import make_engine
+
+_PACKED = Path(os.path.abspath(__file__)).parent.parent / "runtime"
+
+
+def cache() -> Path:
+    """Returns the directory of this program's cache: under XDG_CACHE_HOME, or where the system keeps such things."""
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given, "proxy-wasm")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "proxy-wasm"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home(), "proxy-wasm", "cache")
+    return Path.home() / ".cache" / "proxy-wasm"
+
+
+def files() -> list[Path]:
+    """Returns the compressed files; raises `ToolchainError` if this is not the wheel."""
+    found = sorted(_PACKED.glob("*.gz"))
+    if not found:
+        raise ToolchainError(f"there is no runtime in {_PACKED}: the command runs from its wheel")
+    return found
+
+
+def digest() -> str:
+    """Returns the sha256 of the runtime, in hexadecimal."""
+    return hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files())).hexdigest()
+
+
+def directory() -> Path:
+    """Returns where the runtime is kept for this machine, whether it is there or not. Its name says all that it depends on."""
+    parts = [digest()[:16], f"wasmtime-{version('wasmtime')}", platform.system(), platform.machine()]
+    return cache() / "-".join(parts).lower()
+
+
+def prepared() -> Path:
+    """Returns the runtime's directory, after it was made if it was missing; raises `ToolchainError`."""
+    kept = directory()
+    if kept.is_dir():
+        return kept
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # What is compiled is machine code: nobody else may write it. mkdtemp's directories are the user's alone.
+        made = Path(tempfile.mkdtemp(dir=kept.parent))
+    except OSError as error:
+        raise ToolchainError(
+            f"cannot write to the cache {kept.parent}: {error.strerror}; set XDG_CACHE_HOME to a directory of yours"
+        ) from None
+    try:
+        for file in files():
+            (made / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+        module = wasmtime.Module(make_engine(), (made / "runtime.wasm").read_bytes())
+        (made / "runtime.cwasm").write_bytes(module.serialize())
+        # Another process may have been quicker.
+        with contextlib.suppress(OSError):
+            made.rename(kept)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return kept

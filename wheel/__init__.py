@@ -1,0 +1,1 @@
+"""The wheel `proxy-wasm`: what an author of filters installs."""

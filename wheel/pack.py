@@ -1,0 +1,108 @@
+"""Packs the wheel `proxy-wasm`: the SDK, its command, what builds a filter, and the runtime.
+
+The bytes are the same whatever the sources' times, permissions and order, and whichever zlib the machine has: members are stored, and
+the runtime's files are compressed by libdeflate before.
+
+Usage: python3 -m wheel.pack OUT PYPROJECT --source FILE ... --runtime FILE ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import deflate
+from hatchling.builders.wheel import WheelBuilder
+
+TOOLS = "proxy_wasm/_tools"
+"""Where the wheel has what is no part of the SDK: a wheel must not bring a top-level package by a name like `toolchain`."""
+
+_TOOL_FOLDERS = ("command", "envoy", "toolchain")
+_STUBS = "proxy_wasm/stubs/_proxy_wasm.pyi"
+_MOVED = {
+    # By its own name, a type checker would not look for it.
+    _STUBS: ("_proxy_wasm-stubs/__init__.pyi",),
+    # `python -m proxy_wasm` is the command.
+    "command/__main__.py": (f"{TOOLS}/command/__main__.py", "proxy_wasm/__main__.py"),
+}
+_IMPORT = re.compile(rf"^( *from )((?:{'|'.join(_TOOL_FOLDERS)})(?:\.\w+)* import )", re.MULTILINE)
+_LEVEL = 12  # libdeflate's highest
+# The first moment that a zip file can hold.
+_EPOCH = "315532800"
+
+
+def places(source: str) -> tuple[str, ...]:
+    """Returns where the wheel has a file of this repository; raises `ValueError` for one of a folder that it does not have."""
+    folder = source.partition("/")[0]
+    if source in _MOVED:
+        return _MOVED[source]
+    if folder in _TOOL_FOLDERS:
+        return (f"{TOOLS}/{source}",)
+    if folder != "proxy_wasm":
+        raise ValueError(f"{source}: the wheel has no place for the folder {folder}")
+    return (source,)
+
+
+def renamed(source: str, text: str) -> str:
+    """Returns a module with its imports as they are in the wheel; the SDK itself is the same bytes, for it is frozen into filters."""
+    return text if source.startswith("proxy_wasm/") else _IMPORT.sub(rf"\1{TOOLS.replace('/', '.')}.\2", text)
+
+
+def _lay_out(project: Path, sources: Iterable[Path], runtime: Iterable[Path]) -> None:
+    tools = project / TOOLS
+    (tools / "runtime").mkdir(parents=True)
+    (tools / "__init__.py").write_text('"""What builds, runs and checks filters: no part of the SDK."""\n')
+    for source in sources:
+        for place in places(source.as_posix()):
+            target = project / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.suffix == ".py":
+                target.write_text(renamed(source.as_posix(), source.read_text(encoding="utf-8")), encoding="utf-8")
+            else:
+                # Not copy(): permissions do not count either.
+                shutil.copyfile(source, target)
+    for file in runtime:
+        packed = deflate.gzip_compress(file.read_bytes(), _LEVEL)
+        (tools / "runtime" / f"{file.name}.gz").write_bytes(bytes(packed))
+
+
+def _store(built: Path, out: Path) -> None:
+    with zipfile.ZipFile(built) as archive, zipfile.ZipFile(out, "w") as stored:
+        for member in archive.infolist():
+            data = archive.read(member)
+            member.compress_type = zipfile.ZIP_STORED
+            stored.writestr(member, data)
+
+
+def pack(out: Path, pyproject: Path, sources: Iterable[Path], runtime: Iterable[Path]) -> None:
+    """Writes the wheel that `pyproject.toml` describes, or raises `ValueError` if it is called something else than `out`."""
+    os.environ["SOURCE_DATE_EPOCH"] = _EPOCH
+    with tempfile.TemporaryDirectory() as directory:
+        project = Path(directory, "project")
+        _lay_out(project, sources, runtime)
+        shutil.copyfile(pyproject, project / "pyproject.toml")
+        [made] = map(Path, WheelBuilder(str(project)).build(directory=directory, versions=["standard"]))
+        if made.name != out.name:
+            raise ValueError(f"{pyproject} makes {made.name}, and the target's out is {out.name}")
+        _store(made, out)
+
+
+def main() -> None:
+    """Reads the command line and writes the wheel."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("pyproject", type=Path)
+    parser.add_argument("--source", type=Path, action="append", required=True, help="a file of the repository")
+    parser.add_argument("--runtime", type=Path, action="append", required=True, help="a file of the runtime")
+    options = parser.parse_args()
+    pack(options.out, options.pyproject, options.source, options.runtime)
+
+
+if __name__ == "__main__":
+    main()
