@@ -18,10 +18,8 @@ from proxy_wasm.testing.inprocess import InProcess
 GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_text(encoding="utf-8")
 
 
-(
-    *(PROGRAM, HTTP, WAITING, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING),
-    *(PROJECT_TEST, TEST, HTTP_TEST),
-) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+PROGRAM, HTTP, WAITING, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING, PROJECT_TEST, TEST, HTTP_TEST = PROGRAMS
 
 
 def names(*programs: str) -> dict[str, Any]:
