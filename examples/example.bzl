@@ -5,6 +5,8 @@ load("//bazel:filter.bzl", "proxy_wasm_filter")
 
 EXAMPLES = [
     "ab_report",
+    "await_chain",
+    "await_tcp",
     "dispatch_call_on_tick",
     "filter_metadata",
     "foreign_call_on_tick",

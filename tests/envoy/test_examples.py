@@ -278,5 +278,20 @@ def test_ab_report(client: Client) -> None:
     assert client.logs(re.escape(json.dumps(report)))
 
 
+def test_await_tcp(client: Client) -> None:
+    assert client.request().body == "you got in\n"
+    client.source = "127.0.0.2"
+    with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
+        client.request()
+    assert client.logs("127.0.0.2:\\d+: blocklist 403, quota 200")
+
+
+def test_await_chain(client: Client) -> None:
+    response = client.request(headers={"authorization": "Bearer ann"}, body="hello")
+    assert (response.headers["x-got-plan"], response.body) == ("gold", "you got in\n")
+    response = client.request(headers={"authorization": "Bearer eve"})
+    assert (response.status, response.body) == (401, "who are you?\n")
+
+
 def test_no_plugin_raised_meanwhile(envoy: process.Envoy) -> None:
     assert not envoy.log_lines("Traceback")

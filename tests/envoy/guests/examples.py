@@ -6,6 +6,8 @@ import proxy_wasm
 
 EXAMPLES = (
     "ab_report",
+    "await_chain",
+    "await_tcp",
     "dispatch_call_on_tick",
     "filter_metadata",
     "foreign_call_on_tick",
