@@ -1,7 +1,7 @@
 """The context of an HTTP request and its response.
 
 A filter without HTTP does not have this module (`__getattr__` in `__init__.py`). Some sequences of host calls end Envoy with a
-segmentation fault. So a context knows what it may do: see `_ANSWERED` and the others. The methods here ask first, and
+segmentation fault. So a context knows what it may do: see `ANSWERED` and the others. The methods here ask first, and
 `_http_dispatch` writes down what the callbacks return.
 """
 
@@ -20,10 +20,19 @@ if TYPE_CHECKING:
     from proxy_wasm._fetch import fetch as _fetch
     from proxy_wasm._maps import Headers as AnyHeaders
 
-# Of a stream's state.
-REQUEST_PAUSED, RESPONSE_PAUSED, ANSWERED, RESET, ENDING, RESPONDING, REQUEST_COMPLETE, RESPONSE_COMPLETE = (
-    1 << bit for bit in range(8)
-)
+# Of a stream's state. A local response is a response of its own, which can be paused and continued, unless it took another's place.
+REQUEST_PAUSED = 1 << 0
+RESPONSE_PAUSED = 1 << 1
+ANSWERED = 1 << 2  # there was a local response, or a reset: nothing can be done with the request any more
+REPLACED = 1 << 3  # and nothing with the response either: it had begun
+RESET = 1 << 4
+ENDING = 1 << 5  # on_log, on_done or on_delete was called
+BEGUN = 1 << 6  # the response's headers came
+RESPONDING = 1 << 7  # and were sent
+REQUEST_COMPLETE = 1 << 8  # on_request_complete was called
+RESPONSE_COMPLETE = 1 << 9
+PAUSED = REQUEST_PAUSED | RESPONSE_PAUSED
+
 _REQUEST, _RESPONSE = 0, 1
 _NO_GRPC_STATUS = -1
 
@@ -123,7 +132,7 @@ class HttpContext:
         code = _NO_GRPC_STATUS if grpc_status is None else grpc_status
         pairs = _maps.serialize(headers)
         self._expect_unanswered("send_response")
-        self._state |= ANSWERED
+        self._state = self._state & ~PAUSED | ANSWERED | (REPLACED if self._state & (BEGUN | RESPONDING) else 0)
         self._speak()
         _proxy_wasm.proxy_send_local_response(status, details, body, pairs, code)
         self._spoken()
@@ -131,22 +140,23 @@ class HttpContext:
 
     def continue_request(self) -> None:
         """Lets the request go on that a callback returned Action.PAUSE for; StreamStateError if none did, or it is answered."""
+        self._expect_unanswered("continue_request")
         self._continue(_REQUEST, REQUEST_PAUSED, "request")
 
     def continue_response(self) -> None:
-        """Lets the response go on that a callback returned Action.PAUSE for; StreamStateError if none did, or it is answered."""
+        """Lets the response go on that a callback returned Action.PAUSE for; StreamStateError if none did, or it is another's by now."""
+        self._expect_unanswered("continue_response", REPLACED)
         self._continue(_RESPONSE, RESPONSE_PAUSED, "response")
 
     def reset(self) -> None:
         """Ends the stream without an answer; StreamStateError if it is answered, or over."""
         self._expect_unanswered("reset")
-        self._state |= ANSWERED | RESET
+        self._state = self._state & ~PAUSED | ANSWERED | REPLACED | RESET
         self._speak()
         _proxy_wasm.proxy_close_stream(_REQUEST)
         self._spoken()
 
     def _continue(self, stream: int, bit: int, name: str) -> None:
-        self._expect_unanswered(f"continue_{name}")
         if not self._state & bit:
             raise StreamStateError(
                 f"continue_{name}: the {name} is not paused; a callback that ran before returns Action.PAUSE"
@@ -156,10 +166,10 @@ class HttpContext:
         _proxy_wasm.proxy_continue_stream(stream)
         self._spoken()
 
-    def _expect_unanswered(self, method: str) -> None:
+    def _expect_unanswered(self, method: str, answered: int = ANSWERED) -> None:
         if self._state & ENDING:
             raise StreamStateError(f"{method}: the request is over")
-        if self._state & ANSWERED:
+        if self._state & answered:
             raise StreamStateError(f"{method}: the request has been answered or reset already")
 
     def _speak(self) -> None:

@@ -11,7 +11,9 @@ from proxy_wasm import _dispatch, _register
 from proxy_wasm._dispatch import CALLBACKS, FIRST, overrides, streams, undecided
 from proxy_wasm._http_contexts import (
     ANSWERED,
+    BEGUN,
     ENDING,
+    REPLACED,
     REQUEST_COMPLETE,
     REQUEST_PAUSED,
     RESET,
@@ -167,7 +169,7 @@ def _request_went(stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
     """Writes down whether the request is held back now; what is reset must not go on: Envoy would crash at its end."""
     if stream._state & RESET:
         return _PAUSE
-    if result is _PAUSE:
+    if result is _PAUSE and not stream._state & ANSWERED:
         stream._state |= REQUEST_PAUSED
     return result
 
@@ -179,7 +181,7 @@ def on_response_headers(context_id: int, header_count: int, end_of_stream: int) 
     stream = streams.get(context_id)
     if not isinstance(stream, HttpContext):
         return None
-    stream._state &= ~RESPONSE_PAUSED  # what it returns decides anew
+    stream._state = stream._state & ~RESPONSE_PAUSED | BEGUN  # what it returns decides anew
     completes = overrides(type(stream), HttpContext, "on_response_complete")
     if completes and not end_of_stream:
         del stream.response_headers["content-length"]
@@ -218,7 +220,7 @@ def _response_went(stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
     """Writes down whether the response is held back now; what is reset must not go on: Envoy would crash at its end."""
     if stream._state & RESET:
         return _PAUSE
-    if result is _PAUSE:
+    if result is _PAUSE and not stream._state & REPLACED:
         stream._state |= RESPONSE_PAUSED
     return result
 
@@ -235,7 +237,7 @@ def _complete(stream: HttpContext, result: ActionOrLater, complete: int) -> Acti
     """Tells a context of a whole body, once; with trailers that is known only when they come."""
 
     def tell() -> ActionOrLater:
-        if stream._state & (complete | ANSWERED):
+        if stream._state & (complete | (ANSWERED if complete == REQUEST_COMPLETE else REPLACED)):
             return None
         stream._state |= complete
         if complete == REQUEST_COMPLETE:
@@ -330,7 +332,7 @@ def on_error(callback: str, context_id: int, stream: object, root: RootContext) 
 
 
 def _go_on(stream: HttpContext) -> None:
-    if stream._state & (ANSWERED | ENDING):
+    if stream._state & ENDING:
         return
     if stream._state & REQUEST_PAUSED:
         stream.continue_request()

@@ -219,6 +219,8 @@ def expected(first: str, second: str, callback: str) -> tuple[str, str]:
         return OVER, OVER
     refused = {"continue_request": NOT_PAUSED, "continue_response": NOT_PAUSED}
     after = ANSWERED if first not in refused else refused.get(second, "")
+    if (first, second) == ("send_response", "continue_response") and callback in IN_REQUEST:
+        after = NOT_PAUSED  # a local response can be paused, when it comes
     return refused.get(first, ""), after
 
 
@@ -274,6 +276,32 @@ def test_continue_needs_a_pause_of_its_own_side(run: Callable[..., Exchange]) ->
     assert act(contexts[0], "continue_response") == ""
     exchange.vm.tick()
     assert exchange.downstream.body == b"x"
+
+
+@pytest.mark.parametrize("root", [{}, CLOSED], ids=["open", "closed"])
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_local_response_can_be_held_back(run: Callable[..., Exchange], root: dict[str, Any], raises: bool) -> None:
+    def ask(self: HttpContext, *_: object) -> Action:
+        proxy_wasm.http_call("authz", {":method": "GET", ":path": "/", ":authority": "a"})
+        return PAUSE
+
+    def answered(self: HttpContext, *_: object) -> None:
+        if raises:
+            raise RuntimeError("on purpose")
+        self.continue_response()
+
+    exchange = run(
+        root,
+        on_request_headers=lambda self, *_: self.send_response(403, body="no"),
+        on_response_headers=ask,
+        on_http_call_response=answered,
+    )
+    exchange.request()
+    assert exchange.downstream.headers is None
+    exchange.vm.http_call_response(next(iter(exchange.vm.host.http_calls)), [(b":status", b"200")])
+    assert (exchange.downstream.status, exchange.downstream.body) == (403, b"no")
+    exchange.close()
+    assert exchange.vm.host.crash is None
 
 
 # ---- the failure policy

@@ -1,4 +1,5 @@
-"""An HTTP filter that does what a request's `x-plan` says: `CALLBACK:DEED+DEED:return` or `...:pause`.
+"""An HTTP filter that does what a request's `x-plan` says: `CALLBACK:DEED+DEED:return` or `...:pause`. `local_...` is a callback
+with the filter's own response, and `..._answer` one with the answer to a call.
 
 Root id `closed` has the failure policy CLOSE, and any other CONTINUE; `raw` asks nobody whether a deed may be done.
 """
@@ -17,6 +18,9 @@ CALLBACKS = (
     "on_response_trailers",
     "request_answer",
     "response_answer",
+    "local_headers",
+    "local_body",
+    "local_answer",
     "on_log",
     "on_done",
     "on_delete",
@@ -66,6 +70,8 @@ class Request(HttpContext):
         self.plan = (self.request_headers.get("x-plan") or b"nowhere::return").decode()
         self.at, deeds, self.end = self.plan.split(":")
         self.deeds = deeds.split("+")
+        if self.at.startswith("local_"):
+            return self.send_response(203, body="local")
         return self.ask() if self.at == "request_answer" else self.play("on_request_headers")
 
     def ask(self) -> Action:
@@ -96,13 +102,13 @@ class Request(HttpContext):
 
     def on_response_headers(self, header_count: int, end_of_stream: bool) -> Action | None:
         """Plays, or asks."""
-        if self.at == "response_answer" and not self.played:
+        if self.at in ("response_answer", "local_answer") and not self.played:
             return self.ask()
-        return self.play("on_response_headers")
+        return self.play("local_headers" if self.at == "local_headers" else "on_response_headers")
 
     def on_response_body(self, size: int, end_of_stream: bool) -> Action | None:
         """Plays."""
-        return self.play("on_response_body")
+        return self.play("local_body" if self.at == "local_body" else "on_response_body")
 
     def on_response_trailers(self, trailer_count: int) -> Action | None:
         """Plays."""
