@@ -71,9 +71,10 @@ def _in_process(_project: Project, _root_classes: dict[str | None, type[RootCont
     from proxy_wasm import register
     from proxy_wasm.testing.inprocess import InProcess
 
-    with InProcess() as made:
+    with InProcess(next(iter(_root_classes.values()))) as made:
         for root, root_class in _root_classes.items():
-            register(root_class, root)
+            if root is not None:
+                register(root_class, root)
         yield _started(made, _project)
 
 

@@ -68,6 +68,7 @@ def main() -> None:
 @main.command()
 @click.argument("directory", metavar="NAME", type=_PLUGIN)
 @click.option("--tcp", "kind", flag_value="tcp", default=True, help="A filter of TCP connections (the default).")
+@click.option("--http", "kind", flag_value="http", help="A filter of HTTP requests.")
 def new(directory: Path, kind: str) -> None:
     """Make the folder NAME with a filter, its tests and Envoy's configuration."""
     from command import new as making

@@ -1,8 +1,8 @@
 """Trains a filter for the cold tier: of the built module, what its connections run is compiled and all else is interpreted.
 
-`train` is for filters without a training of their own: it makes every callback that a connection or a request brings, with no
-configuration. A training of your own is a module with such a function: after `start`, `configured` and what your proxy does all day, it
-yields the VM's memory, from which the build reads what ran. After what happens seldom, it yields `seldom(vm)`.
+`train` is for filters without a training of their own: it makes every callback that a connection or a request brings. A training of your
+own is a module with such a function: after `start`, `configured` and what your proxy does all day, it yields the VM's memory, from which
+the build reads what ran. After what happens seldom, it yields `seldom(vm)`.
 """
 
 from __future__ import annotations
