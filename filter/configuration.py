@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 MAX_RULES = 256
 MAX_RULE_NAME = 128
 MAX_CLUSTER_NAME = 512
-MAX_VALUES = 20_000  # in all lists of rules, and in lists of blocks that are not packed
+MAX_VALUES = 16_384  # in all lists of rules, and in lists of blocks that are not packed
 
 _NAMED = {b"": STANDALONE, b"standalone": STANDALONE, b"istio": ISTIO}
-_JSON = (b"{", b"[", b"\xef\xbb\xbf")  # what JSON text begins with, or a byte order mark, which is told then
+# What JSON text begins with, and what is told to be none: comments, other quotes, a byte order mark, spaces of other kinds.
+_JSON = (b"{", b"[", b'"', b"'", b"/", b"#", "\ufeff".encode(), "\u200b".encode(), "\u2060".encode())
 
 
 def read_configuration(text: bytes) -> Configuration | Policy:
@@ -42,7 +43,7 @@ def read_configuration(text: bytes) -> Configuration | Policy:
     name = text.strip()
     if name in _NAMED:
         return _NAMED[name]
-    if message_types.is_text(text) and not name.startswith(_JSON):
+    if message_types.is_text(text) and not _is_like_json(name):
         raise ConfigurationError(
             f'the configuration is {quote(name)}; it must be "standalone" (or nothing), "istio", or rules '
             "as in tcp_routing.proto"
@@ -55,6 +56,10 @@ def read_configuration(text: bytes) -> Configuration | Policy:
         raise ConfigurationError(f"the configuration {reason}") from None
     # An empty Struct arrives as no bytes at all: as JSON it means the same, no configuration.
     return _policy(value) if value else STANDALONE
+
+
+def _is_like_json(text: bytes) -> bool:
+    return text.startswith(_JSON) or text == b"null" or text.decode()[:1].isspace()
 
 
 def _policy(value: Object) -> Configuration | Policy:

@@ -37,8 +37,7 @@ LIST = "list:"  # before the name of a list, among blocks
 _AT_ONCE = 512  # values of a list: one that is wrong costs a slow look at so many
 _SERVER_NAME = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 _HEXADECIMAL_AND_MORE = "0123456789abcdefABCDEF.:"
-_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-.\n"  # of most server names, a line each
-_PLAIN_LENGTH = 200
+_PLAIN = (_SERVER_NAME + "*\n").encode()  # of server names, a line each
 _increased = (1).__add__
 
 
@@ -286,13 +285,22 @@ def _plain_names(values: Sequence[Any]) -> Intervals | None:
         lines = "\n" + "\n".join(values) + "\n"
     except TypeError:
         return None
-    # Only lower case, no wildcard and no empty label: whatever else there may be is rarer.
-    if not lines.isascii() or lines.encode().translate(None, _PLAIN) or lines.count("\n") != len(values) + 1:
+    if not lines.isascii() or lines.count("\n") != len(values) + 1 or max(map(len, values)) > LONGEST:
         return None
-    if ".." in lines or "\n." in lines or ".\n" in lines or "\n\n" in lines or max(map(len, values)) > _PLAIN_LENGTH:
+    if ".." in lines:
         return None
-    backwards = lines[-2:0:-1]
-    return backwards.split("\n"), (backwards.replace("\n", "\0\n") + "\0").split("\n")
+    lines = lines.lower().replace(".\n", "\n")
+    # No empty label, and a star only where it stands for what is before the first dot.
+    if lines.encode().translate(None, _PLAIN) or "\n." in lines or "\n\n" in lines:
+        return None
+    if "*" in lines and lines.count("*") != lines.count("\n*."):
+        return None
+    # As `_names` does, all names at once, and the last one first.
+    starts = lines[-2::-1]
+    ends = starts.replace("\n", "\0\n")
+    if "*" in lines:
+        starts, ends = starts.replace("*\n", "\n"), ends.replace(".*\0", "/")
+    return starts[:-1].split("\n"), ends[:-1].split("\n")
 
 
 _CIDR_LIST = table({"cidrs": _side(_interval, cidrs.intervals), "packed": _packed})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TAKEN = "it must come as a google.protobuf.StringValue, BytesValue or Struct"
 
+_ENOUGH = 100  # fields to know a message by
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
 
 # The keys of the fields: a number, and in the lowest three bits the wire type.
@@ -25,10 +26,10 @@ def is_text(data: bytes) -> bool:
 
 def guess(data: bytes) -> str:
     """Returns the type of a message; "" for text and for a Struct."""
-    fields = _fields(data)
-    keys = [key for key, _ in fields]
     if is_text(data) or data.lstrip().startswith((b"{", b"[")):
         return ""
+    fields = _fields(data)
+    keys = [key for key, _ in fields]
     if keys == [_TEXT, _MESSAGE]:
         return "a google.protobuf.Any or an xds.type.v3.TypedStruct"
     if set(keys) == {_TEXT}:
@@ -47,10 +48,12 @@ def guess(data: bytes) -> str:
 
 
 def _fields(message: bytes) -> list[tuple[int, bytes]]:
-    """Returns the key and the content of each field; nothing if this is not a message of few and simple fields."""
-    fields = []
+    """Returns the key and the content of the first fields; nothing if this is not a message of simple fields."""
+    fields: list[tuple[int, bytes]] = []
     at = 0
     while at < len(message):
+        if len(fields) == _ENOUGH:
+            return fields
         key, kind = message[at], message[at] & 7
         at += 1
         if kind == 1 or kind == 5:

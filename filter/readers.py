@@ -38,7 +38,7 @@ def read_fields(value: Any, path: str, table: Table) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for given, item in value:
         found = table.get(given)
-        name, read = found or (given[:80], None)
+        name, read = found or (given[:80] or "''", None)
         inner = f"{path}.{name}" if path else name
         if read is None:
             names = dict.fromkeys([name for name, _ in table.values()])

@@ -88,6 +88,9 @@ class StructReader:
             if 2 < size < 0x80 and data[at + 2] == _STRING and data[at + 3] == size - 2:
                 start, at = at + 4, at + 2 + size
                 items.append(data[start:at].decode())
+            elif size == 9 and data[at + 2] == _NUMBER:
+                items.append(_number(data, at + 3)[0])
+                at += _NUMBER_ITEM.size
             else:
                 start, at = self._span(at + 1, end)
                 items.append(self._value(start, at, depth - 1))

@@ -82,12 +82,14 @@ def _many() -> dict[str, Any]:
             },
             "action": {"cluster": f"router{place}"},
         }
-        for place in range(252)
+        for place in range(250)
     ]
     rules += [
         {"match": {"source_cidrs": [f"11.{i >> 8}.{i & 255}.1" for i in mixed]}, "action": {"reject": True}},
         {"match": {"server_names": [f"{i}.example" for i in mixed]}, "action": {"reject": True}},
+        {"match": {"server_names": [f"*.n{i}.Example" for i in mixed]}, "action": {"reject": True}},
         {"match": {"source_ports": [20000 + i for i in mixed]}, "action": {"continue": True}},
+        {"match": {"source_ports": [f"{30000 + i}.0" for i in mixed]}, "action": {"continue": True}},
         {"match": {"source_ports": [f"{1 + 2 * i}-{2 + 2 * i}" for i in mixed]}, "action": {"continue": True}},
     ]
     lists = {f"list{i}": {"cidrs": [f"10.{i * 8 + step}.0.0/{24 - i}" for step in range(8)]} for i in range(8)}
@@ -121,8 +123,8 @@ def _fields(value: dict[str, Any]) -> bytes:
     )
 
 
-def _text(value: dict[str, Any]) -> bytes:
-    return json.dumps(value).encode()
+def _text(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def _value(value: Any) -> bytes:
@@ -145,9 +147,16 @@ _ALONE = [
     }
     for field, value in _LONG["rules"][0]["match"].items()
 ]
+# Few rules, as names are seldom written like this.
+_FOREIGN: dict[str, Any] = {
+    "rules": [
+        {"name": f"{i}\u00fc\u20ac", "match": {"source_ports": [1 + i]}, "action": {"cluster": "\u20ac" * 180}}
+        for i in range(32)
+    ]
+}
 # Both forms of each, but of those that take long to train, or that differ in their decisions only.
 _SMALL = (b"standalone", b"istio", json.dumps(_SHORT).encode(), _fields(_SHORT))
-_LARGE = (*[_text(_LONG), _fields(_LONG), _fields(_many())], *map(_text, (_CROSSED, *_ALONE)))
+_LARGE = (*[_text(_LONG), _fields(_LONG), _fields(_many())], *map(_text, (_CROSSED, _FOREIGN, *_ALONE)))
 
 
 def train(module: bytes) -> Iterator[bytes]:

@@ -22,8 +22,6 @@ MAX_BYTES = 1 << 18  # without packed lists
 MAX_BYTES_IN_ALL = 1 << 22
 MAX_DEPTH = 16  # the configuration's schema needs five; whatever reads values recurses as deep
 
-_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-
 
 class ReadError(ValueError):
     """The bytes are no object of JSON values, or too many; the text says why."""
@@ -112,28 +110,20 @@ def _read_json(data: bytes) -> Object:
         raise _too_long(len(data))
     if b"\\" in data:
         pieces = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-    if _depth(b"".join(pieces[::2])) > MAX_DEPTH:
+    # The scanner recurses as deep as arrays and objects are nested.
+    if slips.is_deeper(b"".join(pieces[::2]), MAX_DEPTH):
         raise ReadError(f"{_too_deep()} at {slips.find_depth(text, MAX_DEPTH)}")
     try:
-        value, end = _scan(text, slips.skip_space(text))
+        value, end = slips.read(_scan, text, slips.skip_space(text))
         left = text[end:].strip(slips.SPACE)
     except Exception:
         left = "?"
     if left:
-        slip = slips.find(text, _scan)
+        slip = slips.find(text)
         raise ReadError(f"is not valid JSON at {slip}" if slip else "is not valid JSON")
     if not isinstance(value, Object):
         raise ReadError(f"is a JSON {'list' if isinstance(value, list) else 'value'}, and must be an object")
     return value
-
-
-def _depth(outside: bytes) -> int:
-    """Returns how deep arrays and objects are nested, of text without its strings: the scanner would recurse as deep."""
-    depth = deepest = 0
-    for bracket in outside.translate(None, _ALL_BUT_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _too_deep() -> ReadError:

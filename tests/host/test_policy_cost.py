@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
+from filter import values
 from proxy_wasm.testing.wasm import WasmModule
 from tests.policies import cases, shapes
 
@@ -17,6 +19,8 @@ MODULE = Path("filter/filter.wasm")
 ERROR = 4
 CONFIGURING = 480_000_000
 """For a configuration: V8 takes less than 50 ms for so many, where the code is compiled, as the training has it."""
+REFUSING = 1_400_000_000
+"""For a text that is not JSON, in Envoy's main thread, where no connection waits. What finds a slip is interpreted."""
 PACKED = 100_000
 """Blocks in a packed list."""
 BYTES_PER_BLOCK = 110
@@ -34,7 +38,7 @@ def vm(tmp_path_factory: pytest.TempPathFactory) -> WasmModule:
 
 def forms(policy: cases.Policy) -> dict[str, bytes]:
     as_struct = json_format.ParseDict(policy, Struct()).SerializeToString()
-    return {"text": json.dumps(policy).encode(), "struct": as_struct}
+    return {"text": json.dumps(policy, ensure_ascii=False).encode(), "struct": as_struct}
 
 
 def configuring(vm: WasmModule, configuration: bytes) -> int:
@@ -62,7 +66,44 @@ def test_configuring_has_a_bound(
     assert ran < CONFIGURING
 
 
-@pytest.mark.parametrize("shape", ["256 rules of one block", "256 rules of one port", "one rule of 18,000 blocks"])
+_NAMES = json.dumps([f"{place}.example" for place in range(16_000)])
+_MOST = values.MAX_BYTES - 100
+REFUSED = {
+    "an escape at the end of a long string": '{"rules": "' + "a" * _MOST + '\\x"}',
+    "a string that does not end": '{"rules": "' + "a" * _MOST,
+    "a comma too many behind many names": '{"rules": [' + _NAMES + ", ]}",
+    "no comma between many lists": '{"rules": [' + "[1], " * 45_000 + "[2] [3]]}",
+    "no comma between many objects": '{"rules": [' + '{"a": {}}, ' * 22_000 + '{"b": 1} {}]}',
+    "no colon behind many members": "{" + "".join([f'"{place}": {{}}, ' for place in range(17_000)]) + '"rules" []}',
+    "a name twice among many": "{" + "".join([f'"{place}": {{}}, ' for place in range(17_000)]) + '"0": 1}',
+    "brackets that are deep at last": '{"rules": [' + "[], " * 60_000 + "[" * 20 + "]}",
+    "brackets that do not end": "[[" + "[" * _MOST,
+    "NaN behind many numbers": '{"rules": [' + "1, " * 80_000 + "NaN]}",
+    "a number that is too long": '{"rules": [' + "1, " * 40_000 + "9" * 100_000 + "]}",
+    "spaces in front": " " * _MOST + "{,}",
+    "spaces inside": '{"rules"' + " " * _MOST + "}",
+    "lines in front": "\n" * _MOST + "{,}",
+}
+"""Texts that are not JSON, by their slips, each of which is at the end."""
+
+
+@pytest.mark.parametrize("slip", REFUSED)
+def test_refusing_has_a_bound(vm: WasmModule, slip: str, record_property: Callable[[str, object], None]) -> None:
+    before = vm.instructions
+    assert not vm.configure(b"\n" + REFUSED[slip].encode())
+    ran = vm.instructions - before
+    record_property(slip, f"{ran / 1e6:.0f} million instructions")
+    assert re.search(r"at line \d+, column \d+", vm.host.lines()[-1]), vm.host.lines()[-1]
+    assert ran < REFUSING
+
+
+def test_spaces_before_rules_cost_little(vm: WasmModule) -> None:
+    rules = b'{"default_action": {"reject": true}}'
+    configuring(vm, rules)  # which lets go of the policy before
+    assert configuring(vm, b" " * _MOST + rules) < configuring(vm, rules) + 1000 * _MOST
+
+
+@pytest.mark.parametrize("shape", ["256 rules of one block", "256 rules of one port", "one rule of 16,380 blocks"])
 def test_a_decision_costs_no_more_with_more_rules(
     vm: WasmModule, shape: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -84,8 +84,22 @@ SHAPES: dict[str, Policy] = {
     "256 rules of 31 names": _rules(
         *[{"server_names": [f"n{place}-{step}.example" for step in range(31)]} for place in range(RULES)]
     ),
-    "one rule of 18,000 blocks": _rules(
-        {"source_cidrs": [f"{20 + (i >> 14)}.{i >> 6 & 255}.{i & 63}.1" for i in range(18_000)]}
+    "256 rules of 31 wildcards in capitals": _rules(
+        *[{"server_names": [f"*.N{place}-{step}.Example" for step in range(31)]} for place in range(RULES)]
+    ),
+    "one rule of 16,380 wildcards": _rules({"server_names": [f"*.{i}.ab" for i in range(16_380)]}),
+    "256 rules of long names that are not ASCII": {
+        "rules": [
+            {
+                "name": f"{place} " + "\u00fc" * 100,
+                "match": {"source_ports": [1 + place]},
+                "action": {"cluster": f"{place} " + "\u20ac" * 180},
+            }
+            for place in range(RULES)
+        ]
+    },
+    "one rule of 16,380 blocks": _rules(
+        {"source_cidrs": [f"{20 + (i >> 14)}.{i >> 6 & 255}.{i & 63}.1" for i in range(16_380)]}
     ),
     "256 rules of 16 lists that overlap": {
         **_rules(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from filter.configuration import read_configuration
+from filter.matching import MATCH
 from filter.policy import Policy
 from filter.readers import ConfigurationError
 from tests.unit.configurations import refusal, rule
@@ -48,7 +50,27 @@ def packed(data: bytes) -> dict[str, object]:
             "the configuration has 262146 bytes; at most 262144 are read, packed lists not",
         ),
         (b'{"":"' + b"A" * (1 << 22) + b'"}', "the configuration has 4194311 bytes; at most 4194304 are read"),
-        (b'{"":"' + b"A" * (1 << 21) + b'"}', ": unknown field; there are rules"),
+        (b'{"":"' + b"A" * (1 << 21) + b'"}', "'': unknown field; there are rules"),
+        ({"rules": [{**REJECT, "": 1}]}, "rules[0].'': unknown field; there are name, match, action"),
+        (b"null", "the configuration is a JSON value, and must be an object"),
+        (b'""', "the configuration is a JSON value, and must be an object"),
+        (
+            b'\n// rules\n{"rules": []}',
+            "the configuration is not valid JSON at line 2, column 1: expected a value, not '/'; JSON has no comments",
+        ),
+        (b"# rules", "the configuration is not valid JSON at line 1, column 1: expected a value, not '#'; JSON has no"),
+        (
+            b"'{}'",
+            'the configuration is not valid JSON at line 1, column 1: expected a value, not "\'"; JSON has double quo',
+        ),
+        (
+            "\u00a0{}".encode(),
+            "the configuration is not valid JSON at line 1, column 1: expected a value, not '\\xa0'",
+        ),
+        (
+            "\u200b{}".encode(),
+            "the configuration is not valid JSON at line 1, column 1: expected a value, not '\\u200b'",
+        ),
         ({"failure_mode": "FAIL_OPEN"}, "rules: missing, and there is no default_action either"),
         ({"preset": "Istio"}, "preset: must be standalone or istio, not 'Istio'"),
         ({"preset": ""}, "preset: must be standalone or istio, not ''"),
@@ -259,7 +281,7 @@ def packed(data: bytes) -> dict[str, object]:
         ({**REJECT_ALL, "cidr_lists": {"a": {"packed": "Q0lE*"}}}, PACKED),
         (
             {"rules": [rule(source_ports=[*range(1, 20_001)]), rule(destination_ports=[1])]},
-            "rules: their lists have 20003 values; at most 20000 are read: use ranges and packed lists",
+            "rules: their lists have 20003 values; at most 16384 are read: use ranges and packed lists",
         ),
         (
             {"rules": [rule(source_ports=[*range(1, 8_001)]), rule(source_ports=[1])]},
@@ -348,3 +370,24 @@ def test_a_block_is_what_ipaddress_takes_for_one(address: str, prefix: str) -> N
     assert read.source_cidrs is not None
     axis = 0 if network.version == 4 else 1 << 32
     assert read.source_cidrs.keys == [axis + int(network.network_address), axis + int(network.broadcast_address) + 1]
+
+
+@given(st.lists(st.text("aB.*-_1 ", max_size=6) | st.from_regex(r"([*][.])?[aB]([.][aB]){0,2}[.]?", fullmatch=True)))
+def test_names_mean_together_what_each_means_alone(names: list[str]) -> None:
+    """A list is read at once if all is as it should be; what is not taken then is read name by name."""
+
+    def interval(name: str) -> tuple[str, str] | None:
+        name = name.lower().removesuffix(".")
+        if not re.fullmatch(r"([*][.])?[a-z0-9_-]+([.][a-z0-9_-]+)*", name):
+            return None
+        backwards = name[::-1].removesuffix("*")
+        return backwards, backwards[:-1] + "/" if name[0] == "*" else backwards + "\0"
+
+    expected = [interval(name) for name in names]
+    try:
+        boundaries = MATCH["server_names"][1](names, "").boundaries
+    except ConfigurationError as error:
+        assert not names or None in expected or "overlaps" in str(error)
+    else:
+        assert sorted(filter(None, expected)) == [*zip(boundaries[::2], boundaries[1::2], strict=True)]
+        assert None not in expected
