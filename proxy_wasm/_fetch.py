@@ -31,6 +31,14 @@ class _Answer(Wait):
         waiting.pop(self._call, None)
 
 
+def milliseconds(timeout: float) -> int:
+    """Returns a time-out as the proxy takes it; ValueError if there is no time in it."""
+    if not timeout > 0:
+        raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+    # For the proxy 0 means no end.
+    return max(round(timeout * 1000), 1)
+
+
 async def fetch(
     self: object,
     cluster: str | bytes,
@@ -49,8 +57,6 @@ async def fetch(
     request's own headers can be passed on. An answer that `failed` says that nobody answered. No such cluster: BadArgumentError. A
     cluster without a healthy endpoint: InternalFailureError. A `timeout` that is not more than 0: ValueError.
     """
-    if not timeout > 0:
-        raise ValueError(f"fetch: timeout must be more than 0 seconds, not {timeout!r}")
     given = headers.items() if hasattr(headers, "items") else headers
     pairs: list[tuple[Text, Text]] = [
         (":method", method),
@@ -58,7 +64,6 @@ async def fetch(
         (":authority", cluster if authority is None else authority),
     ]
     pairs += [(name, value) for name, value in given if name[:1] not in (":", b":")]
-    # For the proxy 0 means no end.
-    milliseconds = max(round(timeout * 1000), 1)
-    call = _proxy_wasm.proxy_http_call(cluster, _maps.serialize(pairs), body, _maps.serialize(trailers), milliseconds)
+    sent, end = _maps.serialize(pairs), _maps.serialize(trailers)
+    call = _proxy_wasm.proxy_http_call(cluster, sent, body, end, milliseconds(timeout))
     return await _Answer(call)  # type: ignore[no-any-return]

@@ -35,6 +35,7 @@ _ALWAYS = ("on_context_create", "on_vm_start")
 _VARIADIC, _GENERATOR, _ASYNC_GENERATOR = 0x04, 0x20, 0x200
 _NO_FUNCTION = _GENERATOR | _ASYNC_GENERATOR
 _AWAIT, _AWAIT_HTTP, _MISTAKES = "proxy_wasm._await", "proxy_wasm._await_http", "proxy_wasm._mistakes"
+_GRPC, _GRPC_UNARY = "proxy_wasm._grpc", "proxy_wasm._grpc_unary"
 
 
 def register(root_class: type[RootContext], root_id: str | None = None) -> None:
@@ -99,8 +100,11 @@ def _classes(root_class: type[RootContext]) -> list[tuple[type, type]]:
 
 
 def _awaiting() -> Any:
+    """Returns what drives coroutines, with what of HTTP and gRPC this filter can await: nothing is imported later, in the proxy."""
     if "http_context" in BASES:
         _load(_AWAIT_HTTP)
+    if _GRPC in sys.modules:
+        _load(_GRPC_UNARY)
     return _load(_AWAIT)
 
 

@@ -349,5 +349,5 @@ def test_a_call_needs_time(timeout: float) -> None:
     with InProcess(plugin(wait)) as vm:
         vm.start()
         connect(vm)
-        assert f"fetch: timeout must be more than 0 seconds, not {timeout!r}" in vm.host.lines(4)[-1]
+        assert f"timeout must be more than 0 seconds, not {timeout!r}" in vm.host.lines(4)[-1]
         assert not waiting(vm)
