@@ -71,17 +71,22 @@ class Client:
         return wait_for(lambda: any(map(line.search, self.envoy.log_lines("wasm log"))), 10)
 
 
+def example_of(test: str) -> str:
+    """Returns the example that a test is named after; "" if it is none's."""
+    return max((example for example in EXAMPLES if test.startswith(f"test_{example}")), key=len, default="")
+
+
 @pytest.fixture
 def client(envoy: process.Envoy, request: pytest.FixtureRequest) -> Client:
     """A client of the example that the test is named after."""
-    name = request.node.originalname.removeprefix("test_")
-    return Client(envoy, max((example for example in EXAMPLES if name.startswith(example)), key=len))
+    return Client(envoy, example_of(request.node.originalname))
 
 
 def test_all_examples_are_here() -> None:
     folders = {path.parent.name for path in Path("examples").glob("*/plugin.py")}
-    tested = {name for name in EXAMPLES if any(test.startswith(f"test_{name}") for test in globals())}
-    assert set(EXAMPLES) == folders == tested
+    tested = {example_of(name) for name in globals()} - {""}
+    rows = set(re.findall(r"^\| \[(\w+)\]", Path("examples/README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(EXAMPLES) == folders == tested == rows
 
 
 def test_hello_world(client: Client) -> None:
