@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -78,6 +80,18 @@ def make_environment(directory: Path, cache: Path, groups: list[str]) -> Environ
     [site] = directory.glob("lib/python*/site-packages")
     (site / "pinned.pth").write_text("".join(f"{_site(group)}\n" for group in groups))
     return made
+
+
+def on_free_ports(project: Path) -> int:
+    """Moves a project's Envoy to ports that are free now, and returns the one that clients connect to."""
+    file = project / "envoy.yaml"
+    text = file.read_text()
+    with contextlib.ExitStack() as held:
+        moved = [(port, held.enter_context(socket.create_server(("127.0.0.1", 0)))) for port in (10000, 10001, 9901)]
+        for port, free in moved:
+            text = text.replace(f"port_value: {port}}}", f"port_value: {free.getsockname()[1]}}}")
+        file.write_text(text)
+        return int(moved[0][1].getsockname()[1])
 
 
 @pytest.fixture(scope="session")

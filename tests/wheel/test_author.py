@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wheel.conftest import SECONDS, Environment
+from tests.wheel.conftest import SECONDS, Environment, on_free_ports
 
 IMPORT_ALL = """
 import importlib, pathlib, proxy_wasm
@@ -39,12 +39,6 @@ def get(port: int, source: str) -> str:
             return client.getresponse().read().decode()
         except ConnectionError:
             return "closed"
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [found.getsockname()[1] for found in sockets]
 
 
 class Running:
@@ -84,9 +78,10 @@ def running(environment: Environment, project: Path) -> Iterator[Running]:
         process.wait()
 
 
-def test_the_first_minute(
-    environment: Environment, hello: Path, record_property: Callable[[str, object], None]
-) -> None:
+@pytest.mark.parametrize(("option", "callback"), [("--tcp", "on_new_connection"), ("--http", "on_request_headers")])
+def test_the_first_minute(environment: Environment, tmp_path: Path, option: str, callback: str) -> None:
+    environment.works("new", option, "hello", cwd=tmp_path)
+    hello = tmp_path / "hello"
     said = environment.works("test", cwd=hello)
     assert "4 passed" in said and "skipped" not in said, said
     assert re.search(r"build/hello\.wasm: [\d.]+ MB", environment.works("build", "--report", "build/r.txt", cwd=hello))
@@ -94,18 +89,13 @@ def test_the_first_minute(
     assert "and nothing more" in environment.works("verify", "build/hello.wasm", cwd=hello)
     facts = environment.works("inspect", "build/hello.wasm", cwd=hello)
     digest = hashlib.sha256((hello / "build" / "hello.wasm").read_bytes()).hexdigest()
-    assert digest in facts and "on_new_connection" in facts and "0.2.1" in facts
+    assert digest in facts and callback in facts and "0.2.1" in facts
     assert "nothing is wrong" in environment.works("check", cwd=hello)
     assert "Envoy" in environment.works("doctor", cwd=hello)
 
 
 def test_a_request_is_seen_and_an_edit_changes_what_happens(environment: Environment, hello: Path) -> None:
-    port, backend, admin = free_ports(3)
-    file = hello / "envoy.yaml"
-    text = file.read_text()
-    for old, new in ((10000, port), (10001, backend), (9901, admin)):
-        text = text.replace(f"port_value: {old}", f"port_value: {new}")
-    file.write_text(text)
+    port = on_free_ports(hello)
     plugin = hello / "plugin.py"
     with running(environment, hello) as run:
         run.wait(lambda said: f"curl http://127.0.0.1:{port}/" in said and "Ctrl-C ends" in said)
@@ -135,8 +125,8 @@ def test_the_filter_of_this_repository_is_the_same_bytes(environment: Environmen
         '[tool.proxy-wasm]\nfilter = "filter/plugin.py"\ntraining = "filter.training"\n'
     )
     environment.works("build", "--out", "filter.wasm", cwd=tmp_path)
-    built = hashlib.sha256((tmp_path / "filter.wasm").read_bytes()).hexdigest()
-    assert built == Path("filter/filter.wasm.sha256").read_text().split()[0]
+    built, expected = (path.read_bytes() for path in (tmp_path / "filter.wasm", Path("filter/filter.wasm")))
+    assert hashlib.sha256(built).hexdigest() == hashlib.sha256(expected).hexdigest()
 
 
 def test_every_module_of_the_wheel_is_imported(environment: Environment, tmp_path: Path) -> None:

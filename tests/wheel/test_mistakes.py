@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wheel.conftest import Environment
+from tests.wheel.conftest import Environment, on_free_ports
 
 
 def edit(old: str, new: str, file: str = "pyproject.toml") -> Callable[[Path], None]:
@@ -105,6 +105,7 @@ def test_a_wrong_envoy_configuration_is_explained(
     environment: Environment, hello: Path, old: str, new: str, text: str
 ) -> None:
     edit(old, new, "envoy.yaml")(hello)
+    on_free_ports(hello)
     error = environment.fails("run", cwd=hello)
     assert text in error
 
