@@ -105,7 +105,7 @@ def build(plugin: Path | None, out: Path | None, report: Path | None, quiet: boo
 @main.command()
 @click.argument("plugin", required=False, type=_PLUGIN)
 def check(plugin: Path | None) -> None:
-    """Tell in under a second, without a build, what will not work.
+    """Tell, without a build, what will not work.
 
     The filter is imported as in a build: unknown callbacks, imports that fail or will fail, packages that do not fit.
     """

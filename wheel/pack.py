@@ -28,6 +28,7 @@ _STUBS = "proxy_wasm/stubs/_proxy_wasm.pyi"
 _MOVED = {
     # By its own name, a type checker would not look for it.
     _STUBS: ("_proxy_wasm-stubs/__init__.pyi",),
+    "LICENSE": ("LICENSE",),
     # `python -m proxy_wasm` is the command.
     "command/__main__.py": (f"{TOOLS}/command/__main__.py", "proxy_wasm/__main__.py"),
 }

@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +94,13 @@ def on_free_ports(project: Path) -> int:
             text = text.replace(f"port_value: {port}}}", f"port_value: {free.getsockname()[1]}}}")
         file.write_text(text)
         return int(moved[0][1].getsockname()[1])
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory outside of the repository, and of Bazel's own."""
+    with tempfile.TemporaryDirectory(prefix="proxy-wasm-author-") as made:
+        yield Path(made)
 
 
 @pytest.fixture(scope="session")

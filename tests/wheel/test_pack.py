@@ -13,6 +13,7 @@ import pytest
 from wheel.pack import pack, places, renamed
 
 SOURCES = [
+    Path("LICENSE"),
     *(path for path in sorted(Path("proxy_wasm").rglob("*")) if path.suffix in (".py", ".toml", ".md", ".pyi")),
     *sorted(Path("command").rglob("*.py")),
 ]
