@@ -4,9 +4,9 @@ Everything else here works with what CPython's stable C API, the language and We
 componentize-py, needs this file read again, and as a rule nothing else. The tables are in the order in which a build uses them, and so in
 the order in which a build fails if one of them is wrong:
 
-    the component    the libraries that it is made of, and their symbols            runtime/layout.py, boundary/wasi.c
-    waiting          CPython's functions that wait                                  runtime/waits.py, waits.c
+    the component    componentize-py's parameters, the libraries, their symbols     runtime/componentize.py, layout.py, boundary/wasi.c
     recursion        who checks the stack, and why others need not                  guard/recursion.py, guard/stackguard.py
+    waiting          CPython's functions that wait                                  runtime/waits.py, waits.c
     the start        modules that CPython needs first, its limits in C              runtime/start.py, start.c, boot/dump_stdlib.py
     the heap         how a free chunk looks                                         vm/heap.py
     late imports     what C code imports                                            vm/late.py
@@ -59,29 +59,6 @@ SHADOW_STACK = 0x100000
 
 WASI_VERSION = "@0.2.0"
 """What the names of WASI's interfaces end with, as CPython's libc imports them."""
-
-# ---- waiting
-
-WAITING = ("time_sleep", "select_select", "select_poll_poll", "_PyMutex_LockTimed", "_PyParkingLot_Park")
-"""The functions in which Python code can wait; waits.c has what is called instead, with the same parameters."""
-
-POLLING = frozenset({"clock_nanosleep", "poll", "_PySemaphore_Wait", "__pthread_cond_timedwait"})
-"""What a wait ends in. A test holds that only what cannot be reached from Python still calls it."""
-
-LOCKS = {
-    # PyLockStatus
-    "LOCK_FAILURE": 0,
-    "LOCK_ACQUIRED": 1,
-    "LOCK_INTERRUPTED": 2,
-    # _PyLockFlags: who locks with one of these knows LOCK_INTERRUPTED
-    "HANDLE_SIGNALS": 2,
-    "FAIL_IF_INTERRUPTED": 4,
-    # a PyMutex that is held
-    "LOCKED": 1,
-    # what _PyParkingLot_Park returns
-    "PARKED": 0,
-}
-"""Numbers of CPython's locks."""
 
 # ---- recursion
 
@@ -248,6 +225,29 @@ OWN_CHECKS = (
 )
 COMPARES = "_Py_EnterRecursiveCall"
 
+
+# ---- waiting
+
+WAITING = ("time_sleep", "select_select", "select_poll_poll", "_PyMutex_LockTimed", "_PyParkingLot_Park")
+"""The functions in which Python code can wait; waits.c has what is called instead, with the same parameters."""
+
+POLLING = frozenset({"clock_nanosleep", "poll", "_PySemaphore_Wait", "__pthread_cond_timedwait"})
+"""What a wait ends in. A test holds that only what cannot be reached from Python still calls it."""
+
+LOCKS = {
+    # PyLockStatus
+    "LOCK_FAILURE": 0,
+    "LOCK_ACQUIRED": 1,
+    "LOCK_INTERRUPTED": 2,
+    # _PyLockFlags: who locks with one of these knows LOCK_INTERRUPTED
+    "HANDLE_SIGNALS": 2,
+    "FAIL_IF_INTERRUPTED": 4,
+    # a PyMutex that is held
+    "LOCKED": 1,
+    # what _PyParkingLot_Park returns
+    "PARKED": 0,
+}
+"""Numbers of CPython's locks."""
 
 # ---- the start
 

@@ -101,6 +101,6 @@ class Rules:
                 lines.append(" ".join(functions[:40]))
         if lines:
             raise ToolchainError(
-                "recursion without a check; recursion.py has to have one of each line's functions, in CHECKED or with a reason in "
+                "recursion without a check; cpython.py has to have one of each line's functions, in CHECKED or with a reason in "
                 "BOUNDED:\n" + "\n".join(sorted(lines))
             )

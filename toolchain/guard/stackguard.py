@@ -64,7 +64,7 @@ def take(stack_pointer: int, size: int) -> bytes:
 
 
 def check(module: Module, exports: dict[str, int], stack_pointer: int, rules: Rules) -> None:
-    """Makes what CPython recurses through unguarded return an error where the stack is used up, and the rest of `recursion.py`.
+    """Makes what CPython recurses through unguarded return an error where the stack is used up, and the rest of the tables of `cpython.py`.
 
     Args: the merged module, with the names of its functions; its exports' indices by name, for the boundary's functions; the index of the
     shadow stack's pointer. Raises FormatError for a name that no function has.
