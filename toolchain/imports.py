@@ -46,9 +46,15 @@ def unreached(host_calls: Iterable[str], sources: Iterable[bytes]) -> list[str]:
 
 def mark(data: bytes, names: Collection[str]) -> bytes:
     """Returns the module with the section."""
-    module = Module(data)
+    module = _unmarked(data)
     module.sections.append((0, text(SECTION) + vector(text(name) for name in names)))
     return module.encode()
+
+
+def _unmarked(data: bytes) -> Module:
+    module = Module(data)
+    module.sections = [(i, body) for i, body in module.sections if i or Reader(body).name() != SECTION]
+    return module
 
 
 def marked(module: bytes) -> list[str]:
@@ -62,8 +68,7 @@ def marked(module: bytes) -> list[str]:
 
 def drop(data: bytes, names: Collection[str]) -> bytes:
     """Returns the module without the imports of these host calls, and without the section; each is answered by a stub."""
-    module = Module(data)
-    module.sections = [(i, body) for i, body in module.sections if i or Reader(body).name() != SECTION]
+    module = _unmarked(data)
     imports = module.imports()
     functions = [i for i in imports if i.kind == FUNC_KIND]
     dropped = [i for i, found in enumerate(functions) if found.module == _HOST and found.name in names]

@@ -107,7 +107,8 @@ def tiered(inputs: FilterInputs, frozen: Snapshot, say: Say = silent) -> BuiltFi
     verify.verify(module, abi)
     warnings = [*built.warnings, *frozen.warnings]
     notes = "".join(f"warning: {warning}\n" for warning in warnings)
-    return BuiltFilter(module, frozen.module, f"{notes}\n{built.report}" if notes else built.report, tuple(warnings))
+    marked = imports.mark(frozen.module, frozen.unreached)
+    return BuiltFilter(module, marked, f"{notes}\n{built.report}" if notes else built.report, tuple(warnings))
 
 
 def _abi(inputs: FilterInputs) -> Abi:
