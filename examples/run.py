@@ -13,8 +13,9 @@ def main(configuration: str) -> None:
     """Becomes Envoy, which logs what the plugin says, until it is interrupted."""
     # Here, in the runfiles directory, the module has no bazel-bin before its path.
     text = Path(configuration).read_text(encoding="utf-8").replace("bazel-bin/", "")
-    command = ["--config-yaml", text, "--disable-hot-restart", "--log-level", "warning"]
-    os.execv(process.binary(), ["envoy", *command, "--component-log-level", "wasm:info,config:info"])
+    levels = ["--log-level", "error", "--component-log-level", "wasm:info,config:info"]
+    command = ["--config-yaml", text, "--disable-hot-restart", "--log-format", "%T %l %v", *levels]
+    os.execv(process.binary(), ["envoy", *command])
 
 
 if __name__ == "__main__":

@@ -14,9 +14,12 @@ class Connection(proxy_wasm.StreamContext):
         print("new connection!")
 
     def on_downstream_data(self, size: int, end_of_stream: bool) -> None:
-        print(f"downstream data: {proxy_wasm.get_buffer(Buffer.DOWNSTREAM_DATA)!r}")
+        if size:
+            print(f"downstream data: {proxy_wasm.get_buffer(Buffer.DOWNSTREAM_DATA)!r}")
 
     def on_upstream_data(self, size: int, end_of_stream: bool) -> None:
+        if not size:
+            return  # the end of the stream
         address = proxy_wasm.get_property(UPSTREAM_ADDRESS) or b"?"
         region = proxy_wasm.get_property(REGION) or b"?"
         print(f"from {address.decode()} in region {region.decode()}")
