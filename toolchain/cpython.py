@@ -1,8 +1,8 @@
 """What the toolchain knows of CPython, its libc and componentize-py that no interface promises. A new version may change each of it.
 
 Everything else here works with what CPython's stable C API, the language and WebAssembly promise. So a new CPython, or a new
-componentize-py, needs this file read again, and as a rule nothing else. The tables are in the order in which a build uses them, and so in
-the order in which a build fails if one of them is wrong:
+componentize-py, needs this file read again, and as a rule nothing else. The tables are in the order in which a build uses them. So a
+build fails in this order if one of them is wrong:
 
     the component    componentize-py's parameters, the libraries, their symbols     runtime/componentize.py, layout.py, boundary/wasi.c
     recursion        who checks the stack, and why others need not                  guard/recursion.py, guard/stackguard.py

@@ -1,7 +1,7 @@
 """Verifies that a core module is what a proxy can load: the ABI's imports and exports, and nothing else.
 
-A module that passes reaches the proxy through the host calls of the ABI and three harmless functions of WASI, runs when the
-proxy calls it and not before, and holds no native code.
+A module that passes reaches the proxy through the host calls of the ABI and three harmless functions of WASI. It runs when the proxy
+calls it and not before, and holds no native code.
 
 Command line: `./bazelw run //toolchain:verify -- MODULE.wasm`, or `python -m toolchain verify MODULE.wasm`.
 """

@@ -32,7 +32,7 @@ def pip_groups(directory: Path) -> list[str]:
 
 
 def read_pip_lock(path: Path) -> list[Package]:
-    """Returns the packages of a lock file for pip, or raises `ValueError` with the line that is none."""
+    """Returns the packages of a lock file for pip, or raises `ValueError` with the line that names no package."""
     packages = []
     for line in path.read_text().replace("\\\n", "").splitlines():
         found = _REQUIREMENT.fullmatch(line.strip())

@@ -1,7 +1,7 @@
 """Brings the lock files of third_party up to date and says what changed: `./bazelw run //third_party:update`.
 
-Every package goes to its newest version that goes with the others, by pip's and npm's own resolvers and from wherever they are
-configured to look. With `--keep-versions` only `nix.lock` follows what somebody wrote into the other lock files.
+Every package goes to its newest version that goes with the others. pip's and npm's own resolvers decide, and look where they are
+configured to. With `--keep-versions` only `nix.lock` follows what somebody wrote into the other lock files.
 """
 
 from __future__ import annotations

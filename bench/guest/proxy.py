@@ -65,7 +65,7 @@ def _give(name: str, value: bytes) -> str:
 
 
 def write(code: bytes) -> ProxyText:
-    """Returns the proxy for a core module; raises FormatError for what is none."""
+    """Returns the proxy for a core module; raises FormatError for anything else."""
     module = Module(code)
     types, exported = module.types(), {export.name for export in module.exports()}
     calls = [

@@ -37,7 +37,7 @@ class Size:
 
 
 def measure(module: Path) -> Size:
-    """Returns a module's size; raises FormatError for what is none."""
+    """Returns a module's size; raises FormatError for anything else."""
     code = module.read_bytes()
     parsed = wasm.Module(code)
     sections: dict[str, int] = {}

@@ -83,7 +83,7 @@ class Stack:
         return run(*command, *arguments, directory=self.directory, environment=environment, check=check)
 
     def up(self) -> None:
-        """Starts Envoy and the routers, or what of them does not run, and waits until they are healthy."""
+        """Starts those of Envoy and the routers that do not run, and waits until they are healthy."""
         assert wait_for(lambda: self.compose("up", "--detach", "--wait", "envoy", check=False).returncode == 0), (
             self.compose("logs", "envoy").stdout
         )

@@ -1,7 +1,8 @@
 """Configuration and module are replaced while connections are open and more arrive: none is lost, none goes where neither rule sends it.
 
-The listener comes from a file (LDS), the new module from an HTTP server, both real. Envoy updates the listener's filter chain in place: it
-keeps its socket, new connections get the new chain, and what is open lives on in the old one until the drain time is over.
+The listener comes from a file (LDS), the new module from an HTTP server, both real. Envoy updates the listener's filter chain in
+place: it keeps its socket, and new connections get the new chain. What is open lives on in the old one until the drain time is
+over.
 """
 
 from __future__ import annotations

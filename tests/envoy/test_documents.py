@@ -1,4 +1,4 @@
-"""Every YAML and JSON example of every document is taken by a real Envoy and its own YAML reader, in the form in which it stands there."""
+"""A real Envoy and its own YAML reader take every YAML and JSON example of every document, in the form in which it is shown."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Client:
 
 
 def example_of(test: str) -> str:
-    """Returns the example that a test is named after; "" if it is none's."""
+    """Returns the example that a test is named after; "" if it is nobody's."""
     return max((example for example in EXAMPLES if test.startswith(f"test_{example}")), key=len, default="")
 
 

@@ -1,6 +1,6 @@
 """What becomes of connections when something goes wrong: the rows of the table in envoy/README.md, on a real Envoy.
 
-The faulty filter (guests/faulty.py) stands in several listeners with one VM: for the two failure policies of the SDK, which hold
+The faulty filter (guests/faulty.py) is in several listeners with one VM: for the two failure policies of the SDK, which hold
 where Python raises, and for Envoy's own three, which hold where the VM traps. The real filter has a VM of its own beside it. The tests
 run in this order: those that break more come later.
 """

@@ -49,6 +49,10 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def test_long_and_strange_sentences_are_found() -> None:
-    text = "# A heading that is none\n\nShort one. " + "word " * 26 + "end. Where this stands in the file.\n\n    code; code; code\n"
+    text = (
+        "# A heading that is none\n\nShort one. "
+        + "word " * 26
+        + "end. Where this stands in the file.\n\n    code; code; code\n"
+    )
     found = [s for s in sentences(text) if len(s.split()) > WORDS or STUMBLES.search(s)]
     assert [s.split()[0] for s in found] == ["word", "Where"]

@@ -1,8 +1,8 @@
 """Rebuilds under the variations of the reproducible-builds project's reprotest: `./bazelw run //tests/reproducible:variations`.
 
-Under each one, CPython is booted, the encoders are generated and the filter is frozen, and each result must be what it is without
-the variation. These are the steps that draw on their surroundings. Flattening and optimising only compute, for a minute, and so the
-whole runtime is rebuilt once, under all variations together, and has to have the committed digest. Names of variations as arguments
+Under each one, CPython is booted, the encoders are generated and the filter is frozen. Each result must be what it is without the
+variation. These are the steps that draw on their surroundings. Flattening and optimising only compute, for a minute. So the whole
+runtime is rebuilt once, under all variations together, and has to have the committed digest. Names of variations as arguments
 choose some; the whole runtime is then left alone.
 """
 

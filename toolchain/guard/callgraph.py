@@ -8,8 +8,8 @@ What is called through a pointer is found as follows; `pointers.py` says where a
  - A parameter is what the callers pass, as far as they pass a function by name.
  - C methods, getters and setters are left out: the functions that call them check.
 
-What no rule knows is an error. So is a circle, unless it is in `cpython.py`, which also says of the calls through other pointers (the
-callbacks of expat and of SQLite, allocators, converters of arguments) why they need not be followed.
+What no rule knows is an error. So is a circle, unless it is in `cpython.py`. That file also says why calls through other pointers
+need not be followed: the callbacks of expat and of SQLite, allocators, converters of arguments.
 """
 
 from __future__ import annotations

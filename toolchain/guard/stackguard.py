@@ -1,8 +1,8 @@
 """Deep recursion in C ends in a `RecursionError`, not in a trap: CPython's guard is told how much of the engine's stack is in use.
 
-The guard compares the pointer of the shadow stack with a limit in the thread state. But what runs out in a proxy is the engine's own
-stack, of which the guard knows nothing: half of CPython's functions take no shadow stack at all. So every function that calls another
-is made to take as much of the one as it may take of the other (`charge`), and the few that CPython recurses through without
+The guard compares the pointer of the shadow stack with a limit in the thread state. But what runs out in a proxy is the engine's
+own stack, of which the guard knows nothing: half of CPython's functions take no shadow stack at all. So every function that calls
+another is made to take as much of the one as it may take of the other (`charge`). The few that CPython recurses through without
 asking its guard are made to ask (`check`).
 """
 
@@ -51,8 +51,9 @@ _ALIGNMENT = 16
 def frame_size(slots: int, size: int) -> int:
     """Returns how many bytes of the engine's stack a function may take: it has this many locals, and a body of this many bytes.
 
-    What V8's optimising compiler was measured to take is less than this for five functions out of six, and for nearly all others
-    at most a quarter more.
+        For five functions out of six, V8's optimising compiler was measured to take less than this. For nearly all others it takes
+        at most a
+    quarter more.
     """
     estimate = min(64 + 8 * slots + size // 16, 1024)
     return -(-estimate // _ALIGNMENT) * _ALIGNMENT
@@ -64,7 +65,8 @@ def take(stack_pointer: int, size: int) -> bytes:
 
 
 def check(module: Module, exports: dict[str, int], stack_pointer: int, rules: Rules) -> None:
-    """Makes what CPython recurses through unguarded return an error where the stack is used up, and the rest of the tables of `cpython.py`.
+    """Makes what CPython recurses through unguarded return an error where the stack is used up, and the rest of the tables of
+    `cpython.py`.
 
     Args: the merged module, with the names of its functions; its exports' indices by name, for the boundary's functions; the index of the
     shadow stack's pointer. Raises FormatError for a name that no function has.

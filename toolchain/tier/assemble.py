@@ -19,8 +19,8 @@ The module that comes out, where `n` is what the module had itself:
     global     n globals                             n: top of the value stack   n + 1: the element of table 0 that is called
     data       0: the state of memory n              1: passive: image, tables and bodies, in compressed blocks
 
-The tier's memory, from its lowest address to its highest (`memories.Places`). What is marked with * is data of the module, and the rest is
-unpacked into its place, the tables when the module starts and a block of bodies when one of them is called:
+The tier's memory, from its lowest address to its highest (`memories.Places`). What is marked with * is data of the module. The rest
+is unpacked into its place: the tables when the module starts, and a block of bodies when one of them is called.
 
     elements   u32 for each element of table 0: the function's number, or NONE
     offsets    u32 for each function: where its body begins, from `bodies` on
@@ -30,19 +30,19 @@ unpacked into its place, the tables when the module starts and a block of bodies
     room       where a block is unpacked
     stack      the value stack, 8 MiB: frames of slots of 8 bytes
 
-A function has three numbers, and none is another. Cold code, `elements` and `offsets` know it by its index in the module before. The tiered
-module has an index for it only if something still needs one (`functions.py`). A kept function's body is a mere head with its place
-in the interpreter's own table.
+A function has three numbers, and none is another. Cold code, `elements` and `offsets` know it by its index in the module before.
+The tiered module has an index for it only if something still needs one (`functions.py`). A kept function's body is a mere head with
+its place in the interpreter's own table.
 
 In a module for a training the tier shares the module's memory, behind the module's own pages, and nothing is compressed: a training
 yields that memory, and it tells what ran.
 
 # What must be kept in sync
 
- - `contract.py`, of which the interpreter's header is made, says how head, state and blocks look: `image.py` writes them.
- - `image.py` gives a kept function its place in the interpreter's table, and `bridges.py` puts it there: behind the ways out of both sorts.
- - The interpreter knows the order of that table (`State.types`, `State.loops`, the ways out): `bridges.py` makes it.
- - The order in which functions and types are added decides the bytes of the module: `link.py`, `bridges.py` and `emit.py` add them.
+ - `contract.py`, of which the interpreter's header is made, says how head, state and blocks look: `image.py` writes them. -
+ `image.py` gives a kept function its place in the interpreter's table, and `bridges.py` puts it there: behind the ways out of both
+ sorts. - The interpreter knows the order of that table (`State.types`, `State.loops`, the ways out): `bridges.py` makes it. - The
+ order in which functions and types are added decides the bytes of the module: `link.py`, `bridges.py` and `emit.py` add them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a filter can come to import once it is sealed: found by following the imports inside of functions, of Python and of C.
 
 Nobody can import what nobody names. Of a loaded module, what its functions import is reachable; of what they import, all that it
-imports. What CPython's C code imports stands in no source: the tables of `cpython.py` have it, and a test finds it in the runtime itself.
+imports. What CPython's C code imports is in no source: the tables of `cpython.py` have it, and a test finds it in the runtime itself.
 What is reachable is kept in the module, compressed (`boot.LATE`). What is not to be had is a warning, for the filter's own sources.
 """
 
@@ -192,6 +192,6 @@ def _with_parents(name: str) -> list[str]:
 
 
 def _is_left_out(name: str, importing: str) -> bool:
-    """Tells whether a module is one for programs, and the library's module that imports it late is none of the same package."""
+    """Tells whether a module is one for programs, and the library's module that imports it late is not of the same package."""
     packages = PROGRAMS.intersection(_with_parents(name))
     return bool(packages) and (packages <= PROCESSES or not packages.intersection(_with_parents(importing)))
