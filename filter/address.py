@@ -1,4 +1,4 @@
-"""The IP address that a rule decides by, and what is said where there is none."""
+"""The IP address that a rule decides by, and what is said if there is no such address."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Blocks of IP addresses, as intervals of one axis: the IPv4 addresses, and behind them the IPv6 addresses.
 
-Blocks come as texts, which are read many at a time by functions of C, or as a packed list, which is not taken apart at all:
+Blocks come as texts, which functions of C read many at a time. Or they come as a packed list, which is not taken apart at all:
 `pack_cidrs.py` makes one.
 """
 
@@ -76,8 +76,8 @@ def _of_family(texts: Sequence[str], size: int) -> tuple[list[int], list[int]] |
 class PackedCidrs:
     """A long list of blocks, in the form in which it came: a connection costs one search in it, and reading it almost nothing.
 
-    The form is the base64 of "CIDR", the number of IPv4 boundaries in four bytes, these in four bytes each, lowest byte
-    first, and the IPv6 boundaries in sixteen bytes each, highest byte first. Each family's boundaries ascend. Where the
+    The form is the base64 of "CIDR", the number of IPv4 boundaries in four bytes, and these in four bytes each, lowest byte
+    first. The IPv6 boundaries follow in sixteen bytes each, highest byte first. Each family's boundaries ascend. Where the
     last interval reaches the family's end, its second boundary is left out.
     """
 

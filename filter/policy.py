@@ -1,9 +1,9 @@
 """The policy engine: ordered rules, the first that matches a connection decides. No host calls: it runs anywhere.
 
-`configuration.py` reads rules from the plugin's configuration; their meaning stands in `proto/tcp_routing.proto`. All rules
+`configuration.py` reads rules from the plugin's configuration; their meaning is in `proto/tcp_routing.proto`. All rules
 are asked at once: each field that one of them names has an index from the connection's value to the set of rules that it
 satisfies. What the sets have in common are the rules that match. The first rule has the highest bit of a set, and the default the
-lowest one, so the length of the number tells which rule decides.
+lowest one. So the length of the number tells which rule decides.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Tells which rule can never match, because the rules before it take all of its connections.
 
 Each field of the policy has sets of rules, one for each piece of its axis. A connection satisfies one set of each field, and
-the rules in all of them match it. So a rule is reachable if there is a choice of sets, one of each field, that have it in common
-and no rule before it. The fields count as independent, so a rule is never called unreachable wrongly.
+the rules in all of them match it. Take one set of each field: if they have a rule in common and no rule before it, that rule
+is reachable. The fields count as independent, so a rule is never called unreachable wrongly.
 
-Most rules need no search: the first rule of a set is reachable by what is in that set alone, so rules that are apart in one field are
+Most rules need no search: the first rule of a set is reachable by what is in that set alone. So rules that are apart in one field are
 known at once.
 """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ConfigurationError(ValueError):
-    """The plugin's configuration is none; the text names the field and the reason, in one line."""
+    """The plugin's configuration is invalid. The text names the field and the reason, in one line."""
 
 
 def refuse(path: str, reason: str) -> NoReturn:

@@ -39,8 +39,8 @@ class HttpAnswer:
     def failed(self) -> bool:
         """Whether nobody answered: no status at all, 502, 503 or 504.
 
-        Envoy itself answers with 503 if the server refuses the connection or closes it, with 504 if the time is over, and with 502 if
-        the answer is no HTTP. A server that answers so is no help either.
+        Envoy itself answers with 503 if the server refuses the connection or closes it. It answers with 504 if the time is over, and
+        with 502 if the answer is no HTTP. A server that answers so is no help either.
         """
         return self.status in (0, *_GATEWAY_FAILURES)
 

@@ -86,7 +86,7 @@ def on_new_connection(context_id: int) -> ActionOrLater:
 
 
 def _decide(context_id: int) -> None:
-    """Makes an HTTP context of a stream whose first callback is none of TCP's."""
+    """Makes an HTTP context of a stream whose first callback is not one of TCP's."""
     root = undecided.pop(context_id, None)
     if root is not None:
         make(context_id, root)

@@ -42,8 +42,8 @@ def register(root_class: type[RootContext], root_id: str | None = None) -> None:
     """Makes a root context's class known: for one root id of the proxy's configuration, or for every other one.
 
     Only callbacks that the class or its stream context overrides are registered, and so exported by the built module.
-    Raises TypeError for what is no context class, for an `on_` method that no callback calls and for one that cannot be called so,
-    and ValueError for a root id that has a class already.
+    TypeError: this is no context class, or an `on_` method is called by no callback, or cannot be called so. ValueError: the root id
+    has a class already.
     """
     if not (isinstance(root_class, type) and issubclass(root_class, RootContext)):
         raise TypeError(f"register() takes a subclass of RootContext, not {root_class!r}")
@@ -100,7 +100,7 @@ def _classes(root_class: type[RootContext]) -> list[tuple[type, type]]:
 
 
 def _awaiting() -> Any:
-    """Returns what drives coroutines, with what of HTTP and gRPC this filter can await: nothing is imported later, in the proxy."""
+    """Returns what drives coroutines, with the parts of HTTP and gRPC that this filter can await: nothing is imported later, in the proxy."""
     if "http_context" in BASES:
         _load(_AWAIT_HTTP)
     if _GRPC in sys.modules:
@@ -140,7 +140,7 @@ def _check(cls: type, base: type) -> None:
 
 
 def _fits(base: type, name: str, method: Any) -> bool:
-    """Tells whether a method can be called as a callback of that name is; an attribute that nobody can call is none."""
+    """Tells whether a method can be called as a callback of that name is; an attribute that nobody can call is no method."""
     callback: Any = getattr(base, name, None)
     if method is callback:
         return True

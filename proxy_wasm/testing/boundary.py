@@ -137,7 +137,7 @@ class Boundary:
 
 
 def packed_address(address: bytes | str) -> bytes | None:
-    """Returns the IP address in an address as Envoy writes it, as Python's `ipaddress` reads it; None where there is none."""
+    """Returns the IP address in an address as Envoy writes it, as Python's `ipaddress` reads it; None if there is no such address."""
     # Only digits, letters and a few signs mean something, so any encoding that keeps them will do.
     host, port = address if isinstance(address, str) else address.decode("latin-1"), ""
     try:

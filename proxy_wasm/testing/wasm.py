@@ -139,7 +139,7 @@ class WasmModule(Vm):
         return _FUEL - self._store.get_fuel()
 
     def run_export(self, name: str) -> None:
-        """Calls an exported function that is none of the ABI's and takes nothing."""
+        """Calls an exported function that is not of the ABI and takes nothing."""
         self._function(name)()
 
     def _function(self, name: str) -> Callable[..., Any]:
@@ -245,7 +245,7 @@ class WasmModule(Vm):
             raise HostStatus("INVALID_MEMORY_ACCESS") from error
 
     def give(self, data: bytes) -> int:
-        """Puts bytes where the module allocates them; returns the address, 0 where there are none, as Envoy does."""
+        """Puts bytes where the module allocates them; returns the address, or 0 for no bytes, as Envoy does."""
         if not data:
             return 0
         address: int = self._allocate(len(data))

@@ -21,7 +21,7 @@ _BRIDGE = "http.grpc_http1_reverse_bridge.v3.FilterConfig"
 
 
 def grpc_answer(path: str) -> bytes:
-    """Returns a message for the bridge, or what is none."""
+    """Returns a message for the bridge, or something that is no message."""
     kind, status = ("application/grpc+proto", 200) if path.endswith("Fine") else ("text/plain", 500)
     return b"HTTP/1.1 %d X\r\ncontent-type: %b\r\ncontent-length: 4\r\n\r\nfine" % (status, kind.encode())
 
