@@ -100,7 +100,7 @@ def _classes(root_class: type[RootContext]) -> list[tuple[type, type]]:
 
 
 def _awaiting() -> Any:
-    """Returns what drives coroutines, with the parts of HTTP and gRPC that this filter can await: nothing is imported later, in the proxy."""
+    """Returns what drives coroutines, with the parts of HTTP and gRPC that this filter can await: nothing is imported in the proxy."""
     if "http_context" in BASES:
         _load(_AWAIT_HTTP)
     if _GRPC in sys.modules:
