@@ -41,14 +41,28 @@ def awaiting() -> dict[str, Any]:
     return names(PROGRAM.partition("class Connection")[0], AWAITING)
 
 
+FRONT = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
 def test_the_first_program_that_a_reader_meets_logs_what_is_shown() -> None:
-    front = Path("README.md").read_text(encoding="utf-8").partition("## See it work")[0]
-    (program,) = re.findall(r"```python\n(.*?)```", front, re.DOTALL)
-    (shown,) = re.findall(r"wasm log: (.*)", front)
-    with InProcess(names(program)["Plugin"]) as vm:
+    (shown,) = re.findall(r"wasm log: (a connection .*)", Path("README.md").read_text(encoding="utf-8"))
+    with InProcess(names(FRONT[0])["Plugin"]) as vm:
         assert vm.start()
         vm.connection(source="127.0.0.1:51234").new_connection()
         assert vm.host.lines() == [shown]
+
+
+@pytest.mark.parametrize(("status", "answered"), [(200, None), (401, 403), (504, 403)])
+def test_the_second_one_waits_for_another_service(status: int, answered: int | None) -> None:
+    request = names(*FRONT)["Request"]
+    with InProcess(type("Plugin", (proxy_wasm.RootContext,), {"http_context": request})) as vm:
+        assert vm.start()
+        exchange = vm.exchange()
+        exchange.request({":method": "GET", ":path": "/", ":authority": "here", "x-user": "ann"})
+        ((call, made),) = vm.host.http_calls.items()
+        assert dict(made.headers)[b"x-user"] == b"ann"
+        vm.http_call_response(call, [(b":status", b"%d" % status)])
+        assert (exchange.local_response and exchange.local_response.status) == answered
 
 
 @pytest.mark.parametrize(("status", "line"), [(200, None), (403, None), (504, "the authorizer does not answer")])
