@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from proxy_wasm._maps import parse, serialize
+import struct
+
+from proxy_wasm._maps import parse
+
+
+def written(pairs: list[tuple[bytes, bytes]]) -> bytes:
+    """Writes a map as the ABI does, whatever is in its texts; `serialize` would refuse what cannot be in a header."""
+    sizes = b"".join(struct.pack("<II", len(name), len(value)) for name, value in pairs)
+    return struct.pack("<I", len(pairs)) + sizes + b"".join(b"%b\0%b\0" % pair for pair in pairs)
 
 
 def check(data: bytes) -> None:
@@ -12,6 +20,6 @@ def check(data: bytes) -> None:
     except ValueError as error:
         assert str(error).startswith("header map: ")
         return
-    assert parse(serialize(pairs)) == pairs
+    assert parse(written(pairs)) == pairs
     # What follows the last text is nobody's; all before it is told.
-    assert not data or data.startswith(serialize(pairs))
+    assert not data or data.startswith(written(pairs))
