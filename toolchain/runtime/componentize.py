@@ -51,9 +51,11 @@ def componentize(sources: Path, out: Path, work: Path) -> Path:
     copied = work / "sources"
     # The guest writes __pycache__ beside its sources.
     shutil.copytree(sources, copied, ignore=shutil.ignore_patterns("__pycache__", "BUILD.bazel"))
+    # Nix keeps sources that nobody may write.
+    copied.chmod(0o755)
     started_with = {name: f"/python/{path}" for name, path in STARTED_WITH.items()} | {"boot": "/0/boot.py"}
     (copied / "started_with.txt").write_text("".join(f"{name} {path}\n" for name, path in started_with.items()))
-    # Of a file's status the guest sees the true permissions, and Nix keeps sources that nobody may write.
+    # Of a file's status the guest sees the true permissions.
     for path in (copied, *copied.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     wit = str(sources / "boot.wit")
