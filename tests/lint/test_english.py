@@ -10,6 +10,7 @@ import pytest
 
 WORDS = 25
 GENERATED = "docs/performance.md"
+IGNORED = (".github", "bazel-", "bench-report")
 # What English readers stumble over: "is none" reads like Python's None, "what of" and "stands in" like another language.
 STUMBLES = re.compile(r"\b(?:is|are) none\b|\bwhat of\b|\bstands? in\b|;[^;]*;")
 _CODE = re.compile(r"```.*?```", re.DOTALL)
@@ -21,7 +22,7 @@ _LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 
 def documents() -> list[Path]:
     """Returns the documents of the project, but for generated ones."""
-    found = [path for path in Path().rglob("*.md") if ".github" not in path.parts and str(path) != GENERATED]
+    found = [path for path in Path().rglob("*.md") if not path.parts[0].startswith(IGNORED) and str(path) != GENERATED]
     assert len(found) > 10
     return sorted(found)
 
