@@ -84,7 +84,7 @@ def test_the_largest_rules_hold_up_no_connection(
     made["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(tmp_path / "listeners.json")}}}
 
     def publish(value: Any) -> None:
-        given = value if form == STRUCT or isinstance(value, str) else json.dumps(value)
+        given = value if form == STRUCT or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         wasm = configuration.plugin({"static_resources": {"listeners": [main]}})
         wasm["configuration"] = {"@type": STRING if isinstance(given, str) else STRUCT, "value": given}
         whole = {"version_info": str(time.monotonic_ns()), "resources": [{"@type": LISTENER, **main}]}
