@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from proxy_wasm import RootContext
 
 _Found = TypeVar("_Found")
+_ERROR = 4  # the ABI's log level
 
 # What the fixtures need is imported when one of them is used: pytest loads this file in every run, of whatever project.
 
@@ -76,15 +77,24 @@ def _in_process(_project: Project, _root_classes: dict[str | None, type[RootCont
             if root is not None:
                 register(root_class, root)
         yield _started(made, _project)
+        _show_errors(made)
 
 
 @pytest.fixture
-def wasm_vm(_module: Path, _project: Project) -> Vm:
+def wasm_vm(_module: Path, _project: Project) -> Iterator[Vm]:
     """The built module on wasmtime, started with the project's configuration. The first test that uses it builds."""
     from command import runtime
     from proxy_wasm.testing.wasm import WasmModule
 
-    return _started(WasmModule(_module, cache=runtime.cache() / "modules"), _project)
+    made = _started(WasmModule(_module, cache=runtime.cache() / "modules"), _project)
+    yield made
+    _show_errors(made)
+
+
+def _show_errors(vm: Vm) -> None:
+    """Prints what the filter logged as errors: pytest shows it beside a test that failed, and an exception is no riddle."""
+    for line in vm.host.lines(_ERROR):
+        print(line, file=sys.stderr)
 
 
 @pytest.fixture(scope="session")

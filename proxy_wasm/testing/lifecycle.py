@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from proxy_wasm.testing import abi
-from proxy_wasm.testing.exchange import Exchange, expect
+from proxy_wasm.testing.exchange import Exchange, Headers, expect, pairs
 from proxy_wasm.testing.exchange import NeverInEnvoyError as NeverInEnvoyError
 from proxy_wasm.testing.host import (
     DOWNSTREAM,
@@ -120,9 +120,11 @@ class Vm(ABC):
         del self.root.buffers[FOREIGN_FUNCTION_ARGUMENTS]
 
     def http_call_response(
-        self, call: int, headers: Pairs | None = None, body: bytes = b"", trailers: Pairs | None = None
+        self, call: int, headers: Headers = (), body: bytes | str = b"", trailers: Headers = ()
     ) -> None:
         """Answers an HTTP call as Envoy does, on the root; no headers mean that the call was reset."""
+        headers, trailers = pairs(headers), pairs(trailers)
+        body = body.encode() if isinstance(body, str) else body
         made = self.host.http_calls[call]
         expect(not made.answered, f"call {call} was answered before, and a call has one answer")
         expect(made.root_context_id in self.host.contexts, f"call {call} was cancelled when its root context went away")
@@ -133,7 +135,7 @@ class Vm(ABC):
             if trailers:
                 root.header_maps[HTTP_CALL_RESPONSE_TRAILERS] = trailers
             root.buffers[HTTP_CALL_RESPONSE_BODY] = body
-        sizes = len(headers or ()), len(body), len(trailers or ())
+        sizes = len(headers), len(body), len(trailers)
         self.call("proxy_on_http_call_response", root.context_id, call, *sizes)
         root.header_maps = {}
         root.buffers.pop(HTTP_CALL_RESPONSE_BODY, None)

@@ -168,3 +168,13 @@ def test_the_rule_that_the_readme_shows_is_the_filters() -> None:
     section = Path("README.md").read_text(encoding="utf-8").partition("## Change the rule")[2].partition("\n## ")[0]
     shown = [line for line in section.splitlines(keepends=True) if line.startswith("    ")]
     assert shown and "".join(shown) in Path("filter/routing.py").read_text(encoding="utf-8")
+
+
+def test_an_answer_is_written_as_a_request_is() -> None:
+    request = names(*FRONT)["Request"]
+    with InProcess(type("Plugin", (proxy_wasm.RootContext,), {"http_context": request})) as vm:
+        assert vm.start()
+        exchange = vm.exchange()
+        exchange.request({"x-user": "ann"})
+        vm.http_call_response(next(iter(vm.host.http_calls)), {":status": "403"}, "no")
+        assert exchange.local_response and exchange.local_response.status == 403
