@@ -122,7 +122,8 @@ def test_only_what_the_filter_overrides_is_exported(vm: WasmModule) -> None:
     }
 
 
-def test_memory_stays_flat_over_200_000_connections(vm: WasmModule) -> None:
+def test_memory_stays_flat_over_20_000_connections(vm: WasmModule) -> None:
+    # Four bytes lost a connection would be a page more; the soak has the million.
     def connect(count: int) -> None:
         for i in range(count):
             connection = vm.connection(source=f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}:4711")
@@ -133,5 +134,5 @@ def test_memory_stays_flat_over_200_000_connections(vm: WasmModule) -> None:
 
     connect(5_000)
     pages = vm.memory_pages
-    connect(200_000)
+    connect(20_000)
     assert vm.memory_pages == pages
