@@ -11,7 +11,7 @@ _COMMANDS = {
     "runtime": ("toolchain.recipe.runtime", "build CPython as a core module, into which filters are frozen"),
     "filter": ("toolchain.recipe.filter", "freeze a filter into a runtime: one module for a proxy"),
     "verify": ("toolchain.verify", "check that a module is what a proxy can load"),
-    "stubs": ("toolchain.boundary.stubs", "print the type stubs of the boundary, from the ABI table"),
+    "type-stubs": ("toolchain.boundary.type_stubs", "print the type stubs of the boundary, from the ABI table"),
 }
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Runs the command that is named first."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in _COMMANDS:
-        lines = [f"  {command:8} {text}" for command, (_, text) in _COMMANDS.items()]
+        lines = [f"  {command:10} {text}" for command, (_, text) in _COMMANDS.items()]
         usage = "\n".join(["usage: python -m toolchain COMMAND ...", "", *lines])
         if name in ("-h", "--help"):
             print(usage)

@@ -14,7 +14,8 @@ from proxy_wasm.testing.wasm import WasmModule
 from tests.host.guests.evaluate import evaluate
 from tests.host.late_cases import CODECS, EXPRESSIONS
 from tests.host.toolchain_case import RUNTIME, STDLIB, freeze, write
-from toolchain.cpython import AT_IMPORT, COMPUTED, NAMED_BY_THE_CALLER, NOT_FOLLOWED, POLLING, WHEN_USED
+from toolchain.cpython.imports import AT_IMPORT, COMPUTED, NAMED_BY_THE_CALLER, NOT_FOLLOWED, WHEN_USED
+from toolchain.cpython.waiting import POLLING
 from toolchain.vm.sources import Sources
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import DATA, FUNC_KIND, Module, Reader, constant

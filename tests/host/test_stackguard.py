@@ -6,9 +6,10 @@ import pytest
 import wasmtime
 from wasmtime._instance import InstanceExports as Exports
 
-from toolchain.cpython import REFUSE, REFUSE_MARSHAL, STACK_POINTER, Failure
+from toolchain.cpython.recursion import REFUSE, REFUSE_MARSHAL, STACK_POINTER, Failure
 from toolchain.guard import stackguard
-from toolchain.guard.callgraph import CallGraph, circles
+from toolchain.guard.callgraph import call_graph
+from toolchain.guard.circles import circles
 from toolchain.guard.recursion import Rules, Tables
 from toolchain.tools import ToolchainError
 from toolchain.wasm.format import FormatError, Module
@@ -37,7 +38,7 @@ def verify(text: str, tables: Tables = NOTHING) -> None:
     made = module(text)
     pointer = next(e.index for e in made.exports() if e.name == "main.__stack_pointer")
     rules = Rules(made.function_names(), tables)
-    rules.verify(CallGraph(made, pointer, rules.unfollowed))
+    rules.verify(call_graph(made, pointer, rules.unfollowed))
 
 
 DIRECT = """

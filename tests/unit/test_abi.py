@@ -12,14 +12,14 @@ from proxy_wasm import _dispatch, _errors, _register, grpc
 from proxy_wasm.testing.abi import CALLBACKS, KINDS, STATUS, TABLE, Kind
 from toolchain import abi as toolchain_abi
 from toolchain.abi import read_abi
-from toolchain.boundary.stubs import stubs
+from toolchain.boundary.type_stubs import type_stubs
 
 # Not resolve(): it would lead out of a sandbox made of links.
 PACKAGE = Path(os.path.abspath(proxy_wasm.__file__)).parent
 
 
 def test_the_stubs_are_the_tables() -> None:
-    assert (PACKAGE / "stubs" / "_proxy_wasm.pyi").read_text(encoding="utf-8") == stubs(TABLE)
+    assert (PACKAGE / "stubs" / "_proxy_wasm.pyi").read_text(encoding="utf-8") == type_stubs(TABLE)
 
 
 def test_the_toolchain_reads_the_same_table() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
-from toolchain.runtime.component import Component, Provider, split
+from toolchain.runtime.component import Provider, read_component, split
 from toolchain.wasm.format import FormatError
 
 COMPONENT = """
@@ -45,11 +45,11 @@ def test_each_import_leads_to_the_module_or_the_function_of_the_host_in_the_end(
 
 def test_a_function_of_the_world_that_no_interface_has_is_refused() -> None:
     with pytest.raises(FormatError, match="function wait is imported without an interface"):
-        Component(read('(component (import "wait" (func)))'))
+        read_component(read('(component (import "wait" (func)))'))
 
 
 def test_a_core_module_or_half_a_component_is_refused() -> None:
     with pytest.raises(FormatError, match="not a WebAssembly component"):
-        Component(read("(module)"))
+        read_component(read("(module)"))
     with pytest.raises(FormatError, match="cut off"):
-        Component(read()[:-3])
+        read_component(read()[:-3])

@@ -5,34 +5,36 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from toolchain import cpython
+from toolchain.cpython import recursion, waiting
+from toolchain.cpython.header import header
+from toolchain.cpython.start import STARTED_WITH
 
 TOOLCHAIN = Path("toolchain")
 
 
 def test_c_files_get_numbers_and_the_modules_that_cpython_starts_with() -> None:
-    lines = cpython.header().splitlines()
+    lines = header().splitlines()
     assert "#define LOCK_ACQUIRED 1" in lines
     assert '#define WASI_VERSION "@0.2.0"' in lines
     [frozen] = [line for line in lines if line.startswith("#define FROZEN_MODULES ")]
     modules = re.findall(r'\{"([\w.]+)"(, 0, 0, 1)?\}', frozen)
-    assert [name for name, _ in modules] == [*cpython.STARTED_WITH, "boot"]
+    assert [name for name, _ in modules] == [*STARTED_WITH, "boot"]
     assert [name for name, package in modules if package] == ["encodings"]
 
 
 def test_every_wait_has_a_function_that_is_called_instead() -> None:
     source = (TOOLCHAIN / "runtime/waits.c").read_text()
-    assert tuple(re.findall(r'EXPORT\("waits#(\w+)"\)', source)) == cpython.WAITING
+    assert tuple(re.findall(r'EXPORT\("waits#(\w+)"\)', source)) == waiting.WAITING
 
 
 def test_every_function_that_is_called_instead_is_there() -> None:
     source = (TOOLCHAIN / "guard/recursion.c").read_text()
     exported = set(re.findall(r'EXPORT\("(stackguard#\w+)"\)', source))
-    raising = {failure.raises for failure in cpython.CHECKED.values() if failure.raises}
-    named = raising | {cpython.STACK_POINTER, *cpython.CALLED_INSTEAD.values()}
-    assert named | {*cpython.REFUSED.values(), *cpython.ASKED_BEFORE.values()} == exported
+    raising = {failure.raises for failure in recursion.CHECKED.values() if failure.raises}
+    named = raising | {recursion.STACK_POINTER, *recursion.CALLED_INSTEAD.values()}
+    assert named | {*recursion.REFUSED.values(), *recursion.ASKED_BEFORE.values()} == exported
 
 
 def test_nothing_checks_and_needs_no_check() -> None:
-    bounded = {name for names in cpython.BOUNDED for name in names.split()}
-    assert cpython.CHECKED.keys() & bounded == set()
+    bounded = {name for names in recursion.BOUNDED for name in names.split()}
+    assert recursion.CHECKED.keys() & bounded == set()

@@ -68,7 +68,7 @@ def test_the_parts_are_in_the_order_of_their_names_less_those_that_have_nothing_
     layout: Layout, extension: Extension
 ) -> None:
     parts = list(flatten._parts(layout, extension, DATA_OF_ALL))
-    names = ["libc", "libdl", "libpython", "main", "part 01", "start", "stub wasi:io/poll@0.2.0"]
+    names = ["libc", "libdl", "libpython", "main", "part 01", "setup", "traps wasi:io/poll@0.2.0"]
     assert [part.name for part in parts] == names
     for part in parts:
         assert all(e.name.startswith(f"{part.name}.") for e in part.module.exports())
@@ -88,10 +88,10 @@ def test_the_main_part_has_all_data_and_room_for_the_boundary(layout: Layout, ex
     assert read_limits(Reader(main.get(MEMORY), 1)) == 3 and read_limits(Reader(main.get(TABLE), 2)) == 9
 
 
-def test_the_start_part_fills_the_table_but_for_the_helpers_that_are_left_out(
+def test_the_setup_part_fills_the_table_but_for_the_helpers_that_are_left_out(
     layout: Layout, extension: Extension
 ) -> None:
-    filled = {part.name: part.module for part in flatten._parts(layout, extension, DATA_OF_ALL)}["start"]
+    filled = {part.name: part.module for part in flatten._parts(layout, extension, DATA_OF_ALL)}["setup"]
     # Of both elements, at 2 and 3, the second is PyInit, and the first a function of the helpers.
     assert [(i.module, i.name) for i in filled.imports()] == [
         ("libpython", "libpython.PyInit"),
@@ -103,8 +103,8 @@ def test_the_start_part_fills_the_table_but_for_the_helpers_that_are_left_out(
 def test_a_part_of_traps_is_written_anew_in_the_order_of_names() -> None:
     traps = wat("""(module (func $b (export "b") (param i32) unreachable) (func (export "a") unreachable)
       (func (export "c") (result i64) unreachable))""")
-    made = flatten._sorted_stub(Module(traps), "stub")
-    assert [(e.name, e.index) for e in made.exports()] == [("stub.a", 0), ("stub.b", 1), ("stub.c", 2)]
+    made = flatten._sorted_traps(Module(traps), "traps")
+    assert [(e.name, e.index) for e in made.exports()] == [("traps.a", 0), ("traps.b", 1), ("traps.c", 2)]
     assert [(len(t.parameters), len(t.results)) for t in made.function_types()] == [(0, 0), (1, 0), (0, 1)]
     assert made.bodies() == [function_body(UNREACHABLE)] * 3
     wasmtime.Module.validate(wasmtime.Engine(), made.encode())

@@ -75,7 +75,7 @@ def test_every_part_has_its_name() -> None:
     layout = recognise(*read())
     named = {name for i, name in layout.names.items() if i not in (layout.slots, layout.fixups)}
     libraries = {"helpers", "libc", "libdl", "libpython"}
-    assert named == libraries | {"main", "part 01", "start", "stub wasi:io/poll@0.2.0"}
+    assert named == libraries | {"main", "part 01", "setup", "traps wasi:io/poll@0.2.0"}
 
 
 def test_a_part_that_is_missing_or_there_twice_is_named() -> None:
@@ -100,12 +100,12 @@ def test_an_import_that_neither_the_adapter_nor_a_part_has_is_refused() -> None:
         layout.target(part(layout, "libpython"), imports(layout, "libpython")["exit"], frozenset())
 
 
-def test_a_wasi_function_is_the_adapters_if_it_has_it_and_else_the_stubs() -> None:
+def test_a_wasi_function_is_the_adapters_if_it_has_it_and_else_a_trap() -> None:
     layout = recognise(*read())
     poll, main = imports(layout, "main")["poll"], part(layout, "main")
     own = "wasi:io/poll@0.2.0#poll"
     assert layout.target(main, poll, frozenset({own})) == ("boundary", own)
-    assert layout.target(main, poll, frozenset()) == ("stub wasi:io/poll@0.2.0", "stub wasi:io/poll@0.2.0.poll")
+    assert layout.target(main, poll, frozenset()) == ("traps wasi:io/poll@0.2.0", "traps wasi:io/poll@0.2.0.poll")
 
 
 def test_a_librarys_base_and_a_symbols_address_are_the_linkers() -> None:

@@ -6,11 +6,12 @@ memory and table behind the libraries, which the flattener then enlarges by what
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from toolchain import cpython
 from toolchain.abi import Abi, Callback, HostCall
+from toolchain.cpython.header import header
 from toolchain.guard import stackguard
 from toolchain.tools import Tools
 
@@ -37,39 +38,67 @@ STACK_POINTER = "build_stack_pointer"
 
 
 def _host_call(call: HostCall) -> list[str]:
+    """Returns the import of a host call, and the function of Python's that makes it."""
     name, inputs = call.name, call.inputs
     declared = [c for kind in call.parameters.values() for c in kind.c]
-    lines = [f"u32 HOST({name})({', '.join(declared) or 'void'});"]
-    lines += [f"static PyObject *py_{name}(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{"]
-    lines += [f'  if (count != {len(inputs)}) return usage("{name}({", ".join(inputs)})");']
-    passed = []
-    for i, (p, kind) in enumerate(inputs.items()):
+    return [
+        f"u32 HOST({name})({', '.join(declared) or 'void'});",
+        f"static PyObject *py_{name}(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{",
+        f'  if (count != {len(inputs)}) return usage("{name}({", ".join(inputs)})");',
+        *_taken(call),
+        *_outputs(call),
+        f"  u32 status = {name}({', '.join(_passed(call))});",
+        *_given(call),
+        "}",
+        "",
+    ]
+
+
+def _taken(call: HostCall) -> Iterator[str]:
+    """Yields what takes the arguments of Python's call."""
+    for i, (p, kind) in enumerate(call.inputs.items()):
         taken = _TAKEN.get(kind.python, kind.python)
-        wrong = f'return wrong_argument("{name}", "{p}", "{taken}", arguments[{i}]);'
+        wrong = f'return wrong_argument("{call.name}", "{p}", "{taken}", arguments[{i}]);'
         if kind.take:
-            lines += [f"  {kind.c_value} {p} = {kind.take}(arguments[{i}]);"]
-            lines += [f"  if (!~{p} && PyErr_Occurred()) {wrong}"]
+            yield f"  {kind.c_value} {p} = {kind.take}(arguments[{i}]);"
+            yield f"  if (!~{p} && PyErr_Occurred()) {wrong}"
         else:
-            lines += [f"  Bytes {p};", f"  if (!take_bytes(arguments[{i}], &{p})) {wrong}"]
+            yield f"  Bytes {p};"
+            yield f"  if (!take_bytes(arguments[{i}], &{p})) {wrong}"
+
+
+def _outputs(call: HostCall) -> Iterator[str]:
+    """Yields the variables that the host writes."""
+    for p, kind in call.outputs.items():
+        if len(kind.c) > 1:
+            yield f"  char *{p} = 0;"
+            yield f"  u32 {p}_size = 0;"
+        else:
+            yield f"  {kind.c_value} {p} = 0;"
+
+
+def _passed(call: HostCall) -> Iterator[str]:
+    """Yields what is passed to the host."""
     for p, kind in call.parameters.items():
-        if not kind.is_output:
-            passed += [p] if kind.take else [f"{p}.data", f"{p}.size"]
-        elif len(kind.c) > 1:
-            lines += [f"  char *{p} = 0;", f"  u32 {p}_size = 0;"]
-            passed += [f"&{p}", f"&{p}_size"]
+        if kind.is_output:
+            yield f"&{p}"
+            if len(kind.c) > 1:
+                yield f"&{p}_size"
         else:
-            lines += [f"  {kind.c_value} {p} = 0;"]
-            passed += [f"&{p}"]
-    lines += [f"  u32 status = {name}({', '.join(passed)});"]
+            yield from [p] if kind.take else [f"{p}.data", f"{p}.size"]
+
+
+def _given(call: HostCall) -> Iterator[str]:
+    """Yields what returns the result, None for a status that means that there is nothing, or the error."""
     nothing = " || ".join(f"status == {status}" for status in sorted(call.absent))
-    lines += [f'  if (status) return {f"{nothing} ? new_none() : " if nothing else ""}failed("{name}", status);']
+    yield f'  if (status) return {f"{nothing} ? new_none() : " if nothing else ""}failed("{call.name}", status);'
     results = [kind.give.replace("%s", p) for p, kind in call.outputs.items()]
     if len(results) > 1:
-        lines += [f"  PyObject *results = PyTuple_New({len(results)});", "  if (!results) return 0;"]
-        lines += [f"  PyTuple_SetItem(results, {i}, {result});" for i, result in enumerate(results)]
+        yield f"  PyObject *results = PyTuple_New({len(results)});"
+        yield "  if (!results) return 0;"
+        yield from (f"  PyTuple_SetItem(results, {i}, {result});" for i, result in enumerate(results))
         results = ["results"]
-    lines += [f"  return {results[0] if results else 'new_none()'};", "}", ""]
-    return lines
+    yield f"  return {results[0] if results else 'new_none()'};"
 
 
 def _callback(index: int, callback: Callback) -> list[str]:
@@ -94,31 +123,44 @@ def _callback(index: int, callback: Callback) -> list[str]:
 
 def generate(abi: Abi) -> str:
     """Returns the C source of the extension module for this ABI table."""
-    calls, callbacks = abi.host_calls, abi.callbacks
-    names = ", ".join(f'"{name}"' for name in callbacks)
-    lines = ["// Generated from the ABI table by boundary.py.", '#include "address.h"', '#include "boundary.h"', ""]
-    for call in calls.values():
+    lines = [
+        "// Generated from the ABI table by boundary/generate.py.",
+        '#include "address.h"',
+        '#include "boundary.h"',
+        "",
+    ]
+    for call in abi.host_calls.values():
         lines += _host_call(call)
-    lines += [f"static const char *const callback_names[] = {{{names}}};"]
-    lines += [f"static PyObject *callbacks[{len(callbacks)}], *first[{len(callbacks)}];", ""]
-    lines += ["static void settle(u32 context_id) {"]
-    lines += ["  u32 parent = held_back_parent(context_id), numbers[] = {context_id, parent};"]
-    create = list(callbacks).index("proxy_on_context_create")
-    lines += [f'  if (parent) run_callback(callbacks[{create}], "proxy_on_context_create", numbers, 2, 0, as_number);']
-    lines += ["}", ""]
-    for index, callback in enumerate(callbacks.values()):
+    lines += _settle(list(abi.callbacks))
+    for index, callback in enumerate(abi.callbacks.values()):
         lines += _callback(index, callback)
-    own = ["register", "register_first", "set_status_handler", "set_error_handler", "set_action_type", "set_contexts"]
-    own += ["packed_address", "parse_pairs"]
-    table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *calls))
-    return (
-        "\n".join(lines)
-        + f"""\
+    return "\n".join(lines) + _registration(len(abi.callbacks)) + _start(abi)
+
+
+def _settle(callbacks: list[str]) -> list[str]:
+    """Returns the tables of callbacks, and what makes a stream known that was held back."""
+    names = ", ".join(f'"{name}"' for name in callbacks)
+    create = callbacks.index("proxy_on_context_create")
+    return [
+        f"static const char *const callback_names[] = {{{names}}};",
+        f"static PyObject *callbacks[{len(callbacks)}], *first[{len(callbacks)}];",
+        "",
+        "static void settle(u32 context_id) {",
+        "  u32 parent = held_back_parent(context_id), numbers[] = {context_id, parent};",
+        f'  if (parent) run_callback(callbacks[{create}], "proxy_on_context_create", numbers, 2, 0, as_number);',
+        "}",
+        "",
+    ]
+
+
+def _registration(callbacks: int) -> str:
+    """Returns the functions by which the SDK says what it wants to be called."""
+    return f"""\
 static PyObject *put(PyObject **functions, PyObject *const *arguments, Py_ssize_t count) {{
   Bytes name;
   if (count != 2) return usage("register(callback, function)");
   if (!take_bytes(arguments[0], &name)) return 0;
-  for (u32 i = 0; i < {len(callbacks)}; i++)
+  for (u32 i = 0; i < {callbacks}; i++)
     if (same(callback_names[i], name.data)) return replace(&functions[i], arguments[1]);
   return usage("register(): no callback of the ABI has this name");
 }}
@@ -143,6 +185,15 @@ static PyObject *py_set_contexts(PyObject *self, PyObject *const *arguments, Py_
   return replace(&known_streams, arguments[1]);
 }}
 
+"""
+
+
+def _start(abi: Abi) -> str:
+    """Returns the module's table of functions, what starts the module, and the exports that are no callbacks."""
+    own = ["register", "register_first", "set_status_handler", "set_error_handler", "set_action_type", "set_contexts"]
+    own += ["packed_address", "parse_pairs"]
+    table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *abi.host_calls))
+    return f"""\
 static Method methods[] = {{
   {table}
 }};
@@ -165,7 +216,6 @@ EXPORT("{abi.version_export}") void export_abi_version(void) {{}}
 EXPORT("_initialize") void export_initialize(void) {{}}
 EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{ return malloc(size ? size : 1); }}
 """
-    )
 
 
 class Place(NamedTuple):
@@ -181,33 +231,32 @@ def build(tools: Tools, abi: Abi, place: Place, work: Path) -> Path:
     """Compiles and links the extension module with the WASI adapter and returns the core module's path."""
     here = Path(__file__).parent
     (work / "boundary.c").write_text(generate(abi))
-    (work / "cpython.h").write_text(cpython.header())
-    objects = []
-    for source in (work / "boundary.c", *(here.parent / name for name in _SOURCES)):
-        objects.append(work / (source.stem + ".o"))
-        tools.zig(
-            "cc",
-            "-target",
-            "wasm32-freestanding",
-            "-O2",
-            "-nostdlib",
-            "-g0",
-            f"-DPYIMPORT_FROZENBOOTSTRAP={place.frozen_bootstrap}",
-            f"-DPYIMPORT_FROZENSTDLIB={place.frozen_stdlib}",
-            f"-DRECURSION_LIMIT={stackguard.LIMIT}",
-            f"-DCLASSES={stackguard.CLASSES}",
-            "-I",
-            here,
-            "-I",
-            work,
-            "-c",
-            source,
-            "-o",
-            objects[-1],
-        )
+    (work / "cpython.h").write_text(header())
+    objects = [
+        _compiled(tools, place, source, [here, work], work)
+        for source in (work / "boundary.c", *(here.parent / name for name in _SOURCES))
+    ]
     linked = work / "boundary.wasm"
     tools.zig(
         *["wasm-ld", *objects, "-o", linked, "--no-entry", "--import-memory", "--import-table", "--allow-undefined"],
         *[f"--global-base={place.memory}", f"--table-base={place.table}", "-z", "stack-size=65536"],
     )
     return linked
+
+
+def _compiled(tools: Tools, place: Place, source: Path, headers: Iterable[Path], work: Path) -> Path:
+    """Compiles a source and returns the object file's path."""
+    numbers = {
+        "PYIMPORT_FROZENBOOTSTRAP": place.frozen_bootstrap,
+        "PYIMPORT_FROZENSTDLIB": place.frozen_stdlib,
+        "RECURSION_LIMIT": stackguard.LIMIT,
+        "CLASSES": stackguard.CLASSES,
+    }
+    compiled = work / f"{source.stem}.o"
+    tools.zig(
+        *["cc", "-target", "wasm32-freestanding", "-O2", "-nostdlib", "-g0"],
+        *[f"-D{name}={number}" for name, number in numbers.items()],
+        *[word for path in headers for word in ("-I", path)],
+        *["-c", source, "-o", compiled],
+    )
+    return compiled

@@ -61,45 +61,67 @@ class _Label:
         self.exits: list[State] = []
 
 
-class Run:
-    """The calls, stores and loads of one function."""
+class Run(NamedTuple):
+    """What one function does, as far as it is of interest."""
+
+    calls: list[Call]
+    stores: list[Store]
+    offsets: set[int]
+    """At which offsets it loads from what it is given."""
+
+
+def run(
+    body: bytes,
+    type_: FunctionType,
+    types: list[FunctionType],
+    functions: list[FunctionType],
+    constants: Mapping[int, int],
+) -> Run:
+    """Runs a function's body.
+
+    Args: the body and its type; the module's types; those of its functions; the globals that hold a number for good.
+    """
+    code = list(read_instructions(read_body(body).code))
+    running = _Running(code, type_, types, functions, constants)
+    for at, instruction in enumerate(code):
+        running.step(at, instruction)
+    return running.done
+
+
+def _set_in_loops(code: list[Instruction]) -> dict[int, set[int]]:
+    """Returns for each loop, by where it begins, the locals that are set in it."""
+    found: dict[int, set[int]] = {}
+    nest: list[tuple[int, set[int]]] = []
+    for at, (opcode, operands) in enumerate(code):
+        if opcode in (wasm.BLOCK, wasm.LOOP, wasm.IF):
+            nest.append((at, set()))
+        elif opcode in (wasm.LOCAL_SET, wasm.LOCAL_TEE) and nest:
+            nest[-1][1].add(operands[0])
+        elif opcode == wasm.END and nest:
+            start, own = nest.pop()
+            found[start] = own
+            if nest:
+                nest[-1][1].update(own)
+    return {at: own for at, own in found.items() if code[at].opcode == wasm.LOOP}
+
+
+class _Running:
+    """A run at some instruction: what the locals and the stack hold, and the blocks that are open."""
 
     def __init__(
         self,
-        body: bytes,
+        code: list[Instruction],
         type_: FunctionType,
         types: list[FunctionType],
         functions: list[FunctionType],
         constants: Mapping[int, int],
     ) -> None:
         self.types, self.functions, self.constants = types, functions, constants
-        self.calls: list[Call] = []
-        self.stores: list[Store] = []
-        self.offsets: set[int] = set()
-        code = read_body(body).code
-        self._code = list(read_instructions(code))
+        self.done = Run([], [], set())
         self._state: State | None = {i: frozenset({Origin(PARAMETER, i)}) for i in range(len(type_.parameters))}
         self._stack: list[Value] = []
         self._labels = [_Label(wasm.BLOCK, 0, len(type_.results), {})]
-        self._set_in_loops = self._loops()
-        for at, instruction in enumerate(self._code):
-            self._step(at, instruction)
-
-    def _loops(self) -> dict[int, set[int]]:
-        """Returns for each loop the locals that are set in it."""
-        found: dict[int, set[int]] = {}
-        nest: list[tuple[int, set[int]]] = []
-        for at, (opcode, operands) in enumerate(self._code):
-            if opcode in (wasm.BLOCK, wasm.LOOP, wasm.IF):
-                nest.append((at, set()))
-            elif opcode in (wasm.LOCAL_SET, wasm.LOCAL_TEE) and nest:
-                nest[-1][1].add(operands[0])
-            elif opcode == wasm.END and nest:
-                start, own = nest.pop()
-                found[start] = own
-                if nest:
-                    nest[-1][1].update(own)
-        return {at: own for at, own in found.items() if self._code[at].opcode == wasm.LOOP}
+        self._set_in_loops = _set_in_loops(code)
 
     def _pop(self, count: int = 1) -> list[Value]:
         floor = self._labels[-1].height if self._labels else 0
@@ -112,25 +134,17 @@ class Run:
             if label.opcode != wasm.LOOP:
                 label.exits.append(dict(self._state))
 
-    def _step(self, at: int, instruction: Instruction) -> None:
+    def step(self, at: int, instruction: Instruction) -> None:
+        """Carries out the next instruction, which begins at a place of the code."""
         opcode, operands = instruction
         if opcode in (wasm.BLOCK, wasm.LOOP, wasm.IF):
             self._open(at, opcode, operands[0])
         elif opcode == wasm.ELSE:
-            label = self._labels[-1]
-            if self._state is not None:
-                label.exits.append(self._state)
-            self._state, label.opcode = dict(label.before), wasm.BLOCK
-            del self._stack[label.height :]
+            self._else()
         elif opcode == wasm.END:
             self._close()
         elif opcode in (wasm.BR, wasm.BR_IF, wasm.BR_TABLE):
-            if opcode != wasm.BR:
-                self._pop()
-            for depth in operands:
-                self._leave(depth)
-            if opcode != wasm.BR_IF:
-                self._state = None
+            self._branch(opcode, operands)
         elif opcode in (wasm.RETURN, wasm.UNREACHABLE):
             self._state = None
         else:
@@ -147,6 +161,21 @@ class Run:
         results = 0 if kind == -64 else len(self.types[kind].results) if kind >= 0 else 1
         self._labels.append(_Label(opcode, len(self._stack), results, dict(state)))
 
+    def _else(self) -> None:
+        label = self._labels[-1]
+        if self._state is not None:
+            label.exits.append(self._state)
+        self._state, label.opcode = dict(label.before), wasm.BLOCK
+        del self._stack[label.height :]
+
+    def _branch(self, opcode: int, depths: tuple[int, ...]) -> None:
+        if opcode != wasm.BR:
+            self._pop()
+        for depth in depths:
+            self._leave(depth)
+        if opcode != wasm.BR_IF:
+            self._state = None
+
     def _close(self) -> None:
         label = self._labels.pop()
         states = label.exits + ([self._state] if self._state is not None else [])
@@ -159,19 +188,11 @@ class Run:
     def _compute(self, opcode: int, operands: tuple[int, ...]) -> None:
         stack = self._stack
         if opcode in (wasm.CALL, wasm.CALL_INDIRECT):
-            direct = opcode == wasm.CALL
-            called = self.functions[operands[0]] if direct else self.types[operands[0]]
-            callee = operands[0] if direct else self._pop()[0]
-            self.calls.append(Call(callee, called, self._pop(len(called.parameters))))
-            stack += [_ANY] * len(called.results)
+            self._call(opcode == wasm.CALL, operands[0])
         elif opcode == wasm.LOCAL_GET:
             stack.append((self._state or {}).get(operands[0], _ANY))
         elif opcode in (wasm.LOCAL_SET, wasm.LOCAL_TEE):
-            value = self._pop()[0]
-            if self._state is not None:
-                self._state[operands[0]] = value
-            if opcode == wasm.LOCAL_TEE:
-                stack.append(value)
+            self._set(opcode, operands[0])
         elif opcode == wasm.GLOBAL_GET and operands[0] in self.constants:
             stack.append(frozenset({Origin(SYMBOL, self.constants[operands[0]])}))
         elif opcode == wasm.I32_CONST:
@@ -180,7 +201,7 @@ class Run:
             stack.append(self._loaded(self._pop()[0], operands[1]))
         elif opcode in wasm.STORES:
             address, value = self._pop(2)
-            self.stores.append(Store(address, operands[1], value))
+            self.done.stores.append(Store(address, operands[1], value))
         elif opcode in _ARITHMETIC:
             stack.append(_combined(opcode, *self._pop(2)))
         elif opcode in (wasm.SELECT, wasm.SELECT_TYPED):
@@ -188,6 +209,20 @@ class Run:
             stack.append(_limited(one | other))
         else:
             self._move(opcode)
+
+    def _call(self, direct: bool, number: int) -> None:
+        """Notes a call: of a function by its index, or through a pointer of a type by its index."""
+        called = self.functions[number] if direct else self.types[number]
+        callee = number if direct else self._pop()[0]
+        self.done.calls.append(Call(callee, called, self._pop(len(called.parameters))))
+        self._stack += [_ANY] * len(called.results)
+
+    def _set(self, opcode: int, local: int) -> None:
+        value = self._pop()[0]
+        if self._state is not None:
+            self._state[local] = value
+        if opcode == wasm.LOCAL_TEE:
+            self._stack.append(value)
 
     def _move(self, opcode: int) -> None:
         """Takes and gives as many values as the instruction does, of which nothing is known."""
@@ -211,26 +246,29 @@ class Run:
                 found.add(Origin(FIXED, origin.number + offset))
             else:
                 found.add(Origin(FIELD, offset + (origin.number if origin.kind == ADDRESS else 0)))
-        self.offsets.update(origin.number for origin in found if origin.kind == FIELD)
+        self.done.offsets.update(origin.number for origin in found if origin.kind == FIELD)
         return frozenset(found)
 
 
 def _combined(opcode: int, left: Value, right: Value) -> Value:
     """Returns what a sum or the like is: a constant, or an address at an offset from one that is not known."""
-    if len(left) != 1 or len(right) != 1:
-        numbers = [o.number for o in left | right if o.kind == CONSTANT]
-        return (
-            frozenset({Origin(ADDRESS, n) for n in numbers}) if opcode == wasm.I32_ADD and len(numbers) == 1 else _ANY
-        )
-    (one,), (other,) = left, right
+    if len(left) == len(right) == 1:
+        (one,), (other,) = left, right
+        return frozenset({_combined_one(opcode, one, other)})
+    numbers = [o.number for o in left | right if o.kind == CONSTANT]
+    if opcode == wasm.I32_ADD and len(numbers) == 1:
+        return frozenset({Origin(ADDRESS, numbers[0])})
+    return _ANY
+
+
+def _combined_one(opcode: int, one: Origin, other: Origin) -> Origin:
     kinds = {one.kind, other.kind}
     if kinds <= _KNOWN:
-        number = _ARITHMETIC[opcode](one.number, other.number)
-        return frozenset({Origin(SYMBOL if SYMBOL in kinds else CONSTANT, number)})
+        return Origin(SYMBOL if SYMBOL in kinds else CONSTANT, _ARITHMETIC[opcode](one.number, other.number))
     if opcode == wasm.I32_ADD and kinds & _KNOWN:
         base, constant = (other, one) if one.kind in _KNOWN else (one, other)
-        return frozenset({Origin(ADDRESS, constant.number + (base.number if base.kind == ADDRESS else 0))})
-    return frozenset({Origin(ADDRESS)})
+        return Origin(ADDRESS, constant.number + (base.number if base.kind == ADDRESS else 0))
+    return Origin(ADDRESS)
 
 
 def _limited(value: Value) -> Value:

@@ -1,4 +1,4 @@
-// What stackguard.py has called where CPython's recursion in C is to end (cpython.py says where).
+// What stackguard.py has called where CPython's recursion in C is to end (cpython/recursion.py says where).
 #include "boundary.h"
 
 PyObject *PYTHON(PyObject_GetAttrString)(PyObject *, const char *);

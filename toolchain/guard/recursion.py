@@ -1,8 +1,9 @@
 """Who checks how much of the stack is used, and why others need not: CPython's tables, for the functions of one module.
 
-`callgraph.py` finds the circles of calls. Each goes through a function that checks: one of CPython's own, or one of `CHECKED`. Or it
-goes through a function of `BOUNDED`, with the reason why it ends before the stack does. A name may be a pattern. A name that no
-function has is an error, and so is a circle that neither table breaks: the build names its functions. The tables are in `cpython.py`.
+`callgraph.py` finds who calls whom, and `circles.py` the circles of calls. Each circle goes through a function that checks: one of
+CPython's own, or one of `CHECKED`. Or it goes through a function of `BOUNDED`, with the reason why it ends before the stack does. A name
+may be a pattern. A name that no function has is an error, and so is a circle that neither table breaks: the build names its functions. The
+tables are in `cpython/recursion.py`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from toolchain import cpython
-from toolchain.cpython import Failure
-from toolchain.guard.callgraph import CallGraph, circles
+from toolchain.cpython import recursion as cpython
+from toolchain.cpython.recursion import Failure
+from toolchain.guard.callgraph import CallGraph
+from toolchain.guard.circles import circles
 from toolchain.tools import ToolchainError
 from toolchain.wasm.format import FormatError
 
 
 class Tables(NamedTuple):
-    """What is known by name: see the tables of `cpython.py`."""
+    """What is known by name: see the tables of `cpython/recursion.py`."""
 
     checked: Mapping[str, Failure] = {}
     bounded: Mapping[str, str] = {}
@@ -59,7 +61,7 @@ class Rules:
         """Returns the function of a name, or raises FormatError if there is none, or more than one."""
         found = self._indices.get(name, [])
         if len(found) != 1:
-            raise FormatError(f"{len(found)} functions are called {name}, which cpython.py names")
+            raise FormatError(f"{len(found)} functions are called {name}, which cpython/recursion.py names")
         return found[0]
 
     def _find(self, table: Mapping[str, str]) -> set[int]:
@@ -67,7 +69,7 @@ class Rules:
         for pattern in (word for words in table for word in words.split()):
             matching = [name for name in self._indices if fnmatchcase(name, pattern)]
             if not matching:
-                raise FormatError(f"no function is called {pattern}, which cpython.py names")
+                raise FormatError(f"no function is called {pattern}, which cpython/recursion.py names")
             found.update(index for name in matching for index in self._indices[name])
         return found
 
@@ -90,7 +92,7 @@ class Rules:
         if graph.unknown:
             found = ", ".join(sorted(self.names[index] for index in graph.unknown))
             raise ToolchainError(
-                f"a call through a pointer of which nothing is known, in {found}; see UNFOLLOWED in cpython.py"
+                f"a call through a pointer of which nothing is known, in {found}; see UNFOLLOWED in cpython/recursion.py"
             )
         broken = self._bounded | self.checked.keys() | self.checks(graph)
         nodes = {node for node in [*graph.following, *graph.runs] if node not in broken}
@@ -101,6 +103,6 @@ class Rules:
                 lines.append(" ".join(functions[:40]))
         if lines:
             raise ToolchainError(
-                "recursion without a check; cpython.py has to have one of each line's functions, in CHECKED or with a reason in "
+                "recursion without a check; cpython/recursion.py has to have one of each line's functions, in CHECKED or with a reason in "
                 "BOUNDED:\n" + "\n".join(sorted(lines))
             )

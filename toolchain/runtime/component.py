@@ -36,30 +36,25 @@ class Instance:
     exports: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-class Component:
-    """A component's core instances, in index order, and the resolution of their imports."""
+Entry = tuple[str, int, str]
+"""Where an entry of an index space comes from: how, an index, and a name; `how` says of what the index is."""
 
-    def __init__(self, data: bytes) -> None:
-        if data[:8] != COMPONENT:
-            raise FormatError("not a WebAssembly component")
-        self.instances: list[Instance] = []
-        self._modules: list[bytes] = []
-        # per core sort: ("alias", instance, name), ("lower", function) or ("resource",)
-        self._items: dict[int, list[tuple[str, int, str]]] = {sort: [] for sort in range(4)}
-        self._functions: list[tuple[str, int, str]] = []
-        self._component_instances: list[tuple[str, int, str]] = []
-        reader = Reader(data, 8)
-        while reader.more():
-            section, size = reader.u8(), reader.u32()
-            if reader.position + size > len(data):
-                raise FormatError(f"section {section} of the component is cut off")
-            body = Reader(data, reader.position, reader.position + size)
-            if section == _CORE_MODULE:
-                self._modules.append(body.take(size))
-            else:
-                for _ in body.repeat() if section in self._SECTIONS else ():
-                    self._SECTIONS[section](self, body)
-            reader.position += size
+
+@dataclass(frozen=True)
+class Component:
+    """A component's core instances, and the resolution of their imports."""
+
+    instances: list[Instance] = field(default_factory=list)
+    """The core instances, in the order of their indices."""
+
+    items: dict[int, list[Entry]] = field(default_factory=lambda: {sort: [] for sort in range(4)})
+    """The index spaces of the core sorts: an alias, a function of the component that is lowered, or a resource's function."""
+
+    functions: list[Entry] = field(default_factory=list)
+    """The index space of the component's functions: an alias, an export, or a core function that is lifted."""
+
+    component_instances: list[Entry] = field(default_factory=list)
+    """The index space of instances that are no core instances: an import, an alias, an export, or one that is made here."""
 
     def provider(self, instance: int, imported: Import) -> Provider:
         """Returns who provides this import of this instance."""
@@ -70,16 +65,47 @@ class Component:
         if self.instances[instance].module is not None:
             return Provider(instance, name)
         sort, index = self.instances[instance].exports[name]
-        how, target, item = self._items[sort][index]
+        how, target, item = self.items[sort][index]
         if how == "alias":
             return self.export(target, item)
         if how == "resource":
             return Provider(None, "resource")
-        how, target, item = self._functions[target]
+        how, target, item = self.functions[target]
         while how == "export":
-            how, target, item = self._functions[target]
-        how, _, interface = self._component_instances[target]
+            how, target, item = self.functions[target]
+        how, _, interface = self.component_instances[target]
         return Provider(None, f"{interface}#{item}")
+
+
+def read_component(data: bytes) -> Component:
+    """Reads a component, or raises FormatError for what componentize-py does not emit."""
+    if data[:8] != COMPONENT:
+        raise FormatError("not a WebAssembly component")
+    sections = _Sections()
+    reader = Reader(data, 8)
+    while reader.more():
+        section, size = reader.u8(), reader.u32()
+        if reader.position + size > len(data):
+            raise FormatError(f"section {section} of the component is cut off")
+        sections.read(section, Reader(data, reader.position, reader.position + size))
+        reader.position += size
+    return sections.component
+
+
+class _Sections:
+    """Reads sections, each of which adds to the component's index spaces."""
+
+    def __init__(self) -> None:
+        self.component = Component()
+        self._modules: list[bytes] = []
+
+    def read(self, section: int, body: Reader) -> None:
+        """Reads a section's body."""
+        if section == _CORE_MODULE:
+            self._modules.append(body.take(body.end - body.position))
+        elif section in self._READERS:
+            for _ in body.repeat():
+                self._READERS[section](self, body)
 
     def _core_instance(self, body: Reader) -> None:
         if body.u8() == 0:
@@ -91,7 +117,7 @@ class Component:
                 instance.arguments[name] = body.u32()
         else:
             instance = Instance(None, exports={body.name(): (body.u8(), body.u32()) for _ in body.repeat()})
-        self.instances.append(instance)
+        self.component.instances.append(instance)
 
     def _alias(self, body: Reader) -> None:
         sort = body.u8()
@@ -104,11 +130,11 @@ class Component:
             return
         alias = ("alias", body.u32(), body.name())
         if core_sort is not None and target == 1:
-            self._items[core_sort].append(alias)
+            self.component.items[core_sort].append(alias)
         elif sort == _FUNC_SORT:
-            self._functions.append(alias)
+            self.component.functions.append(alias)
         elif sort == _INSTANCE_SORT:
-            self._component_instances.append(alias)
+            self.component.component_instances.append(alias)
 
     def _canon(self, body: Reader) -> None:
         kind = body.u8()
@@ -120,11 +146,11 @@ class Component:
                     body.u32()
             if kind == 0:
                 body.u32()
-                self._functions.append(("lift", 0, ""))
+                self.component.functions.append(("lift", 0, ""))
             else:
-                self._items[0].append(("lower", function, ""))
+                self.component.items[0].append(("lower", function, ""))
         elif kind in (2, 3, 4):
-            self._items[0].append(("resource", body.u32(), ""))
+            self.component.items[0].append(("resource", body.u32(), ""))
         else:
             raise FormatError(f"canonical function of kind {kind}")
 
@@ -134,7 +160,7 @@ class Component:
         if sort != _TYPE_SORT or body.u8() == 0:
             body.u32()
         if sort == _INSTANCE_SORT:
-            self._component_instances.append(("import", 0, name))
+            self.component.component_instances.append(("import", 0, name))
         elif sort == _FUNC_SORT:
             raise FormatError(f"function {name} is imported without an interface")
 
@@ -146,17 +172,17 @@ class Component:
             if kind != _TYPE_SORT or body.u8() == 0:
                 body.u32()
         if sort == _FUNC_SORT:
-            self._functions.append(("export", index, ""))
+            self.component.functions.append(("export", index, ""))
         elif sort == _INSTANCE_SORT:
-            self._component_instances.append(("export", index, ""))
+            self.component.component_instances.append(("export", index, ""))
 
     def _instance(self, body: Reader) -> None:
         body.u8(), body.u32()
         for _ in body.repeat():
             body.name(), body.u8(), body.u32()
-        self._component_instances.append(("instance", 0, ""))
+        self.component.component_instances.append(("instance", 0, ""))
 
-    _SECTIONS: ClassVar[dict[int, Callable[[Component, Reader], None]]] = {
+    _READERS: ClassVar[dict[int, Callable[[_Sections, Reader], None]]] = {
         _CORE_INSTANCE: _core_instance,
         _INSTANCE: _instance,
         _ALIAS: _alias,
@@ -168,5 +194,5 @@ class Component:
 
 def split(data: bytes) -> tuple[Component, dict[int, Module]]:
     """Returns the component and the core modules of its instances by instance index."""
-    component = Component(data)
+    component = read_component(data)
     return component, {i: Module(x.module) for i, x in enumerate(component.instances) if x.module is not None}

@@ -16,7 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from toolchain.cpython import COMPONENTIZE, STARTED_WITH
+from toolchain.cpython.component import COMPONENTIZE
+from toolchain.cpython.start import STARTED_WITH
 from toolchain.tools import ToolchainError, Tools, run_main
 
 _PROGRAM = "dump_stdlib"

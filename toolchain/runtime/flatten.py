@@ -26,13 +26,14 @@ from pathlib import Path
 
 from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
-from toolchain.cpython import FROZEN_TABLES, LIBPYTHON
+from toolchain.cpython.component import FROZEN_TABLES, LIBPYTHON
 from toolchain.guard import stackguard
-from toolchain.guard.callgraph import CallGraph
+from toolchain.guard.callgraph import call_graph
+from toolchain.guard.charge import charge
 from toolchain.guard.recursion import Rules
 from toolchain.runtime import docstrings, pristine, waits
 from toolchain.runtime.component import split
-from toolchain.runtime.layout import BOUNDARY, HELPERS, MAIN, START, Layout, recognise
+from toolchain.runtime.layout import BOUNDARY, HELPERS, MAIN, SETUP, Layout, recognise
 from toolchain.runtime.start import start
 from toolchain.tools import ToolchainError, Tools, read
 from toolchain.vm.builder import export_globals
@@ -106,7 +107,7 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> 
     exports = {e.name: e for e in flat.exports()}
     stack_pointer, rules = exports[_STACK_POINTER].index, Rules(flat.function_names())
     tools.say("guarding against deep recursion")
-    rules.verify(CallGraph(flat, stack_pointer, rules.unfollowed))
+    rules.verify(call_graph(flat, stack_pointer, rules.unfollowed))
     stackguard.check(flat, {name: export.index for name, export in exports.items()}, stack_pointer, rules)
     waits.refuse(flat)
     flat.put_exports(_exports(exports, extension))
@@ -166,10 +167,10 @@ def _parts(layout: Layout, extension: Extension, data: bytes) -> Iterator[Part]:
     dropped = {layout.fixups, layout.slots} | {part for part, name in layout.names.items() if name == HELPERS}
     for part in sorted(layout.modules.keys() - dropped, key=lambda i: layout.names[i]):
         name, module = layout.names[part], layout.modules[part]
-        if part in layout.stubs:
-            yield Part(name, _sorted_stub(module, name))
+        if part in layout.traps:
+            yield Part(name, _sorted_traps(module, name))
             continue
-        if name == START:
+        if name == SETUP:
             module = _filled_table(layout, part)
         elif name == MAIN:
             module = _main(module, extension, data)
@@ -189,7 +190,7 @@ def _main(module: Module, extension: Extension, data: bytes) -> Module:
 
 
 def _filled_table(layout: Layout, part: int) -> Module:
-    """Leaves of the start part what the libraries need of it: the table's elements for their pointers to functions."""
+    """Leaves of the setup part what the libraries need of it: the table's elements for their pointers to functions."""
     module = layout.modules[part]
     functions = [i for i in module.imports() if i.kind == FUNC_KIND]
     used: list[Import] = []
@@ -197,7 +198,7 @@ def _filled_table(layout: Layout, part: int) -> Module:
     reader = Reader(module.get(ELEMENT))
     for _ in reader.repeat():
         if reader.u8() != 0:
-            raise FormatError("its start module has elements of another kind than a table's functions")
+            raise FormatError("its setup module has elements of another kind than a table's functions")
         first = constant(reader.expression())
         for slot in reader.repeat():
             function = functions[reader.u32()]
@@ -214,7 +215,7 @@ def _filled_table(layout: Layout, part: int) -> Module:
     return module
 
 
-def _sorted_stub(module: Module, name: str) -> Module:
+def _sorted_traps(module: Module, name: str) -> Module:
     """Writes a module of nothing but `unreachable` anew: componentize-py orders its functions by a hash map."""
     reader = Reader(module.get(TYPE))
     types = []
@@ -277,7 +278,7 @@ def build(component: bytes, stdlib: Path, abi: Abi, tools: Tools) -> tuple[bytes
     tools.binaryen("wasm-opt", "-Os", "--reorder-functions", "-g", unoptimized, "-o", optimized)
     runtime = Module(read(optimized))
     names = runtime.function_names()
-    stackguard.charge(runtime, next(e.index for e in runtime.exports() if e.name == boundary.STACK_POINTER))
+    charge(runtime, next(e.index for e in runtime.exports() if e.name == boundary.STACK_POINTER))
     runtime.drop_custom_sections()
     export_globals(runtime)
     return runtime.encode(), names

@@ -4,13 +4,13 @@ Nothing in a component names its parts, so each is known by what it exports, imp
 
     main       the memory, the table, the stack pointer, and the addresses that componentize-py's linker chose, as globals
     libraries  libpython, libc, libdl and the like, each with its data at a base address; HELPERS is componentize-py's own
-    stubs      modules of nothing but traps, one for each WASI interface that the filter may not use
+    traps      modules of nothing but traps, one for each WASI interface that the filter may not use
     slots      functions that call through a table, for the calls that cross to a part which is instantiated later
     fixups     the part that fills this table, and then has nothing more to do
-    start      the part that fills the libraries' table and runs their constructors
+    setup      the part that fills the libraries' table and runs their constructors
 
-What must be kept in sync: `cpython.LIBRARIES` with the libraries of the pinned componentize-py, and `flatten.py`, which drops
-slots, fixups and HELPERS from the merge.
+What must be kept in sync: `LIBRARIES` in `cpython/component.py` with the libraries of the pinned componentize-py, and `flatten.py`, which
+drops slots, fixups and HELPERS from the merge.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from toolchain.cpython import LIBRARIES
+from toolchain.cpython.component import LIBRARIES
 from toolchain.runtime.component import Component, Provider
 from toolchain.wasm.format import GLOBAL_KIND, FormatError, Global, Import, Module, constant
 
 BOUNDARY = "boundary"
 MAIN = "main"
-START = "start"
+SETUP = "setup"
 HELPERS = "helpers"
 
 
@@ -53,7 +53,7 @@ class Layout:
     indirect: Mapping[str, Provider]
     """What each function of `slots` calls in the end, by its name there."""
 
-    stubs: Mapping[int, str]
+    traps: Mapping[int, str]
     """The parts of nothing but traps, each with the name of its WASI interface."""
 
     globals: Mapping[str, Global]
@@ -66,8 +66,8 @@ class Layout:
             provider = self.indirect[provider.name]
         if provider.instance is None:
             wanted = provider.name
-        elif provider.instance in self.stubs:
-            wanted = f"{self.stubs[provider.instance]}#{provider.name}"
+        elif provider.instance in self.traps:
+            wanted = f"{self.traps[provider.instance]}#{provider.name}"
         else:
             return self._named(provider)
         if wanted in adapter:
@@ -101,14 +101,14 @@ def recognise(component: Component, modules: Mapping[int, Module]) -> Layout:
     slots = component.export(filled, "$imports").instance
     if slots is None:
         raise FormatError("its table for calls to later instances is nobody's")
-    stubs = _stubs(component, modules, main, indirect)
-    names = {i: f"stub {interface}" for i, interface in stubs.items()} | {main: MAIN}
+    traps = _traps(component, modules, main, indirect)
+    names = {i: f"traps {interface}" for i, interface in traps.items()} | {main: MAIN}
     for name, symbol in LIBRARIES.items():
         names[_one(name, (i for i in modules if i not in names and symbol in exports[i]))] = name
-    names[_one(START, (i for i in modules if not exports[i] and i != fixups))] = START
+    names[_one(SETUP, (i for i in modules if not exports[i] and i != fixups))] = SETUP
     others = [i for i in modules if i not in names]
     names |= {i: f"part {n:02}" for n, i in enumerate(others)}
-    return Layout(component, modules, names, main, fixups, slots, indirect, stubs, _exported_globals(modules[main]))
+    return Layout(component, modules, names, main, fixups, slots, indirect, traps, _exported_globals(modules[main]))
 
 
 def _one(what: str, found: Iterable[int]) -> int:
@@ -118,18 +118,18 @@ def _one(what: str, found: Iterable[int]) -> int:
     return parts[0]
 
 
-def _stubs(
+def _traps(
     component: Component, modules: Mapping[int, Module], main: int, indirect: Mapping[str, Provider]
 ) -> dict[int, str]:
     """Returns the parts that answer for WASI interfaces with traps, with the interface's name."""
-    stubs = {}
+    traps = {}
     for interface, instance in component.instances[main].arguments.items():
         if component.instances[instance].module is None and interface.startswith("wasi"):
             for name in component.instances[instance].exports:
                 target = indirect.get(component.export(instance, name).name)
                 if target is not None and target.instance is not None:
-                    stubs[target.instance] = interface
-    return {i: stubs[i] for i in modules if i in stubs}
+                    traps[target.instance] = interface
+    return {i: traps[i] for i in modules if i in traps}
 
 
 def _exported_globals(module: Module) -> dict[str, Global]:

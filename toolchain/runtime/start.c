@@ -28,7 +28,7 @@ static u32 length(const char *text) {
   return size;
 }
 
-// What is needed before there is a finder that could ask for it (cpython.STARTED_WITH).
+// What is needed before there is a finder that could ask for it (STARTED_WITH in cpython/start.py).
 static Frozen frozen[] = {FROZEN_MODULES, {0}};
 enum { FROZEN = sizeof frozen / sizeof *frozen - 1 };
 

@@ -6,7 +6,7 @@ and the parking lot, which is behind queues and threads. Their bodies become cal
 
 from __future__ import annotations
 
-from toolchain.cpython import WAITING
+from toolchain.cpython.waiting import WAITING
 from toolchain.wasm.code import call, function_body, local_get
 from toolchain.wasm.format import FUNC_KIND, FormatError, Module
 
@@ -27,13 +27,13 @@ def refuse(module: Module) -> None:
     instead = {e.name.removeprefix(PREFIX): e for e in module.exports() if e.name.startswith(PREFIX)}
     if instead.keys() != set(WAITING):
         raise FormatError(
-            f"waits.c replaces {', '.join(sorted(instead))}; the table WAITING in cpython.py has other functions"
+            f"waits.c replaces {', '.join(sorted(instead))}; the table WAITING in cpython/waiting.py has other functions"
         )
     for name, export in instead.items():
         found = [index for index in indices.get(name, ()) if types[index] == types[export.index]]
         if len(found) != 1:
             raise FormatError(
-                f"{len(found)} functions are called {name} and have its type, which cpython.py says waits.c replaces"
+                f"{len(found)} functions are called {name} and have its type, which cpython/waiting.py says waits.c replaces"
             )
         arguments = map(local_get, range(len(types[export.index].parameters)))
         bodies[found[0] - imported] = function_body(*arguments, call(export.index))

@@ -5,7 +5,7 @@ What was once written there would be bytes of the module and pages of every VM; 
 
 from __future__ import annotations
 
-from toolchain.cpython import CHUNK
+from toolchain.cpython.heap import CHUNK
 from toolchain.tools import ToolchainError
 
 

@@ -18,7 +18,7 @@ _IMPORTING = ("import_module", "__import__")
 _FORGIVING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException", "")
 
 
-class _Place:
+class _Scope:
     """Where a part of the tree is: in which function, whether it runs late, and what becomes of an ImportError there."""
 
     def __init__(
@@ -37,62 +37,62 @@ class _Walk:
     def __init__(self) -> None:
         self.found: list[tuple[object, ...]] = []
 
-    def all(self, nodes: Any, place: _Place) -> None:
-        """Walks through nodes of one place."""
+    def all(self, nodes: Any, scope: _Scope) -> None:
+        """Walks through nodes of one scope."""
         for node in nodes:
-            self.one(node, place)
+            self.one(node, scope)
 
-    def one(self, node: Any, place: _Place) -> None:
+    def one(self, node: Any, scope: _Scope) -> None:
         """Walks through a node."""
         if isinstance(node, _ast.Import):
             for alias in node.names:
-                self._note(node, place, 0, alias.name, ())
+                self._note(node, scope, 0, alias.name, ())
         elif isinstance(node, _ast.ImportFrom):
-            self._note(node, place, node.level, node.module or "", tuple(alias.name for alias in node.names))
+            self._note(node, scope, node.level, node.module or "", tuple(alias.name for alias in node.names))
         elif isinstance(node, _FUNCTIONS):
-            self._function(node, place)
+            self._function(node, scope)
         elif isinstance(node, _ast.ClassDef):
-            self.all((*node.decorator_list, *node.bases, *node.keywords), place)
-            self.all(node.body, _Place(place.within(node.name), place.late, place.optional, place.instead))
+            self.all((*node.decorator_list, *node.bases, *node.keywords), scope)
+            self.all(node.body, _Scope(scope.within(node.name), scope.late, scope.optional, scope.instead))
         elif isinstance(node, (_ast.Try, _ast.TryStar)):
-            self._try(node, place)
+            self._try(node, scope)
         elif isinstance(node, _ast.If):
             # What a module imports under a condition, it need not import.
-            maybe = _Place(place.where, place.late, place.optional or not place.late, place.instead)
-            self.one(node.test, place)
+            maybe = _Scope(scope.where, scope.late, scope.optional or not scope.late, scope.instead)
+            self.one(node.test, scope)
             self.all((*(() if _never(node.test) else node.body), *node.orelse), maybe)
         else:
             if isinstance(node, _ast.Call):
-                self._call(node, place)
-            self.all(_children(node), place)
+                self._call(node, scope)
+            self.all(_children(node), scope)
 
-    def _note(self, node: Any, place: _Place, level: int, module: str, names: tuple[str, ...]) -> None:
-        self.found.append((node.lineno, place.where, place.late, place.optional, level, module, names, place.instead))
+    def _note(self, node: Any, scope: _Scope, level: int, module: str, names: tuple[str, ...]) -> None:
+        self.found.append((node.lineno, scope.where, scope.late, scope.optional, level, module, names, scope.instead))
 
-    def _call(self, node: Any, place: _Place) -> None:
+    def _call(self, node: Any, scope: _Scope) -> None:
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))
         if called in _IMPORTING and node.args and isinstance(node.args[0], _ast.Constant):
             module = node.args[0].value
             if isinstance(module, str) and module and not module.startswith("."):
-                self._note(node, place, 0, module, ())
+                self._note(node, scope, 0, module, ())
 
-    def _function(self, node: Any, place: _Place) -> None:
+    def _function(self, node: Any, scope: _Scope) -> None:
         name = getattr(node, "name", "<lambda>")
         own = [default for default in (*node.args.defaults, *node.args.kw_defaults) if default is not None]
-        self.all((*getattr(node, "decorator_list", ()), *own), place)
+        self.all((*getattr(node, "decorator_list", ()), *own), scope)
         if name not in _PROGRAMS:
             body = node.body if isinstance(node.body, list) else [node.body]
-            self.all(body, _Place(place.within(name), True, place.optional, place.instead))
+            self.all(body, _Scope(scope.within(name), True, scope.optional, scope.instead))
 
-    def _try(self, node: Any, place: _Place) -> None:
+    def _try(self, node: Any, scope: _Scope) -> None:
         forgiven = any(_forgives(handler) for handler in node.handlers)
         before = len(self.found)
-        self.all(node.body, _Place(place.where, place.late, place.optional or forgiven, place.instead))
+        self.all(node.body, _Scope(scope.where, scope.late, scope.optional or forgiven, scope.instead))
         tried = tuple(str(entry[5]) for entry in self.found[before:] if entry[4] == 0)
         for handler in node.handlers:
             instead = tried if _forgives(handler) else ()
-            self.one(handler, _Place(place.where, place.late, place.optional, place.instead or instead))
-        self.all((*node.orelse, *node.finalbody), place)
+            self.one(handler, _Scope(scope.where, scope.late, scope.optional, scope.instead or instead))
+        self.all((*node.orelse, *node.finalbody), scope)
 
 
 def _children(node: Any) -> list[Any]:
@@ -123,7 +123,7 @@ def imports(request: bytes) -> bytes:
     origin, _, source = request.partition(b"\0")
     walk = _Walk()
     try:
-        walk.one(compile(source, origin.decode(), "exec", _ONLY_AST, dont_inherit=True), _Place())
+        walk.one(compile(source, origin.decode(), "exec", _ONLY_AST, dont_inherit=True), _Scope())
     except (SyntaxError, ValueError, RecursionError):
         return b"[]"
     return repr(walk.found).encode()

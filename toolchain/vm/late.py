@@ -1,8 +1,8 @@
 """What a filter can come to import once it is sealed: found by following the imports inside of functions, of Python and of C.
 
-Nobody can import what nobody names. Of a loaded module, what its functions import is reachable; of what they import, all that it
-imports. What CPython's C code imports is in no source: the tables of `cpython.py` have it, and a test finds it in the runtime itself.
-What is reachable is kept in the module, compressed (`boot.LATE`). What is not to be had is a warning, for the filter's own sources.
+Nobody can import what nobody names. Of a loaded module, what its functions import is reachable; of what they import, all that it imports.
+What CPython's C code imports is in no source: the tables of `cpython/imports.py` have it, and a test finds it in the runtime itself. What
+is reachable is kept in the module, compressed (`boot.LATE`). What is not to be had is a warning, for the filter's own sources.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from toolchain.cpython import AT_IMPORT, COMPUTED, SHALLOW, STARTUP_ONLY, WHEN_USED
+from toolchain.cpython.imports import AT_IMPORT, COMPUTED, SHALLOW, STARTUP_ONLY, WHEN_USED
 from toolchain.vm.sources import Found, Sources
 
 _PROGRAMS = """

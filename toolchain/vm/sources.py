@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from toolchain.cpython import MENDED
+from toolchain.cpython.start import MENDED
 from toolchain.tools import ToolchainError, read
 
 LATE, LATE_INDEX = "late/", "late.json"
@@ -106,7 +106,9 @@ class Sources:
         source = self.archive.read(member)
         wrong, right = MENDED.get(member, (b"", b""))
         if wrong and source.count(wrong) != 1:
-            raise ToolchainError(f"{member} of the standard library is not what cpython.py mends; look at it again")
+            raise ToolchainError(
+                f"{member} of the standard library is not what cpython/start.py mends; look at it again"
+            )
         return source.replace(wrong, right) if wrong else source
 
     def source(self, origin: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
-from toolchain.guard import stackguard
+from toolchain.guard.charge import charge, frame_size
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import FormatError, Module
 from toolchain.wasm.instructions import read_body, read_instructions
@@ -32,7 +32,7 @@ def charged(text: str) -> tuple[list[bytes], Module]:
     """The bodies before, and the module with charged ones."""
     module = Module(bytes(wasmtime.wat2wasm(f"(module {HEAD} {text})")))
     before = module.bodies()
-    stackguard.charge(module, 0)
+    charge(module, 0)
     return before, module
 
 
@@ -49,7 +49,7 @@ def run(module: Module, argument: int) -> tuple[int, list[int], int]:
 
 def test_a_recursion_takes_its_frames_and_gives_them_back_from_every_return() -> None:
     before, module = charged(DOWN)
-    frame = stackguard.frame_size(1, len(before[-1]))
+    frame = frame_size(1, len(before[-1]))
     result, seen, top = run(module, 3)
     assert (result, top) == (7, TOP)
     assert seen == [TOP - frame * depth for depth in range(1, 5)]
@@ -72,7 +72,7 @@ def numbers(body: bytes) -> list[int]:
 
 def test_a_function_that_takes_shadow_stack_itself_takes_more_with_the_same_instructions() -> None:
     before, module = charged(OWN)
-    frame = stackguard.frame_size(2, len(before[-1]))
+    frame = frame_size(2, len(before[-1]))
     after = module.bodies()[-1]
     assert [number for number in numbers(after) if number != 16] == [
         frame if number == 16 else number for number in numbers(before[-1])
@@ -100,7 +100,7 @@ def test_a_small_function_is_charged_to_its_callers() -> None:
     before, module = charged(small)
     after = module.bodies()
     assert after[1] == before[1]
-    frames = stackguard.frame_size(1, len(before[1])) + stackguard.frame_size(17, len(before[2]))
+    frames = frame_size(1, len(before[1])) + frame_size(17, len(before[2]))
     assert numbers(after[2]) == [frames, -frames]
 
 
@@ -111,6 +111,6 @@ def test_a_function_with_several_results_is_refused() -> None:
 
 
 def test_a_frame_is_larger_with_more_locals_and_never_more_than_a_kibibyte() -> None:
-    sizes = [stackguard.frame_size(slots, size) for slots, size in ((0, 0), (3, 100), (50, 100), (900, 90_000))]
+    sizes = [frame_size(slots, size) for slots, size in ((0, 0), (3, 100), (50, 100), (900, 90_000))]
     assert sizes == sorted(sizes) and sizes[-1] == 1024
     assert all(size % 16 == 0 for size in sizes)

@@ -1,0 +1,84 @@
+"""What CPython's C code imports, and what its library imports by names that no source has."""
+
+from __future__ import annotations
+
+AT_IMPORT = {
+    "_asyncio": (
+        *("asyncio", "asyncio.base_futures", "asyncio.base_tasks", "asyncio.coroutines", "asyncio.events"),
+        *("asyncio.exceptions", "traceback", "weakref"),
+    ),
+    "_decimal": ("collections", "numbers"),
+    "_elementtree": ("copy", "pyexpat", "xml.etree.ElementPath"),
+    "_pickle": ("_compat_pickle", "codecs", "copyreg", "functools"),
+    "_zoneinfo": ("io", "weakref", "zoneinfo._common", "zoneinfo._tzpath"),
+}
+"""What modules of C import when they are imported."""
+
+WHEN_USED: dict[tuple[str, str], tuple[str, ...]] = {
+    ("builtins", ""): ("_pylong", "copyreg", "io", "struct", "typing", "unicodedata", "warnings"),
+    ("builtins", "templatelib"): ("string.templatelib",),
+    ("_datetime", "strptime"): ("_strptime", "time"),
+    ("_decimal", "format"): ("_pydecimal",),
+    ("_operator", "methodcaller"): ("functools",),
+    ("_sqlite3", "iterdump"): ("sqlite3.dump",),
+    ("_sre", ""): ("re",),
+    ("array", ""): ("array",),
+    ("time", "strptime"): ("_strptime",),
+    ("_zoneinfo", ""): ("pickle",),
+}
+"""What modules of C import when one of their functions is called, by module and a word that its caller writes."""
+
+NOT_FOLLOWED = {
+    "traceback": "CPython writes tracebacks in C without it, and a VM has no memory to spare for its dozen of modules",
+    "linecache": "interactive sources only, beside what `warnings` imports by itself",
+    "decimal": "no import, but what _decimal says its classes' module is",
+    "runpy": "interpreters in interpreters, which this CPython has not",
+    "pickle": "interpreters in interpreters, which this CPython has not",
+    "cProfile": "its own module, which imports it first",
+    "threading": "only asked for where it is loaded",
+    "functools": "at the start of C modules whose Python part imports it first",
+    "json.decoder": "who has json has it; who takes _json alone wants no more, and gets an ImportError for what does not parse",
+}
+"""What else CPython's C code names, and why no table has it."""
+
+COMPUTED = {
+    "xml.dom.domreg": ("xml.dom.minidom",),
+    "xml.sax": ("xml.sax.expatreader",),
+}
+"""What modules of the library import by names that are put together when they run."""
+
+NAMED_BY_THE_CALLER = {
+    "_py_warnings": "categories in the options of a command",
+    "dbm": "files",
+    "doctest": "a program",
+    "encodings": "codecs, all of which are there",
+    "importlib.metadata": "files of packages, which are not there",
+    "importlib.resources._common": "a package, which the caller has",
+    "importlib.util": "a package",
+    "inspect": "a program",
+    "logging.config": "classes by their names",
+    "modulefinder": "a program",
+    "multiprocessing.forkserver": "processes",
+    "optparse": "a program",
+    "pickle": "classes by their names",
+    "pkgutil": "packages in files, and objects by their names",
+    "pydoc": "a program",
+    "runpy": "a program",
+    "sysconfig": "what CPython was built with, which boot.py leaves out",
+    "traceback": "a module that is loaded, to look for a name like one that it lacks",
+    "turtle": "a window",
+    "unittest.loader": "tests by their names",
+    "unittest.main": "a program",
+}
+"""Modules of the library that import what nobody can know beforehand, and why that is so."""
+
+SHALLOW = frozenset({"_pylong"})
+"""What CPython calls one function of: what the functions of modules behind it import is out of reach."""
+
+STARTUP_ONLY = frozenset(
+    {
+        *("_frozen_importlib", "_frozen_importlib_external", "importlib._bootstrap", "importlib._bootstrap_external"),
+        *("zipimport", "site", "boot"),
+    }
+)
+"""What CPython is started with, two of it under two names, and no filter calls."""

@@ -1,0 +1,30 @@
+"""Where CPython's structures have pointers to functions, for pointers of four bytes (Include/cpython/object.h, Include/typeslots.h)."""
+
+from __future__ import annotations
+
+SLOTS = (24, 32, 36, 44, 60, 64, 68, 72, 76, 92, 96, 100, 108, 112, 136, 140, 148, 152, 156, 160, 164, 200, 204)
+"""The slots of a type that hold functions, by their offsets."""
+
+TYPE, NAME, ATTRIBUTE, VECTORCALL = 4, 12, 72, 204
+"""The offsets of a type's own type, its name, its `tp_getattro` and its `tp_vectorcall`."""
+
+TABLES = {40: 16, 48: 144, 52: 40, 56: 12, 80: 8}
+"""Where a type refers to further tables of functions, and how many bytes each has."""
+
+_NUMBER_IDS = "7 36 29 34 10 33 30 32 6 9 27 28 35 8 38 31 26 0 11 14 23 18 21 20 17 22 15 25 19 12 37 16 24 13 75 76"
+
+IDS = {int(i): 4 * n for n, i in enumerate(_NUMBER_IDS.split()) if i != "0"}
+"""The offset that an id of a `PyType_Spec` stands for, in the type or in the table that the slot belongs to."""
+
+IDS |= {52: 24, 57: 32, 68: 36, 66: 44, 59: 60, 50: 64, 70: 68, 58: 72, 69: 76, 71: 92, 51: 96, 67: 100, 62: 108}
+IDS |= {63: 112, 54: 136, 55: 140, 60: 148, 47: 152, 65: 156, 74: 160, 61: 164, 80: 200, 82: 204, 1: 0, 2: 4, 3: 8}
+IDS |= {4: 0, 5: 4, 77: 0, 78: 4, 79: 8, 81: 12, 39: 20, 40: 4, 41: 28, 42: 32, 43: 36, 44: 12, 45: 0, 46: 8}
+
+LAST_ID = 83
+"""The largest id of a `PyType_Spec`, of functions or of anything else."""
+
+HEAP_TABLES = (212, 228, 372, 384, 424, 432)
+"""Where a class of Python has the same tables, and where it ends."""
+
+WRAPPERS = (8, 12)
+"""The offsets at which typeobject.c reads functions of its own list of slots (`struct wrapperbase`)."""
