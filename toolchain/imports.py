@@ -1,9 +1,9 @@
 """Drops the imports that a filter cannot reach: a proxy that lacks them then takes the module nevertheless.
 
     imports    0 ... kept ...  dropped ... kept | defined functions
-    after      0 ... kept ...  kept            | stubs of the dropped ones | defined functions
+    after      0 ... kept ...  kept            | refusals of the dropped ones | defined functions
 
-Stubs take the places that become free, so that only the indices of imports change. An import has one byte in code: it is replaced where
+Refusals take the places that become free, so that only the indices of imports change. An import has one byte in code: it is replaced where
 it stands. What a filter reaches is what its modules' sources name; the snapshot says it in a custom section, as the cold tier has the
 runtime's translation by the indices of functions.
 """
@@ -67,7 +67,7 @@ def marked(module: bytes) -> list[str]:
 
 
 def drop(data: bytes, names: Collection[str]) -> bytes:
-    """Returns the module without the imports of these host calls, and without the section; each is answered by a stub."""
+    """Returns the module without the imports of these host calls, and without the section; each is answered by a refusal."""
     module = _unmarked(data)
     imports = module.imports()
     functions = [i for i in imports if i.kind == FUNC_KIND]
@@ -79,7 +79,7 @@ def drop(data: bytes, names: Collection[str]) -> bytes:
     if len(functions) >= _ONE_BYTE:
         raise ToolchainError(f"the module imports {len(functions)} functions, and their indices must fit into one byte")
     _renumber(module, {before: after for before, after in index.items() if before != after})
-    _add_stubs(module, [functions[i] for i in dropped])
+    _add_refusals(module, [functions[i] for i in dropped])
     gone = {id(functions[i]) for i in dropped}
     module.put_imports(i for i in imports if id(i) not in gone)
     return module.encode()
@@ -128,11 +128,11 @@ def _renumber_elements(module: Module, index: dict[int, int]) -> None:
     module.put(ELEMENT, vector(segments))
 
 
-def _add_stubs(module: Module, dropped: list[Import]) -> None:
-    """Puts a function before all others for each of these imports."""
+def _add_refusals(module: Module, dropped: list[Import]) -> None:
+    """Puts a function before all others for each of these imports, which refuses the call."""
     types = [i.descriptor for i in dropped]
-    stub = code.function_body(code.i32_const(NOT_IMPORTED))
-    for section, added in ((FUNCTION, types), (CODE, [leb(len(stub)) + stub] * len(dropped))):
+    refusal = code.function_body(code.i32_const(NOT_IMPORTED))
+    for section, added in ((FUNCTION, types), (CODE, [leb(len(refusal)) + refusal] * len(dropped))):
         reader = Reader(module.get(section))
         count = reader.u32() + len(added)
         module.put(section, leb(count) + b"".join(added) + reader.data[reader.position :])

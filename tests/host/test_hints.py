@@ -10,7 +10,7 @@ import wasmtime
 
 from toolchain.tier import heat
 from toolchain.tier.assemble import FORGET
-from toolchain.tier.hints import SECTION, Counting, hint
+from toolchain.tier.hints import SECTION, counting, hint
 from toolchain.tools import ToolchainError
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import CODE, MEMORY, Module, Reader
@@ -67,7 +67,7 @@ def run(module: bytes, once: int = 0) -> Iterator[bytes]:
 
 def hinted(module: bytes, once: int = 0) -> bytes:
     """Returns the module with hints of what it does in a training."""
-    return hint(module, heat.total(heat.count(module, lambda counting: run(counting, once))))
+    return hint(module, heat.total(heat.count(module, lambda counted: run(counted, once))))
 
 
 def read(module: bytes) -> dict[int, list[tuple[int, bool]]]:
@@ -107,8 +107,8 @@ def test_what_nearly_always_goes_one_way_gets_a_hint(once: int) -> None:
 
 
 def test_calls_and_branches_are_counted_since_the_module_forgot() -> None:
-    counting = Counting(bytes(wasmtime.wat2wasm(TEXT)))
-    assert counting.read(next(run(counting.module, 100))) == {2: (20, 1, 19, 9, 10), 3: (1, 19, 1)}
+    counted = counting(bytes(wasmtime.wat2wasm(TEXT)))
+    assert counted.read(next(run(counted.module, 100))) == {2: (20, 1, 19, 9, 10), 3: (1, 19, 1)}
 
 
 def test_a_second_memory_stays_as_it_is() -> None:
@@ -121,7 +121,7 @@ def test_a_second_memory_stays_as_it_is() -> None:
 @pytest.mark.parametrize("text", [TEXT.replace('"memory") 1', '"memory") 1 1'), "(module)"], ids=["limited", "none"])
 def test_a_module_that_cannot_have_more_memory_is_refused(text: str) -> None:
     with pytest.raises(ToolchainError, match="a memory without a limit"):
-        Counting(bytes(wasmtime.wat2wasm(text)))
+        counting(bytes(wasmtime.wat2wasm(text)))
 
 
 def test_the_filters_own_are_for_functions_that_it_has() -> None:

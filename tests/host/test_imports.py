@@ -1,4 +1,4 @@
-"""Host calls that a filter cannot reach are no imports: what is left is called as before, and a stub answers for the rest."""
+"""Host calls that a filter cannot reach are no imports: what is left is called as before, and the rest is refused."""
 
 from __future__ import annotations
 

@@ -80,6 +80,7 @@ TESTED_BY = {
     "toolchain/tier/image.py": "tests/host/test_tier.py",
     "toolchain/tier/link.py": "tests/host/test_tier.py",
     "toolchain/tier/operands.py": "tests/cold/test_opcodes.py",
+    "toolchain/tier/stubs.py": "tests/host/test_tier.py",
     "toolchain/tier/translation.py": "tests/host/test_tier.py",
     "toolchain/tier/writer.py": "tests/cold/test_opcodes.py",
     "toolchain/tools.py": "tests/host/test_recipe.py",

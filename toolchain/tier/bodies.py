@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from toolchain.guard.stackguard import take
-from toolchain.tier.bridges import COLD_CALL, Bridges, enter, give_back, result, stub
+from toolchain.tier.bridges import COLD_CALL, Bridges, enter, give_back, result
 from toolchain.tier.memories import Places
 from toolchain.tier.parts import split
 from toolchain.tier.plan import Plan
+from toolchain.tier.stubs import stub
 from toolchain.wasm.code import call, global_get, global_set, i32_const, local_get, local_set
 from toolchain.wasm.format import FunctionType
 from toolchain.wasm.instructions import read_body

@@ -18,9 +18,9 @@ from toolchain.tier.image import Contents
 from toolchain.tier.link import link
 from toolchain.tier.memories import SLOT, Places
 from toolchain.tier.plan import Own, Plan
+from toolchain.tier.stubs import shared_stubs
 from toolchain.wasm.code import (
     I32_ADD,
-    I32_SHL,
     UNREACHABLE,
     call,
     call_indirect,
@@ -54,7 +54,7 @@ class Bridges:
     """By type; -1 for a type of which no function can be cold."""
 
     shared: Mapping[int, int]
-    """What stands in the module's table for a cold function that has no function of its own any more."""
+    """The stub in the module's table for a cold function that has none of its own, by that function."""
 
     resume: int
     """Lets the interpreter go on in a kept function's cold part."""
@@ -71,7 +71,7 @@ def bridges(plan: Plan, contents: Contents, interpreter: Module, added: Addition
     ways_in = [-1 if kind is None else _way_in(plan, contents.places, kind, linked["run"], added) for kind in kinds]
     table = [*ways_out, *(plan.functions.index[function] for function in plan.kept)]
     loops = [linked["run_narrow"], linked["run_wide"], linked["fetch"]]
-    shared = _shared(plan, contents.places, ways_in, added)
+    shared = shared_stubs(plan, contents.places, ways_in, added)
     return Bridges([*table, *loops], len(table), ways_in, shared, linked["resume"], linked["fetch"])
 
 
@@ -118,25 +118,6 @@ def _way_in(plan: Plan, places: Places, kind: FunctionType, run: int, added: Add
         code += take(pointer, -COLD_CALL)
     body = function_body(code, result(own, kind, frame), own=bytes([I32]))
     return added.add(FunctionType(kind.parameters + bytes([I32]), kind.results), body)
-
-
-def _shared(plan: Plan, places: Places, ways_in: Sequence[int], added: Additions) -> Mapping[int, int]:
-    """Adds for each type what the module's table holds for its cold functions, and returns that by cold function."""
-    if not plan.functions.movable:
-        return {}
-    functions = plan.declarations.functions
-    cold = {f for f in plan.elements if f is not None and f not in plan.functions.index}
-    shared: dict[int, int] = {}
-    for number in sorted({functions[function] for function in cold}):
-        kind = plan.declarations.kinds[number]
-        called = global_get(plan.own.element) + i32_const(2) + I32_SHL + load(I32, places.elements, plan.own.memory)
-        shared[number] = added.add(kind, stub(kind, called, ways_in[number]))
-    return {function: shared[functions[function]] for function in cold}
-
-
-def stub(kind: FunctionType, number: bytes, way_in: int) -> bytes:
-    """Returns the body of a function that passes its parameters to a way in, and code for the cold function's number."""
-    return function_body(*map(local_get, range(len(kind.parameters))), number, call(way_in))
 
 
 # ---- ways out

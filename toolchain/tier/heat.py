@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import add
 
-from toolchain.tier.hints import Counting, Counts
+from toolchain.tier.hints import Counts, counting
 
 _SHARE = 0.005
 """Of the heat of what happens seldom, the part that may be interpreted: some ten times slower, so a twentieth in all."""
@@ -27,9 +27,9 @@ def is_seldom(memory: bytes) -> bool:
 
 
 def count(module: bytes, train: Callable[[bytes], Iterable[bytes]]) -> Phases:
-    """Returns what a training counts in a module. Raises as `Counting` and the training do."""
-    counting = Counting(module)
-    return [(is_seldom(memory), counting.read(memory)) for memory in train(counting.module)]
+    """Returns what a training counts in a module. Raises as `counting` and the training do."""
+    counted = counting(module)
+    return [(is_seldom(memory), counted.read(memory)) for memory in train(counted.module)]
 
 
 def total(phases: Phases) -> dict[int, Counts]:

@@ -8,7 +8,9 @@ proposal for branch hinting; it changes no result, and an engine that does not k
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from toolchain.tier.assemble import FORGET
 from toolchain.tools import ToolchainError
@@ -56,6 +58,18 @@ Counts = tuple[int, ...]
 """How often a function was called, and for each of its conditional branches how often its condition was true, and how often not."""
 
 
+class Counters(NamedTuple):
+    """A function's counters: where they begin in memory, and their form there, that of `Counts`."""
+
+    address: int
+    form: struct.Struct
+
+    @property
+    def end(self) -> int:
+        """The address behind them."""
+        return self.address + self.form.size
+
+
 def _branches(body: bytes) -> list[int]:
     """Returns where in a body the conditional branches stand; none where it cannot be read."""
     code = read_body(body).code
@@ -75,7 +89,7 @@ def _increase(place: bytes, offset: int) -> bytes:
     return place + load(I32, offset) + i32_const(1) + I32_ADD + store(I32, offset)
 
 
-def _counting(function: bytes, parameters: int, branches: list[int], counters: int) -> bytes:
+def _with_counters(function: bytes, parameters: int, branches: list[int], counters: int) -> bytes:
     """Returns a body that counts its calls and its branches in memory, from the address `counters` on."""
     own, code = read_body(function)
     condition, side = parameters + len(own), parameters + len(own) + 1
@@ -90,49 +104,83 @@ def _counting(function: bytes, parameters: int, branches: list[int], counters: i
     return bytes(out + function[position:])
 
 
+@dataclass(frozen=True)
 class Counting:
-    """A module that counts how often its functions run, in pages behind those of its first memory.
+    """A module that counts how often its functions run."""
 
-    Raises `ToolchainError` for a module whose memory cannot have these pages.
-    """
+    module: bytes
+    """The module: its counters are in pages behind those of its first memory."""
 
-    def __init__(self, module: bytes) -> None:
-        parsed = Module(module)
-        self.imported = sum(i.kind == FUNC_KIND for i in parsed.imports())
-        kinds = list(parsed.function_types())[self.imported :]
-        memory = Reader(parsed.get(MEMORY))
-        memories = memory.u32()
-        if not memories or memory.u8():
-            raise ToolchainError("to count its branches a module must have a memory without a limit")
-        pages = memory.u32()
-        self.begin = end = pages * PAGE
-        self.places: list[tuple[int, struct.Struct]] = []
-        counting = []
-        for body, kind in zip(parsed.bodies(), kinds, strict=True):
-            branches = _branches(body)
-            counting.append(_counting(body, len(kind.parameters), branches, end))
-            counters = struct.Struct(f"<{1 + 2 * len(branches)}I")
-            self.places.append((end, counters))
-            end += counters.size
-        # Whatever the training lets the module forget: after that nothing is counted yet.
-        forget = function_body(i32_const(self.begin), i32_const(0), i32_const(end - self.begin), memory_fill())
-        parsed.put(MEMORY, leb(memories) + limits(-(-end // PAGE)) + memory.data[memory.position :])
-        parsed.put_bodies([*counting, forget])
-        functions = Reader(parsed.get(FUNCTION)).numbers()
-        nothing = parsed.types().index(FunctionType(b"", b""))  # the type of `proxy_abi_version_...`
-        parsed.put(FUNCTION, vector(leb(i) for i in (*functions, nothing)))
-        last = Export(FORGET, FUNC_KIND, self.imported + len(functions))
-        parsed.put_exports([*(e for e in parsed.exports() if e.name != FORGET), last])
-        self.module = parsed.encode()
+    imported: int
+    """How many functions it imports: the index of the first that is counted."""
+
+    counters: Sequence[Counters]
+    """Where the counters of each function are that is defined in it."""
 
     def read(self, memory: bytes) -> dict[int, Counts]:
         """Returns what is counted in a VM with this memory, for each function that ran."""
         counted = {}
-        for function, (at, counters) in enumerate(self.places, self.imported):
-            counts = counters.unpack_from(memory, at)
+        for function, counters in enumerate(self.counters, self.imported):
+            counts = counters.form.unpack_from(memory, counters.address)
             if any(counts):
                 counted[function] = counts
         return counted
+
+
+def counting(module: bytes) -> Counting:
+    """Returns a module with counters. Raises `ToolchainError` for a module whose memory cannot have the pages for them."""
+    counted = Module(module)
+    imported = sum(i.kind == FUNC_KIND for i in counted.imports())
+    kinds = list(counted.function_types())[imported:]
+    bodies = counted.bodies()
+    branches = [_branches(body) for body in bodies]
+    begin = _pages(counted) * PAGE
+    counters = _counters(begin, branches)
+    end = counters[-1].end if counters else begin
+    changed = [
+        _with_counters(body, len(kind.parameters), places, own.address)
+        for body, kind, places, own in zip(bodies, kinds, branches, counters, strict=True)
+    ]
+    _enlarge(counted, end)
+    counted.put_bodies(changed)
+    _add_forget(counted, begin, end)
+    return Counting(counted.encode(), imported, counters)
+
+
+def _pages(module: Module) -> int:
+    """Returns how many pages the module's first memory has, which must be able to have more."""
+    memory = Reader(module.get(MEMORY))
+    if not memory.u32() or memory.u8():
+        raise ToolchainError("to count its branches a module must have a memory without a limit")
+    return memory.u32()
+
+
+def _counters(begin: int, branches: Iterable[list[int]]) -> list[Counters]:
+    """Returns the counters of functions with these branches, one behind the other."""
+    counters = []
+    for places in branches:
+        counters.append(Counters(begin, struct.Struct(f"<{1 + 2 * len(places)}I")))
+        begin = counters[-1].end
+    return counters
+
+
+def _enlarge(module: Module, end: int) -> None:
+    """Gives the module's first memory pages up to an address."""
+    memory = Reader(module.get(MEMORY))
+    memories, _, _ = memory.u32(), memory.u8(), memory.u32()
+    module.put(MEMORY, leb(memories) + limits(-(-end // PAGE)) + memory.data[memory.position :])
+
+
+def _add_forget(module: Module, begin: int, end: int) -> None:
+    """Adds what a training calls to let the module forget: whatever it forgets else, nothing is counted yet after that."""
+    imported = sum(i.kind == FUNC_KIND for i in module.imports())
+    forget = function_body(i32_const(begin), i32_const(0), i32_const(end - begin), memory_fill())
+    module.put_bodies([*module.bodies(), forget])
+    functions = Reader(module.get(FUNCTION)).numbers()
+    nothing = module.types().index(FunctionType(b"", b""))  # the type of `proxy_abi_version_...`
+    module.put(FUNCTION, vector(leb(i) for i in (*functions, nothing)))
+    last = Export(FORGET, FUNC_KIND, imported + len(functions))
+    module.put_exports([*(e for e in module.exports() if e.name != FORGET), last])
 
 
 def hint(module: bytes, counted: Mapping[int, Counts]) -> bytes:

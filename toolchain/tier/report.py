@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from toolchain.tier.assemble import Reached
 from toolchain.tier.declarations import Declarations
@@ -28,37 +29,56 @@ def report(
     `names` has a line for each function that has a name: its index and the name.
     """
     module = Module(snapshot)
-    first = Declarations(module).imported
-    sizes = {index: len(body) for index, body in enumerate(module.bodies(), first)}
-    named = {int(index): name for index, name in (line.split(" ", 1) for line in names.splitlines())}
+    sizes = {index: len(body) for index, body in enumerate(module.bodies(), Declarations(module).imported)}
     why = {index: f"the interpreter does not know it: {reason}" for index, reason in translation.unknown.items()}
     why |= dict.fromkeys(ran, _TRAINED)
     compiled = [index for index in sizes if index in why]
     cold = [index for index in sizes if index not in why]
+    listed = _Listed(sizes, _names(names), _in_cold_parts(ran, reached, translation))
+    parts = [
+        f"compiled: {listed.total(compiled)}, {sum(listed.in_cold_parts.values())} of them in cold parts",
+        f"cold: {listed.total(cold)}",
+        "",
+    ]
+    for reason in sorted(set(why.values())):
+        parts += listed.section(f"compiled because {reason}", [index for index in compiled if why[index] == reason])
+    for reason, chosen in ((_COOLED, True), (_NOT_RUN, False)):
+        because = [index for index in cold if (index in cooled) == chosen]
+        parts += listed.section(f"cold because {reason}", because) if because else []
+    return "\n".join(parts)
 
-    saved = {
+
+def _names(lines: str) -> Mapping[int, str]:
+    pairs = (line.split(" ", 1) for line in lines.splitlines())
+    return {int(index): name for index, name in pairs}
+
+
+def _in_cold_parts(ran: Collection[int], reached: Reached, translation: Translation) -> Mapping[int, int]:
+    """Returns how many bytes of each compiled function are in cold parts."""
+    return {
         index: sum(part.end - part.begin for part in unreached(translation.parts[index], marks))
         for index, marks in reached.items()
         if index in ran
     }
 
-    def line(index: int) -> str:
-        cold_parts = f", {saved[index]} of them in cold parts" if saved.get(index) else ""
-        return f"{sizes[index]:8} {named.get(index, f'function {index}')}{cold_parts}"
 
-    def total(functions: list[int]) -> str:
-        return f"{len(functions)} functions, {sum(sizes[index] for index in functions)} bytes"
+class _Listed(NamedTuple):
+    """What the report says of functions."""
 
-    def lines(functions: list[int]) -> list[str]:
-        ordered = sorted(functions, key=lambda index: (-sizes[index], index))
-        return [line(index) for index in ordered]
+    sizes: Mapping[int, int]
+    names: Mapping[int, str]
+    in_cold_parts: Mapping[int, int]
 
-    parts = [f"compiled: {total(compiled)}, {sum(saved.values())} of them in cold parts", f"cold: {total(cold)}", ""]
-    for reason in sorted(set(why.values())):
-        because = [index for index in compiled if why[index] == reason]
-        parts += [f"compiled because {reason}: {total(because)}", "", *lines(because), ""]
-    for reason, chosen in ((_COOLED, True), (_NOT_RUN, False)):
-        because = [index for index in cold if (index in cooled) == chosen]
-        if because:
-            parts += [f"cold because {reason}: {total(because)}", "", *lines(because), ""]
-    return "\n".join(parts)
+    def total(self, functions: Collection[int]) -> str:
+        """Returns how many they are, and how large."""
+        return f"{len(functions)} functions, {sum(self.sizes[index] for index in functions)} bytes"
+
+    def section(self, title: str, functions: Collection[int]) -> list[str]:
+        """Returns the lines of a section: the largest functions come first."""
+        ordered = sorted(functions, key=lambda index: (-self.sizes[index], index))
+        return [f"{title}: {self.total(functions)}", "", *map(self._line, ordered), ""]
+
+    def _line(self, index: int) -> str:
+        cold = self.in_cold_parts.get(index)
+        cold_parts = f", {cold} of them in cold parts" if cold else ""
+        return f"{self.sizes[index]:8} {self.names.get(index, f'function {index}')}{cold_parts}"
