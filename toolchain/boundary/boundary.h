@@ -1,4 +1,4 @@
-// What the generated boundary (boundary.py) is written in: CPython's stable C API, the component's libc, and a few helpers.
+// What the generated boundary (generate.py) is written in: CPython's stable C API, the component's libc, and a few helpers.
 //
 // The functions come out of the flattened component by name: an import of "libpython"."libpython.X" is libpython's own X.
 #ifndef BOUNDARY_H
