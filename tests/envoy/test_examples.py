@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from envoy import process
+from examples.names import EXAMPLES
 from tests.envoy import example_stack
 from tests.envoy.conftest import wait_for
-from tests.envoy.guests.examples import EXAMPLES
 
 MODULE = Path("tests/envoy/guests/examples.wasm").absolute()
 # What a filter that decides by chance does not do in so many tries is never done.

@@ -6,25 +6,16 @@ Root ids `open` and `closed` are the two failure policies.
 from __future__ import annotations
 
 import proxy_wasm
-from proxy_wasm import Action, Buffer, FailurePolicy, HostError, HttpAnswer, PeerType, gather
-from tests.envoy.guests.scenes import AWAITING, scene
+from proxy_wasm import Action, Buffer, FailurePolicy, HostError, HttpAnswer, gather
+from tests.envoy.guests.scenes import AWAITING
+from tests.envoy.guests.talking import Witness
 
-SOURCE = proxy_wasm.property_path("source", "address")
 
-
-class Stream(proxy_wasm.StreamContext):
+class Stream(Witness):
     """A connection that waits for answers as its scene says."""
 
+    scenes = AWAITING
     root: Open
-
-    def __init__(self, context_id: int, root: proxy_wasm.RootContext) -> None:
-        super().__init__(context_id, root)
-        self.scene = scene(proxy_wasm.get_property(SOURCE), AWAITING)
-        self.asked = False
-
-    def say(self, *words: object) -> None:
-        """Logs a line of the conversation."""
-        proxy_wasm.info(f"# {self.scene}: {' '.join(str(word) for word in words)}")
 
     async def ask(self, path: str, cluster: str = "authz", timeout: float = 5.0) -> HttpAnswer:
         """Says what the answer is."""
@@ -116,31 +107,6 @@ class Stream(proxy_wasm.StreamContext):
             await self.ask("/200")
             self.say("held:", proxy_wasm.get_buffer(Buffer.DOWNSTREAM_DATA))
         return None
-
-    def on_upstream_data(self, size: int, end_of_stream: bool) -> None:
-        """Says what came."""
-        self.say("upstream", size, end_of_stream, proxy_wasm.get_buffer(Buffer.UPSTREAM_DATA))
-
-    def on_downstream_connection_close(self, peer: PeerType) -> None:
-        """Says who closed."""
-        self.say("downstream closed by", peer.name)
-
-    def on_upstream_connection_close(self, peer: PeerType) -> None:
-        """Says who closed."""
-        self.say("upstream closed by", peer.name)
-
-    def on_done(self) -> bool:
-        """Says so."""
-        self.say("done")
-        return True
-
-    def on_log(self) -> None:
-        """Says so."""
-        self.say("log")
-
-    def on_delete(self) -> None:
-        """Says so."""
-        self.say("delete")
 
 
 class Open(proxy_wasm.RootContext):

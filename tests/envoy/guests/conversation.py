@@ -10,10 +10,9 @@ import sys
 from collections.abc import Callable
 
 import proxy_wasm
-from proxy_wasm import Action, Buffer, FailurePolicy, HeaderMap, HostError, LogLevel, MetricKind, PeerType
-from tests.envoy.guests.scenes import scene
+from proxy_wasm import Action, Buffer, FailurePolicy, HeaderMap, HostError, LogLevel, MetricKind
+from tests.envoy.guests.talking import SOURCE, Actor, Witness
 
-SOURCE = proxy_wasm.property_path("source", "address")
 UNKNOWN = 99_999
 
 Request = tuple[str, str, int]
@@ -122,7 +121,7 @@ def count_and_log() -> None:
         raise ValueError(told)
 
 
-class Silent(proxy_wasm.StreamContext):
+class Silent(Actor):
     """A connection that pauses, and asks, as its scene says."""
 
     root: Open
@@ -130,12 +129,6 @@ class Silent(proxy_wasm.StreamContext):
     def __init__(self, context_id: int, root: proxy_wasm.RootContext) -> None:
         super().__init__(context_id, root)
         self.retries = 1
-        self.asked = False
-        self.scene = scene(proxy_wasm.get_property(SOURCE))
-
-    def say(self, *words: object) -> None:
-        """Logs a line of the conversation."""
-        proxy_wasm.info(f"# {self.scene}: {' '.join(str(word) for word in words)}")
 
     def on_new_connection(self) -> Action | None:
         """Asks, if the scene has a call."""
@@ -158,7 +151,7 @@ class Silent(proxy_wasm.StreamContext):
         return Action.PAUSE if self.scene in PAUSED else Action.CONTINUE
 
 
-class Stream(Silent):
+class Stream(Silent, Witness):
     """A connection that hears its answers, and says what it sees."""
 
     def on_http_call_response(self, call: int, header_count: int, body_size: int, trailer_count: int) -> None:
@@ -195,31 +188,6 @@ class Stream(Silent):
             return Action.PAUSE
         held = self.scene in ("sniffs", "holds_data_back") and size < 10 and not end_of_stream
         return Action.PAUSE if held else None
-
-    def on_upstream_data(self, size: int, end_of_stream: bool) -> None:
-        """Says what came."""
-        self.say("upstream", size, end_of_stream, proxy_wasm.get_buffer(Buffer.UPSTREAM_DATA))
-
-    def on_downstream_connection_close(self, peer: PeerType) -> None:
-        """Says who closed."""
-        self.say("downstream closed by", peer.name)
-
-    def on_upstream_connection_close(self, peer: PeerType) -> None:
-        """Says who closed."""
-        self.say("upstream closed by", peer.name)
-
-    def on_done(self) -> bool:
-        """Says so."""
-        self.say("done")
-        return True
-
-    def on_log(self) -> None:
-        """Says so."""
-        self.say("log")
-
-    def on_delete(self) -> None:
-        """Says so."""
-        self.say("delete")
 
 
 class Open(proxy_wasm.RootContext):

@@ -3,37 +3,7 @@
 import importlib
 
 import proxy_wasm
-
-EXAMPLES = (
-    "ab_report",
-    "await_chain",
-    "await_tcp",
-    "dispatch_call_on_tick",
-    "filter_metadata",
-    "foreign_call_on_tick",
-    "grpc_auth_random",
-    "hello_world",
-    "http_auth_random",
-    "http_body",
-    "http_body_chunk",
-    "http_body_operations",
-    "http_config",
-    "http_headers",
-    "http_routing",
-    "ip_policy",
-    "json_validation",
-    "jwt_check",
-    "metrics",
-    "multiple_dispatches",
-    "network",
-    "postpone_requests",
-    "properties",
-    "redaction",
-    "shared_data",
-    "shared_queue",
-    "tcp_routing",
-    "vm_plugin_configuration",
-)
+from examples.names import EXAMPLES
 
 
 def root_id_of(example: str, root_id: str | None) -> str:
