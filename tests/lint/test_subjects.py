@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-SUBJECTS = ("toolchain", "proxy_wasm", "filter")
+SUBJECTS = ("toolchain", "proxy_wasm", "filter", "oci")
 """The folders whose modules have tests."""
 
 TESTED_BY = {
@@ -18,6 +18,8 @@ TESTED_BY = {
     "filter/server_names.py": "tests/unit/test_policy.py",
     "filter/slips.py": "tests/unit/test_configuration_refused.py",
     "filter/struct_values.py": "tests/unit/test_configuration.py",
+    # ---- images
+    "oci/__main__.py": "tests/unit/test_image.py",
     # ---- the SDK
     "proxy_wasm/_calls.py": "tests/unit/test_host_calls.py",
     "proxy_wasm/_dispatch.py": "tests/unit/test_contexts.py",
