@@ -17,6 +17,7 @@ WHEEL_GROUPS = [
     "protoc",
     "sbom",
     "test",
+    "xds",
     "zig",
 ]
 
