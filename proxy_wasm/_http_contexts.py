@@ -16,6 +16,8 @@ from proxy_wasm._types import Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from proxy_wasm._contexts import ActionOrLater, RootContext
     from proxy_wasm._fetch import fetch as _fetch
     from proxy_wasm._maps import Headers as AnyHeaders
@@ -59,6 +61,15 @@ class HttpContext:
     if TYPE_CHECKING:  # only a filter with an `async def` callback has it
         fetch = _fetch
 
+    _whole = 0
+    """The bodies that the class wants whole: REQUEST_COMPLETE, RESPONSE_COMPLETE, or both."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        # Asked here, and not with each request.
+        cls._whole = REQUEST_COMPLETE if cls.on_request_complete is not HttpContext.on_request_complete else 0
+        cls._whole |= RESPONSE_COMPLETE if cls.on_response_complete is not HttpContext.on_response_complete else 0
+
     def __init__(self, context_id: int, root: RootContext) -> None:
         self.context_id = context_id
         self.root = root
@@ -79,7 +90,7 @@ class HttpContext:
         return Action.CONTINUE
 
     def on_request_complete(self, body: bytes) -> ActionOrLater:
-        """Called once with the request's whole body, before any of it is sent on; its content-length is removed."""
+        """Called once with the request's whole body, before any of it is sent on; content-length is removed after the headers'."""
         return Action.CONTINUE
 
     def on_response_headers(self, header_count: int, end_of_stream: bool) -> ActionOrLater:
@@ -95,7 +106,7 @@ class HttpContext:
         return Action.CONTINUE
 
     def on_response_complete(self, body: bytes) -> ActionOrLater:
-        """Called once with the response's whole body, before any of it is sent on; its content-length is removed."""
+        """Called once with the response's whole body, before any of it is sent on; content-length is removed after the headers'."""
         return Action.CONTINUE
 
     def on_http_call_response(self, call: int, header_count: int, body_size: int, trailer_count: int) -> None:

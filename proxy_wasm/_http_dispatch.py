@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from types import CoroutineType
 
-from proxy_wasm import _dispatch, _register
+from proxy_wasm import _dispatch, _http, _register
 from proxy_wasm._dispatch import CALLBACKS, FIRST, overrides, streams, undecided
 from proxy_wasm._http_contexts import (
     ANSWERED,
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from proxy_wasm._bodies import Body
     from proxy_wasm._contexts import ActionOrLater, RootContext
+    from proxy_wasm._headers import Headers
 
 __all__ = ["HttpContext", "StreamStateError"]
 
@@ -116,135 +118,127 @@ def on_delete(context_id: int) -> None:
     _dispatch.on_delete(context_id)
 
 
-# ---- the request
+# ---- the request and its response
+
+
+class _Side:
+    """The request, or the response: the bits of its state, and its callbacks, which are the same for both."""
+
+    def __init__(self, name: str, paused: int, over: int, complete: int, begun: int, sent: int) -> None:
+        self._paused = paused
+        self._over = over  # what a local response or a reset leaves nothing to do with
+        self._complete = complete
+        self._begun = begun
+        self._sent = sent
+        self._headers: Headers = getattr(HttpContext, f"{name}_headers")
+        self._body: Body = getattr(HttpContext, f"{name}_body")
+        self._on_headers, self._on_body, self._on_trailers, self._on_complete = (f"on_{name}_{part}" for part in _PARTS)
+
+    def callbacks(self) -> dict[str, Callable[..., ActionOrLater]]:
+        """Returns the proxy's callbacks, each of which looks its stream up."""
+
+        def on_headers(context_id: int, header_count: int, end_of_stream: int) -> ActionOrLater:
+            if undecided:
+                _decide(context_id)
+            stream = streams.get(context_id)
+            return self.tell_headers(stream, header_count, end_of_stream) if isinstance(stream, HttpContext) else None
+
+        def on_body(context_id: int, size: int, end_of_stream: int) -> ActionOrLater:
+            stream = streams.get(context_id)
+            return self._tell_body(stream, size, end_of_stream) if isinstance(stream, HttpContext) else None
+
+        def on_trailers(context_id: int, trailer_count: int) -> ActionOrLater:
+            stream = streams.get(context_id)
+            return self._tell_trailers(stream, trailer_count) if isinstance(stream, HttpContext) else None
+
+        return {self._on_headers: on_headers, self._on_body: on_body, self._on_trailers: on_trailers}
+
+    def tell_headers(self, stream: HttpContext, header_count: int, end_of_stream: int) -> ActionOrLater:
+        """Tells a context of headers, and of the whole body if there is none."""
+        stream._state = stream._state & ~self._paused | self._begun  # what it returns decides anew
+        whole = stream._whole & self._complete
+        if whole and not end_of_stream:
+            return self.went(stream, self._without_length(stream, header_count))
+        result: ActionOrLater = getattr(stream, self._on_headers)(header_count, end_of_stream != 0)
+        return self.went(stream, self._tell_whole(stream, result) if whole else result)
+
+    def _tell_body(self, stream: HttpContext, size: int, end_of_stream: int) -> ActionOrLater:
+        stream._state = stream._state & ~self._paused | self._sent
+        result: ActionOrLater
+        if not stream._whole & self._complete:
+            result = getattr(stream, self._on_body)(size, end_of_stream != 0)
+        elif end_of_stream:
+            result = self._tell_whole(stream, None)
+        else:
+            # Once it was whole, nothing is held back any more.
+            result = _CONTINUE if stream._state & self._complete else _PAUSE
+        return self.went(stream, result)
+
+    def _tell_trailers(self, stream: HttpContext, trailer_count: int) -> ActionOrLater:
+        stream._state = stream._state & ~self._paused | self._sent
+        result = self._tell_whole(stream, None) if stream._whole & self._complete else None
+        return self.went(stream, _then(result, lambda: getattr(stream, self._on_trailers)(trailer_count)))
+
+    def went(self, stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
+        """Writes down whether the side is held back now; what is reset must not go on: Envoy would crash at its end."""
+        if stream._state & RESET:
+            return _PAUSE
+        if result is _PAUSE and not stream._state & self._over:
+            stream._state |= self._paused
+        return result
+
+    # ---- whole bodies
+
+    def _without_length(self, stream: HttpContext, header_count: int) -> ActionOrLater:
+        """Tells a context of headers, and then removes the length of a body that may become another, whatever came of it."""
+        result: ActionOrLater = None
+        try:
+            result = getattr(stream, self._on_headers)(header_count, False)
+        finally:
+            if not isinstance(result, CoroutineType):
+                self._remove_length(stream)
+        return self._without_length_later(stream, result) if isinstance(result, CoroutineType) else result
+
+    async def _without_length_later(
+        self, stream: HttpContext, result: Coroutine[Any, Any, Action | None]
+    ) -> Action | None:
+        try:
+            return await result
+        finally:
+            self._remove_length(stream)
+
+    def _remove_length(self, stream: HttpContext) -> None:
+        if stream._state & (self._over | ENDING):
+            return
+        if _http.effective:  # the callback spoke for another context
+            stream._speak()
+        del self._headers["content-length"]
+        if _http.effective:
+            stream._spoken()
+
+    def _tell_whole(self, stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
+        """Tells a context of a whole body, once; with trailers that is known only when they come."""
+
+        def tell() -> ActionOrLater:
+            if stream._state & (self._complete | self._over):
+                return None
+            stream._state |= self._complete
+            told: ActionOrLater = getattr(stream, self._on_complete)(self._body.read())
+            return told
+
+        return _then(result, tell)
+
+
+_PARTS = ("headers", "body", "trailers", "complete")
+_REQUEST = _Side("request", REQUEST_PAUSED, ANSWERED, REQUEST_COMPLETE, 0, 0)
+# Once the headers are sent, there is no answering any more.
+_RESPONSE = _Side("response", RESPONSE_PAUSED, REPLACED, RESPONSE_COMPLETE, BEGUN, RESPONDING)
 
 
 def on_request(context_id: int, root: RootContext, header_count: int, end_of_stream: int) -> ActionOrLater:
     """Makes a request's context and tells it of its headers: one call instead of two."""
     stream = make(context_id, root, keep=False)
-    return None if stream is None else _request_headers(stream, header_count, end_of_stream)
-
-
-def on_request_headers(context_id: int, header_count: int, end_of_stream: int) -> ActionOrLater:
-    if undecided:
-        _decide(context_id)
-    stream = streams.get(context_id)
-    return _request_headers(stream, header_count, end_of_stream) if isinstance(stream, HttpContext) else None
-
-
-def _request_headers(stream: HttpContext, header_count: int, end_of_stream: int) -> ActionOrLater:
-    completes = overrides(type(stream), HttpContext, "on_request_complete")
-    if completes and not end_of_stream:
-        del stream.request_headers["content-length"]
-    result = stream.on_request_headers(header_count, end_of_stream != 0)
-    if completes and end_of_stream:
-        result = _complete(stream, result, REQUEST_COMPLETE)
-    return _request_went(stream, result)
-
-
-def on_request_body(context_id: int, size: int, end_of_stream: int) -> ActionOrLater:
-    stream = streams.get(context_id)
-    if not isinstance(stream, HttpContext):
-        return None
-    stream._state &= ~REQUEST_PAUSED  # what it returns decides anew
-    if overrides(type(stream), HttpContext, "on_request_complete"):
-        result = _complete(stream, None, REQUEST_COMPLETE) if end_of_stream else _held(stream, REQUEST_COMPLETE)
-    else:
-        result = stream.on_request_body(size, end_of_stream != 0)
-    return _request_went(stream, result)
-
-
-def on_request_trailers(context_id: int, trailer_count: int) -> ActionOrLater:
-    stream = streams.get(context_id)
-    if not isinstance(stream, HttpContext):
-        return None
-    stream._state &= ~REQUEST_PAUSED  # what it returns decides anew
-    result: ActionOrLater = None
-    if overrides(type(stream), HttpContext, "on_request_complete"):
-        result = _complete(stream, None, REQUEST_COMPLETE)
-    return _request_went(stream, _then(result, lambda: stream.on_request_trailers(trailer_count)))
-
-
-def _request_went(stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
-    """Writes down whether the request is held back now; what is reset must not go on: Envoy would crash at its end."""
-    if stream._state & RESET:
-        return _PAUSE
-    if result is _PAUSE and not stream._state & ANSWERED:
-        stream._state |= REQUEST_PAUSED
-    return result
-
-
-# ---- the response
-
-
-def on_response_headers(context_id: int, header_count: int, end_of_stream: int) -> ActionOrLater:
-    stream = streams.get(context_id)
-    if not isinstance(stream, HttpContext):
-        return None
-    stream._state = stream._state & ~RESPONSE_PAUSED | BEGUN  # what it returns decides anew
-    completes = overrides(type(stream), HttpContext, "on_response_complete")
-    if completes and not end_of_stream:
-        del stream.response_headers["content-length"]
-    result = stream.on_response_headers(header_count, end_of_stream != 0)
-    if completes and end_of_stream:
-        result = _complete(stream, result, RESPONSE_COMPLETE)
-    return _response_went(stream, result)
-
-
-def on_response_body(context_id: int, size: int, end_of_stream: int) -> ActionOrLater:
-    stream = streams.get(context_id)
-    if not isinstance(stream, HttpContext):
-        return None
-    stream._state &= ~RESPONSE_PAUSED  # what it returns decides anew
-    stream._state |= RESPONDING  # the headers are sent: there is no answering any more
-    if overrides(type(stream), HttpContext, "on_response_complete"):
-        result = _complete(stream, None, RESPONSE_COMPLETE) if end_of_stream else _held(stream, RESPONSE_COMPLETE)
-    else:
-        result = stream.on_response_body(size, end_of_stream != 0)
-    return _response_went(stream, result)
-
-
-def on_response_trailers(context_id: int, trailer_count: int) -> ActionOrLater:
-    stream = streams.get(context_id)
-    if not isinstance(stream, HttpContext):
-        return None
-    stream._state &= ~RESPONSE_PAUSED  # what it returns decides anew
-    stream._state |= RESPONDING
-    result: ActionOrLater = None
-    if overrides(type(stream), HttpContext, "on_response_complete"):
-        result = _complete(stream, None, RESPONSE_COMPLETE)
-    return _response_went(stream, _then(result, lambda: stream.on_response_trailers(trailer_count)))
-
-
-def _response_went(stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
-    """Writes down whether the response is held back now; what is reset must not go on: Envoy would crash at its end."""
-    if stream._state & RESET:
-        return _PAUSE
-    if result is _PAUSE and not stream._state & REPLACED:
-        stream._state |= RESPONSE_PAUSED
-    return result
-
-
-# ---- whole bodies
-
-
-def _held(stream: HttpContext, complete: int) -> Action:
-    """Holds back what came, until the body is whole; once it was, nothing is held back any more."""
-    return _CONTINUE if stream._state & complete else _PAUSE
-
-
-def _complete(stream: HttpContext, result: ActionOrLater, complete: int) -> ActionOrLater:
-    """Tells a context of a whole body, once; with trailers that is known only when they come."""
-
-    def tell() -> ActionOrLater:
-        if stream._state & (complete | (ANSWERED if complete == REQUEST_COMPLETE else REPLACED)):
-            return None
-        stream._state |= complete
-        if complete == REQUEST_COMPLETE:
-            return stream.on_request_complete(stream.request_body.read())
-        return stream.on_response_complete(stream.response_body.read())
-
-    return _then(result, tell)
+    return None if stream is None else _REQUEST.tell_headers(stream, header_count, end_of_stream)
 
 
 def _then(first: ActionOrLater, call: Callable[[], ActionOrLater]) -> ActionOrLater:
@@ -323,9 +317,9 @@ def on_error(callback: str, context_id: int, stream: object, root: RootContext) 
             if action is _CONTINUE:
                 _go_on(stream)
         elif callback.startswith("proxy_on_request_"):
-            return _request_went(stream, action)
+            return _REQUEST.went(stream, action)
         else:
-            return _response_went(stream, action)
+            return _RESPONSE.went(stream, action)
     except BaseException:
         return _PAUSE if root.failure_policy is FailurePolicy.CLOSE else _CONTINUE
     return action
@@ -342,20 +336,9 @@ def _go_on(stream: HttpContext) -> None:
 
 # ---- what is registered
 
-_PARTS = ("headers", "body", "trailers", "complete")
-_OWN: tuple[Callable[..., Any], ...] = (
-    on_new_connection,
-    on_request_headers,
-    on_request_body,
-    on_request_trailers,
-    on_response_headers,
-    on_response_body,
-    on_response_trailers,
-    on_done,
-    on_log,
-    on_delete,
-)
+_OWN: tuple[Callable[..., Any], ...] = (on_new_connection, on_done, on_log, on_delete)
 CALLBACKS.update({function.__name__: function for function in _OWN})
+CALLBACKS.update(_REQUEST.callbacks() | _RESPONSE.callbacks())
 FIRST["on_request_headers"] = on_request
 _register.BASES["http_context"] = HttpContext
 _register.NEEDED_BY.update(

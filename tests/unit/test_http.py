@@ -118,6 +118,60 @@ def test_a_whole_body_comes_once(
     assert not errors(exchange)
 
 
+@pytest.mark.parametrize("side", ["request", "response"])
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("later", [False, True])
+def test_a_length_is_seen_and_removed_afterwards(
+    run: Callable[..., Exchange], side: str, fails: bool, later: bool
+) -> None:
+    seen: list[bytes | None] = []
+
+    def see(self: HttpContext) -> None:
+        seen.append(getattr(self, f"{side}_headers").get("content-length"))
+        # Another context's headers are not meant.
+        proxy_wasm.set_effective_context(self.root.context_id)
+        if fails:
+            raise RuntimeError("on purpose")
+
+    def on_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> None:
+        see(self)
+
+    async def on_headers_later(self: HttpContext, header_count: int, end_of_stream: bool) -> None:
+        await self.fetch("authz")
+        see(self)
+
+    def complete(self: HttpContext, body: bytes) -> None:
+        getattr(self, f"{side}_body").replace(body + body)
+
+    methods = {f"on_{side}_headers": on_headers_later if later else on_headers, f"on_{side}_complete": complete}
+    exchange = run(**methods)
+    vm = exchange.vm
+
+    def answer() -> None:
+        for call, made in list(vm.host.http_calls.items()):
+            if not made.answered:
+                vm.http_call_response(call, {":status": "200"})
+
+    exchange.request({"content-length": "3"} if side == "request" else {}, "abc" if side == "request" else "")
+    answer()
+    if side == "response":
+        exchange.respond(200, {"content-length": "3"}, "abc")
+        answer()
+    sent = exchange.upstream if side == "request" else exchange.downstream
+    assert (seen, sent.header("content-length"), sent.body) == ([b"3"], None, b"abcabc")
+    assert bool(errors(exchange)) == fails
+
+
+def test_the_length_of_what_is_answered_stays(run: Callable[..., Exchange]) -> None:
+    exchange = run(
+        on_request_headers=lambda self, header_count, end_of_stream: self.send_response(403, body="no"),
+        on_request_complete=lambda self, body: None,
+    )
+    exchange.request({"content-length": "3"}, "abc")
+    assert exchange.downstream.status == 403 and not errors(exchange)
+    assert (b"content-length", b"3") in exchange.context.header_maps[REQUEST]
+
+
 def test_a_whole_body_can_be_held_back(run: Callable[..., Exchange]) -> None:
     held: list[HttpContext] = []
 
