@@ -101,20 +101,7 @@ def _table(path: Path) -> tuple[dict[str, Any], str] | None:
 
 def _project(directory: Path, table: dict[str, Any], name: str) -> Project:
     where = f"{directory / FILE}: [{_TABLE}]"
-    readers: dict[str, Callable[[Any, str], Any]] = {
-        "filter": _text,
-        "root": _text,
-        "training": _text,
-        "configuration": _text,
-        "envoy": _text,
-        "packages": _texts,
-    }
-    for key in table:
-        if key not in readers:
-            close = difflib.get_close_matches(key, readers, 1)
-            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(readers)}"
-            raise ToolchainError(f"{where} has an unknown key {key}{hint}")
-    found = {key: readers[key](value, f"{where} {key}") for key, value in table.items()}
+    found = _values(table, where)
     if "filter" not in found:
         raise ToolchainError(f'{where} does not say which file is the filter: add filter = "plugin.py"')
     root = directory / found.get("root", ".")
@@ -133,6 +120,15 @@ def _project(directory: Path, table: dict[str, Any], name: str) -> Project:
     return project
 
 
+def _values(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """Returns what the table has, each value checked; raises ToolchainError for a key that there is not."""
+    for key in (key for key in table if key not in _READERS):
+        close = difflib.get_close_matches(key, _READERS, 1)
+        hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(_READERS)}"
+        raise ToolchainError(f"{where} has an unknown key {key}{hint}")
+    return {key: _READERS[key](value, f"{where} {key}") for key, value in table.items()}
+
+
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise ToolchainError(f"{where} is text, not {value!r}")
@@ -143,6 +139,16 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ToolchainError(f"{where} is a list of texts, not {value!r}")
     return tuple(_text(item, where) for item in value)
+
+
+_READERS: dict[str, Callable[[Any, str], Any]] = {
+    "filter": _text,
+    "root": _text,
+    "training": _text,
+    "configuration": _text,
+    "envoy": _text,
+    "packages": _texts,
+}
 
 
 def _module(root: Path, given: str, where: str) -> str:

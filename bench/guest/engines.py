@@ -40,33 +40,19 @@ def node() -> Path:
 
 def in_wasmtime(module: Path, rounds: int) -> Times:
     """Takes the times in wasmtime (Cranelift)."""
-    code = module.read_bytes()
-    text = proxy.write(code)
     config = wasmtime.Config()
     config.wasm_exceptions = True
     store = wasmtime.Store(wasmtime.Engine(config))
-    binaries = [code, bytes(wasmtime.wat2wasm(text.shim)), bytes(wasmtime.wat2wasm(text.host))]
-    compiled, shim, host = (wasmtime.Module(store.engine, made) for made in binaries)
-    calls = wasmtime.Instance(store, shim, []).exports(store)
-    guest = wasmtime.Instance(
-        store, compiled, [calls[f"{item.module}.{item.name}"] for item in compiled.imports]
-    ).exports(store)
-    scope = {"module": guest, "shim": calls}
-    loops = wasmtime.Instance(store, host, [scope[item.module][item.name or ""] for item in host.imports]).exports(
-        store
-    )
-
-    def function(exports: Exports, name: str) -> Callable[..., int | None]:
-        found = exports[name]
-        assert isinstance(found, wasmtime.Func)
-        return lambda *arguments: found(store, *arguments)
-
-    function(guest, "_initialize")()
-    function(guest, "proxy_on_context_create")(1, 0)
-    if not (function(guest, "proxy_on_vm_start")(1, 0) and function(guest, "proxy_on_configure")(1, 10)):
+    code = module.read_bytes()
+    text = proxy.write(code)
+    guest, loops = _linked(store, code, text)
+    _function(store, guest, "_initialize")()
+    _function(store, guest, "proxy_on_context_create")(1, 0)
+    is_started = _function(store, guest, "proxy_on_vm_start")(1, 0)
+    if not (is_started and _function(store, guest, "proxy_on_configure")(1, 10)):
         raise GuestError(f"{module.name} refuses its configuration")
+    loop = {name: _function(store, loops, name) for name in text.callbacks}
     found: Times = {name: [] for name in text.callbacks}
-    loop = {name: function(loops, name) for name in text.callbacks}
     for round_ in range(rounds):
         first = 2 + round_ * BATCH
         for name in text.callbacks:
@@ -74,6 +60,24 @@ def in_wasmtime(module: Path, rounds: int) -> Times:
             loop[name](1, first, first + BATCH)
             found[name].append((time.perf_counter_ns() - started) / BATCH)
     return found
+
+
+def _linked(store: wasmtime.Store, code: bytes, text: proxy.ProxyText) -> tuple[Exports, Exports]:
+    """Returns the exports of the measured module, and those of the loops over its callbacks."""
+    binaries = [code, bytes(wasmtime.wat2wasm(text.shim)), bytes(wasmtime.wat2wasm(text.host))]
+    compiled, shim, host = (wasmtime.Module(store.engine, made) for made in binaries)
+    calls = wasmtime.Instance(store, shim, []).exports(store)
+    imported = [calls[f"{item.module}.{item.name}"] for item in compiled.imports]
+    guest = wasmtime.Instance(store, compiled, imported).exports(store)
+    scope = {"module": guest, "shim": calls}
+    of_host = [scope[item.module][item.name or ""] for item in host.imports]
+    return guest, wasmtime.Instance(store, host, of_host).exports(store)
+
+
+def _function(store: wasmtime.Store, exports: Exports, name: str) -> Callable[..., int | None]:
+    found = exports[name]
+    assert isinstance(found, wasmtime.Func)
+    return lambda *arguments: found(store, *arguments)
 
 
 def in_v8(module: Path, rounds: int, where: str = "inside") -> Times:

@@ -7,6 +7,7 @@ through a table, and `host`, which comes last, sees the measured module's memory
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from toolchain.wasm.format import FUNC_KIND, FunctionType, Module, Reader
 
@@ -64,53 +65,77 @@ def _give(name: str, value: bytes) -> str:
     (i32.store (local.get $size) (i32.const {len(value)})))"""
 
 
+class _HostCall(NamedTuple):
+    """A host call that the measured module imports, at its place in the table."""
+
+    place: int
+    namespace: str
+    name: str
+    signature: str
+
+    def shim(self) -> list[str]:
+        """Returns what the measured module imports for it: a call through the table."""
+        parameters = self.signature.partition("(result")[0].split()
+        count = sum(word.strip("()") in _NAMES.values() for word in parameters)
+        arguments = " ".join(f"(local.get {number})" for number in range(count))
+        call = f"(call_indirect (type $t{self.place}) {arguments} (i32.const {self.place}))"
+        return [
+            f"(type $t{self.place} (func {self.signature}))",
+            f'(func (export "{self.namespace}.{self.name}") {self.signature} {call})',
+        ]
+
+    def host(self) -> str:
+        """Returns what the table has for it: what it does, or that it answers OK."""
+        default = "(i32.const 0)" if "(result" in self.signature else ""
+        return f"(func $c{self.place} {self.signature} {_BODIES.get(self.name, default)})"
+
+
 def write(code: bytes) -> ProxyText:
     """Returns the proxy for a core module; raises FormatError for anything else."""
     module = Module(code)
-    types, exported = module.types(), {export.name for export in module.exports()}
-    calls = [
-        (item.module, item.name, _signature(types[Reader(item.descriptor).u32()]))
-        for item in module.imports()
-        if item.kind == FUNC_KIND
-    ]
-    shim, host = [f'(table (export "table") {len(calls) or 1} funcref)'], []
-    for index, (namespace, name, signature) in enumerate(calls):
-        count = signature.partition("(result")[0].count("i32") + signature.partition("(result")[0].count("i64")
-        arguments = " ".join(f"(local.get {number})" for number in range(count))
-        shim.append(f"(type $t{index} (func {signature}))")
-        call = f"(call_indirect (type $t{index}) {arguments} (i32.const {index}))"
-        shim.append(f'(func (export "{namespace}.{name}") {signature} {call})')
-        default = "(i32.const 0)" if "(result" in signature else ""
-        host.append(f"(func $c{index} {signature} {_BODIES.get(name, default)})")
+    calls = _host_calls(module)
+    exported = {export.name for export in module.exports()}
     callbacks = [name for name in CALLBACKS if name in exported]
-    loops = []
-    for name in callbacks:
-        second = "(local.get $root)" if name == "proxy_on_context_create" else ""
-        drop = "drop" if "(result" in CALLBACKS[name] else ""
-        loops.append(f"""
-  (func (export "{name}") (param $root i32) (param $id i32) (param $end i32)
+    return ProxyText(_shim(calls), _host(calls, callbacks), callbacks)
+
+
+def _host_calls(module: Module) -> list[_HostCall]:
+    types, imported = module.types(), [item for item in module.imports() if item.kind == FUNC_KIND]
+    return [
+        _HostCall(place, item.module, item.name, _signature(types[Reader(item.descriptor).u32()]))
+        for place, item in enumerate(imported)
+    ]
+
+
+def _shim(calls: list[_HostCall]) -> str:
+    lines = [f'(table (export "table") {len(calls) or 1} funcref)', *(line for call in calls for line in call.shim())]
+    return "(module {})".format("\n  ".join(lines))
+
+
+def _host(calls: list[_HostCall], callbacks: list[str]) -> str:
+    lines = [
+        "(module",
+        *(f'(import "module" "{name}" (func ${name} {CALLBACKS[name]}))' for name in callbacks),
+        f'(import "module" "proxy_on_memory_allocate" (func $allocate {_ALLOCATE}))',
+        '(import "module" "memory" (memory 0))',
+        f'(import "shim" "table" (table {len(calls) or 1} funcref))',
+        _give("$give_source", SOURCE),
+        _give("$give_configuration", CONFIGURATION),
+        *(call.host() for call in calls),
+        f"(elem (i32.const 0) func {' '.join(f'$c{call.place}' for call in calls)})",
+        *map(_loop, callbacks),
+        ")",
+    ]
+    return "\n  ".join(lines)
+
+
+def _loop(callback: str) -> str:
+    """Returns the function that calls a callback for each of some connections."""
+    second = "(local.get $root)" if callback == "proxy_on_context_create" else ""
+    drop = "drop" if "(result" in CALLBACKS[callback] else ""
+    return f"""
+  (func (export "{callback}") (param $root i32) (param $id i32) (param $end i32)
     (loop $next
-      (call ${name} (local.get $id) {second}) {drop}
+      (call ${callback} (local.get $id) {second}) {drop}
       (local.set $id (i32.add (local.get $id) (i32.const 1)))
-      (br_if $next (i32.lt_u (local.get $id) (local.get $end)))))""")
-    imports = [f'(import "module" "{name}" (func ${name} {CALLBACKS[name]}))' for name in callbacks]
-    elements = " ".join(f"$c{index}" for index in range(len(calls)))
-    return ProxyText(
-        "(module {})".format("\n  ".join(shim)),
-        "\n  ".join(
-            [
-                "(module",
-                *imports,
-                f'(import "module" "proxy_on_memory_allocate" (func $allocate {_ALLOCATE}))',
-                '(import "module" "memory" (memory 0))',
-                f'(import "shim" "table" (table {len(calls) or 1} funcref))',
-                _give("$give_source", SOURCE),
-                _give("$give_configuration", CONFIGURATION),
-                *host,
-                f"(elem (i32.const 0) func {elements})",
-                *loops,
-                ")",
-            ]
-        ),
-        callbacks,
-    )
+      (br_if $next (i32.lt_u (local.get $id) (local.get $end)))))"""

@@ -59,36 +59,52 @@ def _steps(profile: Path) -> dict[str, float]:
     return dict(sorted(steps.items(), key=lambda step: -step[1]))
 
 
-def measure(workspace: Path, progress: Callable[[str], None]) -> dict[str, float | dict[str, float]]:
-    """Returns the seconds of a cold, a warm and an empty build, and of the cold one's steps; raises BuildError if Bazel fails."""
-    with tempfile.TemporaryDirectory(prefix="bench-build-") as name:
-        copy, out, profile = Path(name, "sources"), Path(name, "out"), Path(name, "profile.json")
-        copy.mkdir()
-        _sources(workspace, copy)
-        bazel = [str(copy / "bazelw"), f"--output_base={out}"]
-        options = [*_repositories(), "--disk_cache=", "--color=no", "--curses=no", "--noshow_progress"]
-        environment = {
+class _Bazel:
+    """Bazel in a copy of the sources, with nothing that was built before."""
+
+    def __init__(self, copy: Path, out: Path) -> None:
+        self._copy, self._out = copy, out
+        self._command = [str(copy / "bazelw"), f"--output_base={out}"]
+        self._environment = {
             key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "BUILD_", "RUNFILES"))
         }
 
-        def run(*words: str) -> float:
-            started = time.monotonic()
-            done = subprocess.run([*bazel, *words], cwd=copy, env=environment, capture_output=True, text=True)
-            if done.returncode:
-                raise BuildError(f"bazel {words[0]} failed: {done.stderr.strip()[-2000:]}")
-            return time.monotonic() - started
+    def run(self, *words: str) -> float:
+        """Runs a command and returns its seconds."""
+        started = time.monotonic()
+        done = self._run(*words)
+        if done.returncode:
+            raise BuildError(f"bazel {words[0]} failed: {done.stderr.strip()[-2000:]}")
+        return time.monotonic() - started
 
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [*self._command, *words]
+        return subprocess.run(command, cwd=self._copy, env=self._environment, capture_output=True, text=True)
+
+    def end(self) -> None:
+        """Ends the server, and lets what it wrote be removed."""
+        self._run("shutdown")
+        subprocess.run(["chmod", "-R", "u+w", str(self._out)], capture_output=True)
+
+
+def measure(workspace: Path, progress: Callable[[str], None]) -> dict[str, float | dict[str, float]]:
+    """Returns the seconds of a cold, a warm and an empty build, and of the cold one's steps; raises BuildError if Bazel fails."""
+    with tempfile.TemporaryDirectory(prefix="bench-build-") as name:
+        copy, profile = Path(name, "sources"), Path(name, "profile.json")
+        copy.mkdir()
+        _sources(workspace, copy)
+        options = [*_repositories(), "--disk_cache=", "--color=no", "--curses=no", "--noshow_progress"]
+        bazel = _Bazel(copy, Path(name, "out"))
         try:
-            run("info")  # the server's own start is no build
+            bazel.run("info")  # the server's own start is no build
             progress("cold")
-            cold = run("build", TARGET, *options, f"--profile={profile}")
+            cold = bazel.run("build", TARGET, *options, f"--profile={profile}")
             steps = _steps(profile)
             progress("warm")
             routing = copy / "filter" / "routing.py"
             routing.write_text(routing.read_text() + "\n# changed\n")
-            warm = run("build", TARGET, *options)
-            nothing = run("build", TARGET, *options)
+            warm = bazel.run("build", TARGET, *options)
+            nothing = bazel.run("build", TARGET, *options)
         finally:
-            subprocess.run([*bazel, "shutdown"], cwd=copy, env=environment, capture_output=True)
-            subprocess.run(["chmod", "-R", "u+w", str(out)], capture_output=True)
+            bazel.end()
         return {"cold": cold, "warm": warm, "nothing": nothing, "steps": steps}

@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +77,8 @@ def fewest(by_workers: Mapping[str, object]) -> str:
     return min((key for key in by_workers if key.isdigit()), key=int)
 
 
-def main() -> None:
-    """Prints start-up and memory of some variants: the quick judge while one makes something lighter."""
+def _options() -> tuple[list[Variant], list[int], int]:
+    """Returns the variants, the numbers of workers and the number of starts that the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="startup", description="What a module costs until Envoy is ready, and in memory."
     )
@@ -88,28 +88,43 @@ def main() -> None:
     options = parser.parse_args()
     try:
         variants = [variant for variant in chosen(options) if variant.proxied]
-        numbers = sorted(int(number) for number in options.workers.split(","))
+        return variants, sorted(int(number) for number in options.workers.split(",")), options.repeats
     except ValueError as error:
         sys.exit(f"startup: {error}")
+
+
+def _measured(variants: Sequence[Variant], workers: Sequence[int], repeats: int) -> dict[tuple[str, int], list[Start]]:
+    """Returns the starts of each variant with each number of workers, which take turns."""
     found: dict[tuple[str, int], list[Start]] = {}
     with load.routers() as routers:
-        for _ in range(options.repeats):
-            for variant, workers in itertools.product(variants, numbers):
-                print(f"{variant.name}, workers: {workers} ...", file=sys.stderr, flush=True)
-                found.setdefault((variant.name, workers), []).append(start(variant, routers, workers))
+        for _ in range(repeats):
+            for variant, number in itertools.product(variants, workers):
+                print(f"{variant.name}, workers: {number} ...", file=sys.stderr, flush=True)
+                found.setdefault((variant.name, number), []).append(start(variant, routers, number))
+    return found
+
+
+def _row(name: str, workers: int, starts: Sequence[Start]) -> str:
+    seconds, cpu, *sizes = (
+        statistics.median(getattr(one, field) for one in starts)
+        for field in ("seconds", "cpu_seconds", "resident", "anonymous", "peak")
+    )
+    resident, own, peak = (size / MEGABYTE for size in sizes)
+    return f"{name:<10} {workers:>7} {seconds:8.2f} {cpu:8.2f} {resident:12.1f} {own:8.1f} {peak:8.1f}"
+
+
+def main() -> None:
+    """Prints start-up and memory of some variants: the quick judge while one makes something lighter."""
+    variants, numbers, repeats = _options()
+    found = _measured(variants, numbers, repeats)
     print(
         f"{'':<10} workers {'ready s':>8} {'CPU s':>8} {'resident MB':>12} {'own MB':>8} {'peak MB':>8} {'per worker':>11}"
     )
     for (name, workers), starts in found.items():
-        seconds, cpu, *sizes = (
-            statistics.median(getattr(one, field) for one in starts)
-            for field in ("seconds", "cpu_seconds", "resident", "anonymous", "peak")
-        )
-        resident, own, peak = (size / MEGABYTE for size in sizes)
-        row = f"{name:<10} {workers:>7} {seconds:8.2f} {cpu:8.2f} {resident:12.1f} {own:8.1f} {peak:8.1f}"
+        row = _row(name, workers, starts)
         if workers != numbers[0]:
-            few = statistics.median(one.anonymous for one in found[name, numbers[0]]) / MEGABYTE
-            row += f" {(own - few) / (workers - numbers[0]):11.1f}"
+            many, few = (statistics.median(one.anonymous for one in found[name, n]) for n in (workers, numbers[0]))
+            row += f" {(many - few) / MEGABYTE / (workers - numbers[0]):11.1f}"
         print(row)
 
 

@@ -80,35 +80,52 @@ def read(file: Path) -> Report:
 def differences(old: Report, new: Report) -> Iterator[Difference]:
     """Yields what both reports measured, interesting or not."""
     for key, title in (("latency", ""), ("latency_log", ", log on")):
-        before, after = old[key]["ratios"], new[key]["ratios"]
-        for name in _common(before, after):
-            if name not in ("direct", BASELINE.name):
-                for statistic in ("p50", "p90", "p99", "mean"):
-                    what, unit = f"{name}: {statistic}{title}", "of its ratio to the baseline"
-                    yield Difference(what, unit, before[name][statistic], after[name][statistic])
-    before, after = old["throughput"], new["throughput"]
-    for name in _common(before, after):
-        if name not in ("direct", BASELINE.name):
-            # Over the baseline of the same run: the machine may be another.
-            times = [_over(found[name]["worker_us"], found[BASELINE.name]["worker_us"]) for found in (before, after)]
-            yield Difference(
-                f"{name}: worker's time per connection", "of its ratio to the baseline", times[0], times[1]
-            )
+        yield from _of_latency(old[key]["ratios"], new[key]["ratios"], title)
+    yield from _of_throughput(old["throughput"], new["throughput"])
     for engine in _common(old["guest"], new["guest"]):
-        before, after = old["guest"][engine], new["guest"][engine]
-        for name in _common(before, after):
-            yield Difference(f"{name}: guest time in {engine}", "ns", _sum(before[name]), _sum(after[name]))
-    before, after = old["startup"], new["startup"]
-    for name in _common(before, after):
-        for workers in filter(str.isdigit, _common(before[name], after[name])):
+        yield from _of_guest(old["guest"][engine], new["guest"][engine], engine)
+    yield from _of_starts(old["startup"], new["startup"])
+    yield from _of_modules(old["modules"], new["modules"])
+
+
+def _of_latency(old: Report, new: Report, title: str) -> Iterator[Difference]:
+    for name in _proxied(old, new):
+        for statistic in ("p50", "p90", "p99", "mean"):
+            what, unit = f"{name}: {statistic}{title}", "of its ratio to the baseline"
+            yield Difference(what, unit, old[name][statistic], new[name][statistic])
+
+
+def _of_throughput(old: Report, new: Report) -> Iterator[Difference]:
+    for name in _proxied(old, new):
+        # Over the baseline of the same run: the machine may be another.
+        times = [_over(found[name]["worker_us"], found[BASELINE.name]["worker_us"]) for found in (old, new)]
+        what, unit = f"{name}: worker's time per connection", "of its ratio to the baseline"
+        yield Difference(what, unit, times[0], times[1])
+
+
+def _of_guest(old: Report, new: Report, engine: str) -> Iterator[Difference]:
+    for name in _common(old, new):
+        yield Difference(f"{name}: guest time in {engine}", "ns", _sum(old[name]), _sum(new[name]))
+
+
+def _of_starts(old: Report, new: Report) -> Iterator[Difference]:
+    for name in _common(old, new):
+        for workers in filter(str.isdigit, _common(old[name], new[name])):
             for field, unit in (("seconds", "s"), ("cpu_seconds", "s"), ("resident", "bytes"), ("anonymous", "bytes")):
-                what, spreads = f"{name}: {field}, workers: {workers}", (before[name][workers], after[name][workers])
+                what, spreads = f"{name}: {field}, workers: {workers}", (old[name][workers], new[name][workers])
                 yield Difference(what, unit, _spread(spreads[0][field], unit), _spread(spreads[1][field], unit))
-    before, after = old["modules"], new["modules"]
-    for name in _common(before, after):
+
+
+def _of_modules(old: Report, new: Report) -> Iterator[Difference]:
+    for name in _common(old, new):
         for field in ("total", "deflated", "pages"):
             unit = "pages" if field == "pages" else "bytes"
-            yield Difference(f"{name}: module, {field}", unit, [before[name][field]] * 3, [after[name][field]] * 3)
+            yield Difference(f"{name}: module, {field}", unit, [old[name][field]] * 3, [new[name][field]] * 3)
+
+
+def _proxied(old: Report, new: Report) -> list[str]:
+    """Returns the variants that both have, without those that the others are compared with."""
+    return [name for name in _common(old, new) if name not in ("direct", BASELINE.name)]
 
 
 def _common(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
