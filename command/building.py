@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import proxy_wasm
-from command import default_training, packages, runtime
+from command import default_training, memo, packages, runtime
 from command.packages import Package
 from command.project import Project
-from toolchain.recipe.filter import FilterInputs, build_filter, freeze
+from toolchain.recipe.filter import FilterInputs, build_filter, freeze, tiered_quickly
+from toolchain.tier.build import Learned
 from toolchain.tools import Say, ToolchainError, silent
 
 _SDK = Path(proxy_wasm.__file__).parent
@@ -31,20 +32,31 @@ class Built:
     module: bytes
     report: str
     warnings: tuple[str, ...]
+    learned: Learned
+    """What its training taught, for `build_quickly`."""
 
 
 def build(project: Project, say: Say = silent) -> Built:
     """Returns a project's filter, or raises `ToolchainError`."""
-    with _inputs(project, say) as (inputs, taken), _explained(taken):
-        built = build_filter(inputs, say)
+    with _inputs(project, say) as (inputs, taken), _explained(taken), memo.kept(inputs.runtime) as known:
+        built = build_filter(inputs, say, known)
     warnings = (*_left_out(taken), *built.warnings)
-    return Built(built.module, "".join(f"package: {package}\n" for package in taken) + built.report, warnings)
+    report = "".join(f"package: {package}\n" for package in taken) + built.report
+    return Built(built.module, report, warnings, built.learned)
+
+
+def build_quickly(project: Project, learned: Learned) -> Built:
+    """Returns a project's filter for a look at it: no training is done, and what an earlier one taught is compiled. Raises as `build`."""
+    with _inputs(project, silent) as (inputs, taken), _explained(taken), memo.kept(inputs.runtime) as known:
+        frozen = freeze(inputs, memo=known)
+        module = tiered_quickly(inputs, frozen, learned)
+    return Built(module, "", (*_left_out(taken), *frozen.warnings), learned)
 
 
 def check(project: Project, say: Say = silent) -> list[str]:
     """Imports a project's filter as a build does, and returns the warnings; raises `ToolchainError` for what cannot work."""
-    with _inputs(project, say) as (inputs, taken), _explained(taken):
-        return [*_left_out(taken), *freeze(inputs, say).warnings]
+    with _inputs(project, say) as (inputs, taken), _explained(taken), memo.kept(inputs.runtime) as known:
+        return [*_left_out(taken), *freeze(inputs, say, known).warnings]
 
 
 def build_apart(project: Project, out: Path, report: Path | None = None, quiet: bool = True) -> str:

@@ -12,48 +12,55 @@ import click
 
 from command import building, proxy
 from command.log import Follower, Line
-from command.project import Project
+from command.project import Project, find
 from envoy.process import Envoy
+from toolchain.tier.build import Learned
 from toolchain.tools import ToolchainError
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
+_RELOADS = "a saved file is built and loaded anew, without a training: `proxy-wasm build` is for others; Ctrl-C ends"
 _COLOURS = {"error": "red", "critical": "red", "warning": "yellow", "warn": "yellow", "debug": "bright_black"}
 
 
 def run(project: Project, reload: bool = True) -> None:
     """Runs until it is interrupted; raises `ToolchainError` if the filter does not build, or Envoy does not take it."""
-    over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
     proxy.find_envoy()
     with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as scratch:
         work = Path(scratch)
         served, watch = proxy.Served(project, work), proxy.Watch(project)
-        served.publish(_built(project, work))
+        built = _built(project)
+        served.publish(built.module)
+        over = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: over.set())
         with proxy.running(served, work) as envoy:
             follower = Follower(envoy.log, _show)
             follower.start()
             _say_ways(served, envoy)
-            click.echo("a saved file is built and loaded anew; Ctrl-C ends" if reload else "Ctrl-C ends")
+            click.echo(_RELOADS if reload else "Ctrl-C ends")
             while not over.wait(_POLL_SECONDS) and envoy.process.poll() is None:
                 if reload and (changed := watch.changed()):
-                    _reload(project, served, envoy, changed, work)
+                    _reload(project, served, envoy, changed, built.learned)
             follower.stop()
             if not over.is_set():
                 raise ToolchainError(f"Envoy ended with status {envoy.process.returncode}; its last lines stand above")
 
 
-def _built(project: Project, work: Path) -> bytes:
-    click.echo(f"building {project.name} ...")
+def _built(project: Project, learned: Learned | None = None) -> building.Built:
+    """Builds with a training, or without one and by what an earlier one taught."""
     started = time.monotonic()
-    out = work / "built.wasm"
-    if said := building.build_apart(project, out):
-        click.echo(said, err=True)
+    if learned is None:
+        click.echo(f"building {project.name} ...")
+        built = building.build(project)
+    else:
+        built = building.build_quickly(project, learned)
+    for warning in built.warnings:
+        click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {warning}", err=True)
     click.echo(f"built in {time.monotonic() - started:.1f} s")
-    return out.read_bytes()
+    return built
 
 
-def _reload(project: Project, served: proxy.Served, envoy: Envoy, changed: list[Path], work: Path) -> None:
+def _reload(project: Project, served: proxy.Served, envoy: Envoy, changed: list[Path], learned: Learned) -> None:
     names = ", ".join(sorted({path.name for path in changed}))
     if project.envoy in changed:
         click.secho(f"{names} has changed: start `proxy-wasm run` again for Envoy's own configuration", fg="yellow")
@@ -61,7 +68,8 @@ def _reload(project: Project, served: proxy.Served, envoy: Envoy, changed: list[
     started = time.monotonic()
     click.echo(f"{names} changed")
     try:
-        served.publish(_built(project, work))
+        again = project if project.plugin else find(project.directory)
+        served.publish(_built(again, learned).module)
         served.wait(envoy)
     except ToolchainError as error:
         click.secho(f"error: {error}\nwhat was loaded before goes on", fg="red", err=True)

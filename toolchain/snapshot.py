@@ -18,6 +18,7 @@ import wasmtime
 from toolchain import imports
 from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
+from toolchain.memo import Memo
 from toolchain.tools import ToolchainError
 from toolchain.vm import late
 from toolchain.vm.builder import Answers, BuilderVm, Compiler, make_engine
@@ -48,11 +49,16 @@ class Snapshot:
     """The host calls that its code cannot reach (imports.py)."""
 
 
-def snapshot(runtime: bytes, compiled: Path | None, sources: Sources, module: str, abi: Abi) -> Snapshot:
-    """Returns the filter's core module, or raises `ToolchainError`, with the Python traceback where the import failed."""
+def snapshot(
+    runtime: bytes, compiled: Path | None, sources: Sources, module: str, abi: Abi, memo: Memo | None = None
+) -> Snapshot:
+    """Returns the filter's core module, or raises `ToolchainError`, with the Python traceback where the import failed.
+
+    A memo of this runtime spares compiling what was compiled before.
+    """
     engine = make_engine()
     code = _compile(engine, runtime, compiled)
-    compiler = Compiler(BuilderVm(engine, code, {}))
+    compiler = Compiler(lambda: BuilderVm(engine, code, {}), memo)
     answers: Answers = {
         b"build.code": lambda name: compiler.answer(sources.find(name)),
         b"build.source": sources.source,

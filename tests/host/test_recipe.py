@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from proxy_wasm.testing.wasm import WasmModule
 from tests.host import toolchain_case as case
+from toolchain import imports
+from toolchain.recipe import filter
 from toolchain.recipe.files import RuntimeFiles
 from toolchain.recipe.filter import (
     SNAPSHOT,
@@ -19,11 +22,13 @@ from toolchain.recipe.filter import (
     build_filter,
     freeze,
     tiered,
+    tiered_quickly,
     write_filter,
 )
 from toolchain.recipe.options import add_options, taken
 from toolchain.recipe.runtime import RuntimeInputs, build_runtime
 from toolchain.snapshot import Snapshot
+from toolchain.tier import build
 from toolchain.tools import ToolchainError, silent
 
 PLUGIN = """
@@ -63,6 +68,27 @@ def test_step_by_step_is_the_same_as_all_at_once(tmp_path: Path) -> None:
     assert names["out"].read_bytes() == at_once.module
     assert names["snapshot"].read_bytes() == at_once.snapshot
     assert names["report"].read_text() == at_once.report
+
+
+def test_a_memo_makes_the_same_bytes(tmp_path: Path) -> None:
+    given, memo = inputs(tmp_path), dict[bytes, bytes]()
+    first = build_filter(given, memo=memo)
+    known = dict(memo)
+    # With all answers known, nothing is asked any more.
+    assert build_filter(given, memo=memo).module == first.module
+    assert memo == known
+    assert build_filter(given).module == first.module
+
+
+def test_what_a_training_taught_makes_the_filter_of_another_source(tmp_path: Path) -> None:
+    given = inputs(tmp_path)
+    frozen = freeze(given)
+    built = tiered(given, frozen)
+    prepared = filter._prepared(given.runtime)
+    assert imports.drop(build.untrained(frozen.module, prepared, built.learned), frozen.unreached) == built.module
+    (tmp_path / "plugin.py").write_text(PLUGIN + "print('another source')\n")
+    quick = tiered_quickly(given, freeze(given), built.learned)
+    assert WasmModule(quick).start()
 
 
 def test_what_the_snapshot_and_the_training_warned_of_begins_the_report(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import functools
 import importlib.util
 import os
 import re
@@ -18,15 +19,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from toolchain import imports, verify
 from toolchain.abi import Abi, read_abi
+from toolchain.memo import Memo
 from toolchain.recipe.files import RuntimeFiles, written
 from toolchain.recipe.options import add_options, add_steps, taken
 from toolchain.snapshot import Snapshot, snapshot
 from toolchain.tools import Progress, Say, ToolchainError, read, silent
 from toolchain.vm.sources import Sources
+
+if TYPE_CHECKING:
+    from toolchain.tier.build import Learned, Prepared
 
 SNAPSHOT, TIER = "snapshot", "tier"
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -69,13 +74,19 @@ class BuiltFilter:
     warnings: Sequence[str]
     """What was found in the filter, or went wrong in its training: a sentence each."""
 
-
-def build_filter(inputs: FilterInputs, say: Say = silent) -> BuiltFilter:
-    """Returns a filter, or raises `ToolchainError`: its text has the traceback of what the filter's own code raised."""
-    return tiered(inputs, freeze(inputs, say), say)
+    learned: Learned
+    """What the training taught, for `tiered_quickly`."""
 
 
-def freeze(inputs: FilterInputs, say: Say = silent) -> Snapshot:
+def build_filter(inputs: FilterInputs, say: Say = silent, memo: Memo | None = None) -> BuiltFilter:
+    """Returns a filter, or raises `ToolchainError`: its text has the traceback of what the filter's own code raised.
+
+    A memo of this runtime makes it quicker, and the bytes are the same.
+    """
+    return tiered(inputs, freeze(inputs, say, memo), say, memo)
+
+
+def freeze(inputs: FilterInputs, say: Say = silent, memo: Memo | None = None) -> Snapshot:
     """Returns the filter's module without a cold tier; raises as `build_filter`."""
     abi, files = _abi(inputs), RuntimeFiles(inputs.runtime)
     for root in inputs.root:
@@ -86,29 +97,53 @@ def freeze(inputs: FilterInputs, say: Say = silent) -> Snapshot:
     if not files.compiled.exists():
         say("compiling the runtime for this machine (`python -m toolchain runtime --step compile` would keep it)")
     say(f"freezing {inputs.module}")
-    frozen = snapshot(runtime, files.compiled if files.compiled.exists() else None, sources, inputs.module, abi)
+    compiled = files.compiled if files.compiled.exists() else None
+    frozen = snapshot(runtime, compiled, sources, inputs.module, abi, memo)
     verify.verify(frozen.module, abi)
     return frozen
 
 
-def tiered(inputs: FilterInputs, frozen: Snapshot, say: Say = silent) -> BuiltFilter:
+def tiered(inputs: FilterInputs, frozen: Snapshot, say: Say = silent, memo: Memo | None = None) -> BuiltFilter:
     """Returns the filter of a snapshot; raises as `build_filter`."""
     # Here, so that a change of the cold tier does not freeze the filter anew.
-    from toolchain.tier import build
+    from toolchain.tier import build, pack
 
-    abi, files = _abi(inputs), RuntimeFiles(inputs.runtime)
-    prepared = build.Prepared(
-        files.read(files.interpreter), files.read(files.translation), files.read(files.names).decode()
-    )
     with _importable(inputs.root):
         _check_training(inputs)
-        built = build.build(frozen.module, prepared, inputs.training, say)
-    module = imports.drop(built.module, frozen.unreached)
-    verify.verify(module, abi)
+        built = build.build(frozen.module, _prepared(inputs.runtime), inputs.training, say, pack.remembering(memo))
+    module = _finished(inputs, frozen, built.module)
     warnings = [*built.warnings, *frozen.warnings]
     notes = "".join(f"warning: {warning}\n" for warning in warnings)
     marked = imports.mark(frozen.module, frozen.unreached)
-    return BuiltFilter(module, marked, f"{notes}\n{built.report}" if notes else built.report, tuple(warnings))
+    report = f"{notes}\n{built.report}" if notes else built.report
+    return BuiltFilter(module, marked, report, tuple(warnings), built.learned)
+
+
+def tiered_quickly(inputs: FilterInputs, frozen: Snapshot, learned: Learned) -> bytes:
+    """Returns the filter of a snapshot for a look at it: what an earlier training taught it does, and it is somewhat larger.
+
+    Raises as `build_filter`.
+    """
+    from toolchain.tier import build, pack
+
+    module = build.untrained(frozen.module, _prepared(inputs.runtime), learned, pack.compress_quickly)
+    return _finished(inputs, frozen, module)
+
+
+@functools.lru_cache(maxsize=1)
+def _prepared(runtime: Path) -> Prepared:
+    from toolchain.tier import build
+    from toolchain.tier.translation import read_translation
+
+    files = RuntimeFiles(runtime)
+    translation = read_translation(files.read(files.translation))
+    return build.Prepared(files.read(files.interpreter), translation, files.read(files.names).decode())
+
+
+def _finished(inputs: FilterInputs, frozen: Snapshot, module: bytes) -> bytes:
+    dropped = imports.drop(module, frozen.unreached)
+    verify.verify(dropped, _abi(inputs))
+    return dropped
 
 
 def _abi(inputs: FilterInputs) -> Abi:

@@ -28,7 +28,7 @@ def start(flat: bytes, stdlib: Path, say: Say = silent) -> bytes:
     sources = Sources([], stdlib)
     first = BuilderVm(engine, compiled, {b"build.frozen": sources.frozen})
     first.start()
-    compiler = Compiler(first)
+    compiler = Compiler(lambda: first)
     second = BuilderVm(engine, compiled, {b"build.frozen": lambda name: compiler.stripped(sources.frozen_source(name))})
     second.start()
     dictionary = library.dictionary(sources, compiler)

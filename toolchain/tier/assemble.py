@@ -56,6 +56,7 @@ from toolchain.tier.contract import ENTRY, MARKED
 from toolchain.tier.emit import FORGET, emit
 from toolchain.tier.image import lay_out
 from toolchain.tier.memories import Places
+from toolchain.tier.pack import Compress, compress
 from toolchain.tier.plan import Reached, plan
 from toolchain.tier.translate import translate
 from toolchain.tier.translation import Part, Translation, digest
@@ -122,12 +123,14 @@ def assemble(
     training: bool = False,
     reached: Reached | None = None,
     started: Collection[int] = (),
+    compress: Compress = compress,
 ) -> Tiered:
     """Makes all functions of a module cold but those of these indices, in this order, and those that the interpreter does not know.
 
     `interpreter` is interpreter.c, compiled and linked; a `translation` of the module spares the time of making it.
     For `training` the module exports `FORGET`, and nothing in it is compressed. Of a kept function in `reached` all parts are cold but
     those with these marks. The cold functions `started` are those that every VM calls when it starts.
+    `compress` makes what is packed.
     Raises `ToolchainError` for a module that imports its memory, and for a translation that is another module's.
     """
     parsed = Module(module)
@@ -137,7 +140,7 @@ def assemble(
     elif translation.digest != digest(parsed):
         raise ToolchainError("the translation was made from another module than the one to be tiered")
     planned = plan(parsed, (*keep, *translation.unknown), translation, training, reached or {}, started)
-    contents = lay_out(planned)
+    contents = lay_out(planned, compress)
     added = Additions(parsed.types(), len(planned.functions.index))
     joined = bridges(planned, contents, Module(interpreter), added)
     tiered = emit(planned, contents, joined, added)

@@ -18,9 +18,10 @@ from typing import NamedTuple
 
 from toolchain.tier import heat
 from toolchain.tier.assemble import Tiered, assemble
-from toolchain.tier.hints import hint
+from toolchain.tier.hints import Counts, hint
+from toolchain.tier.pack import Compress, compress
 from toolchain.tier.report import report
-from toolchain.tier.translation import read_translation
+from toolchain.tier.translation import Translation
 from toolchain.tools import Say, ToolchainError, silent
 from toolchain.wasm.format import Module
 
@@ -98,11 +99,27 @@ class Prepared(NamedTuple):
     interpreter: bytes
     """The interpreter's core module."""
 
-    translation: bytes
-    """The runtime's functions, in the form that `read_translation` reads."""
+    translation: Translation
+    """The runtime's functions."""
 
     names: str
     """A line for each function that has a name: its index and the name."""
+
+
+class Learned(NamedTuple):
+    """What a training taught, by functions of the runtime: another filter's module can be made of it too, if less well."""
+
+    kept: list[int]
+    """What stays compiled, first what ran most of the time."""
+
+    reached: dict[int, set[int]]
+    """The marks of parts."""
+
+    started: set[int]
+    """What every VM calls when it starts."""
+
+    counts: dict[int, Counts]
+    """Calls and branches."""
 
 
 class Built(NamedTuple):
@@ -115,17 +132,28 @@ class Built(NamedTuple):
     warnings: list[str]
     """What the training warned of."""
 
+    learned: Learned
 
-def build(snapshot: bytes, prepared: Prepared, training: str, say: Say = silent) -> Built:
+
+def build(
+    snapshot: bytes, prepared: Prepared, training: str, say: Say = silent, compress: Compress = compress
+) -> Built:
     """Returns a snapshot's module with a cold tier. Raises as `run` does, and `ToolchainError` for a training that runs nothing."""
-    interpreter, translation = prepared.interpreter, read_translation(prepared.translation)
+    interpreter, translation = prepared.interpreter, prepared.translation
     say(f"training with {training}")
     cold = assemble(snapshot, (), interpreter, translation, training=True)
     trained, said = warned(training, cold)
     ran = trained.often + trained.seldom
     if not ran:
         raise ToolchainError(f"the training {training} ran nothing of the module that it was given")
-    make = partial(assemble, snapshot, interpreter=interpreter, translation=translation, reached=trained.reached)
+    make = partial(
+        assemble,
+        snapshot,
+        interpreter=interpreter,
+        translation=translation,
+        reached=trained.reached,
+        compress=compress,
+    )
     trial = make(ran, training=True) if trained.seldom else make(ran, started=trained.started)
     say("counting calls and branches")
     counted = count(trial, training)
@@ -133,5 +161,25 @@ def build(snapshot: bytes, prepared: Prepared, training: str, say: Say = silent)
     kept = [function for function in ran if function not in cooled]
     say(f"{len(kept):,} functions stay compiled")
     tiered = make(kept, started=trained.started | cooled) if trained.seldom else trial
-    module = hint(tiered.module, {tiered.index[f]: c for f, c in heat.total(counted).items() if f not in cooled})
-    return Built(module, report(snapshot, kept, trained.reached, translation, prepared.names, cooled), said)
+    counts = {function: counts for function, counts in heat.total(counted).items() if function not in cooled}
+    learned = Learned(kept, trained.reached, trained.started | cooled, counts)
+    text = report(snapshot, kept, trained.reached, translation, prepared.names, cooled)
+    return Built(_hinted(tiered, learned), text, said, learned)
+
+
+def untrained(snapshot: bytes, prepared: Prepared, learned: Learned, compress: Compress = compress) -> bytes:
+    """Returns a snapshot's module with a cold tier, made of what an earlier training taught."""
+    tiered = assemble(
+        snapshot,
+        learned.kept,
+        prepared.interpreter,
+        prepared.translation,
+        reached=learned.reached,
+        started=learned.started,
+        compress=compress,
+    )
+    return _hinted(tiered, learned)
+
+
+def _hinted(tiered: Tiered, learned: Learned) -> bytes:
+    return hint(tiered.module, {tiered.index[function]: counts for function, counts in learned.counts.items()})

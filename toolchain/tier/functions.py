@@ -7,6 +7,7 @@ element it calls: cold functions of one type share one function in the table.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -54,13 +55,15 @@ def read_elements(module: Module) -> list[int | None] | None:
     return elements
 
 
-def _called_by(body: bytes, cold: Collection[Part]) -> set[int]:
+# Whoever builds again and again, as `proxy-wasm run` does, asks the same each time.
+@functools.lru_cache(maxsize=4096)
+def _called_by(body: bytes, cold: tuple[Part, ...]) -> frozenset[int]:
     """Returns the functions that a body calls by their index outside of its cold parts."""
     called, code = set(), read_body(body).code
     for opcode, operands in read_instructions(code):
         if opcode == wasm.CALL and not any(part.begin < code.position <= part.end for part in cold):
             called.add(operands[0])
-    return called
+    return frozenset(called)
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,6 @@ def choose(
         present = {export.index for export in module.exports() if export.kind == FUNC_KIND}
         present |= {Reader(body).u32() for section, body in module.sections if section == START}
         for function in kept:
-            present |= _called_by(bodies[function - imported], cold.get(function, ()))
+            present |= _called_by(bodies[function - imported], tuple(cold.get(function, ())))
         defined = [*kept, *sorted(present.difference(kept, range(imported)))]
     return Functions(defined, {f: index for index, f in enumerate((*range(imported), *defined))}, movable)

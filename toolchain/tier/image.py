@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from toolchain.tier.contract import HEAD, KEPT, NONE, STATE
 from toolchain.tier.memories import DAMAGED, OVERRUN, Places, place
-from toolchain.tier.pack import Block, checksum, cut, entries, pack_bodies, pack_image, segment
+from toolchain.tier.pack import Block, Compress, checksum, compress, cut, entries, pack_bodies, pack_image, segment
 from toolchain.tier.plan import Plan
 from toolchain.wasm.code import data_segment, passive_segment
 from toolchain.wasm.format import DATA, Reader
@@ -53,13 +53,13 @@ class _ColdCode:
     blocks: Sequence[Block]
 
 
-def lay_out(plan: Plan) -> Contents:
+def lay_out(plan: Plan, compress: Compress = compress) -> Contents:
     """Returns what the memories hold: this decides all addresses."""
-    code = _cut_up(plan, _bodies(plan))
+    code = _cut_up(plan, _bodies(plan), compress)
     numbers = [NONE if function is None else function for function in plan.elements] + [*code.offsets]
     tables = struct.pack(f"<{len(numbers)}I", *numbers)
-    image = [] if plan.image is None else [*pack_image(plan.image)]
-    packed_tables = [] if plan.image is None else [*pack_image(tables)]
+    image = [] if plan.image is None else [*pack_image(plan.image, compress)]
+    packed_tables = [] if plan.image is None else [*pack_image(tables, compress)]
     packed = [*image, *packed_tables]
     places = place(plan.memories.begin, len(tables), packed, code.blocks, _widest(plan))
     own_segments = 0 if packed else Reader(plan.module.get(DATA)).u32()
@@ -82,7 +82,7 @@ def _bodies(plan: Plan) -> list[bytes]:
     return bodies + [plan.translation.bodies[function] for function in plan.cold_parts]
 
 
-def _cut_up(plan: Plan, bodies: Sequence[bytes]) -> _ColdCode:
+def _cut_up(plan: Plan, bodies: Sequence[bytes], compress: Compress) -> _ColdCode:
     """Lays bodies one behind the other, in blocks that are fetched as a whole."""
     # What a start calls lies together, so that most blocks stay packed. A training asks for functions: there each is a block.
     first = {*plan.kept, *plan.started}
@@ -94,10 +94,10 @@ def _cut_up(plan: Plan, bodies: Sequence[bytes]) -> _ColdCode:
         offsets[number] = end
         end += len(bodies[number])
     if plan.training:
-        return _ColdCode(offsets, [*pack_bodies(bodies, compressed=False)])
+        return _ColdCode(offsets, [*pack_bodies(bodies, None)])
     ordered = [bodies[number] for number in order]
     blocks = [*cut(ordered[: len(first)]), *cut(ordered[len(first) :])]
-    return _ColdCode(offsets, [*pack_bodies(blocks, compressed=True)])
+    return _ColdCode(offsets, [*pack_bodies(blocks, compress)])
 
 
 def _widest(plan: Plan) -> int:

@@ -13,8 +13,7 @@ from toolchain.tier.contract import ENTRY, STATE
 from toolchain.tier.pack import Block, room
 from toolchain.tools import ToolchainError
 from toolchain.wasm import opcodes as wasm
-from toolchain.wasm.code import expression, i32_const
-from toolchain.wasm.format import DATA, MEMORY, MEMORY_KIND, PAGE, Module, Reader, constant, leb, limits, read_limits
+from toolchain.wasm.format import DATA, MEMORY, MEMORY_KIND, PAGE, Module, Reader, leb, limits, read_limits
 
 STACK_BYTES = 8 << 20
 """The room for the frames of cold functions; as long as it is not used, it takes no memory."""
@@ -58,10 +57,13 @@ def image(module: Module, memories: Memories) -> bytes | None:
     memory = bytearray(memories.pages * PAGE)
     reader = Reader(module.get(DATA))
     for _ in reader.repeat():
-        if reader.u32() or (offset := reader.expression())[0] != wasm.I32_CONST:
+        if reader.u32() or reader.u8() != wasm.I32_CONST:
             return None
-        begin, data = constant(offset), reader.take(reader.u32())
-        if offset != expression(i32_const(begin)) or begin < 0 or begin + len(data) > len(memory):
+        begin = reader.signed()
+        if reader.u8() != wasm.END:
+            return None
+        data = reader.take(reader.u32())
+        if begin < 0 or begin + len(data) > len(memory):
             return None
         memory[begin : begin + len(data)] = data
     return bytes(memory)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import deflate
 
+from toolchain.memo import Memo, answered
 from toolchain.tier.contract import BEYOND, ENTRY, ROOM
 
 BLOCK = 1 << 15
 """So many bytes of bodies are unpacked when one of them is first called."""
 
 _PIECE = 1 << 16  # of the image; there must be room for what is packed, and in each VM that room stays
-_LEVEL = 10
+_LEVEL, _QUICK = 10, 1
 _ZEROS = bytes(1 << 12)  # of a page of this size that is all zeros a VM need not have a copy
 
 
@@ -32,12 +33,31 @@ class Block:
     packed: bytes
 
 
-def _pack(at: int, data: bytes) -> Block:
-    packed = bytes(deflate.deflate_compress(data, _LEVEL))
+Compress = Callable[[bytes], bytes]
+"""What compresses a block: `compress`, or another that the decoder reads."""
+
+
+def compress(data: bytes) -> bytes:
+    """Compresses for a release."""
+    return bytes(deflate.deflate_compress(data, _LEVEL))
+
+
+def compress_quickly(data: bytes) -> bytes:
+    """Compresses less, in a tenth of the time."""
+    return bytes(deflate.deflate_compress(data, _QUICK))
+
+
+def remembering(memo: Memo | None) -> Compress:
+    """Returns `compress`, with a memo of what was compressed before."""
+    return lambda data: answered(memo, f"deflate {_LEVEL}", data, lambda: compress(data))
+
+
+def _pack(at: int, data: bytes, compress: Compress) -> Block:
+    packed = compress(data)
     return Block(at, len(data), packed if len(packed) < len(data) else data)
 
 
-def pack_image(image: bytes) -> Iterator[Block]:
+def pack_image(image: bytes, compress: Compress) -> Iterator[Block]:
     """Yields what is not zero of a memory."""
     size = len(_ZEROS)
     pages = range(0, len(image), size)
@@ -45,7 +65,7 @@ def pack_image(image: bytes) -> Iterator[Block]:
         stretch = [*found]
         end = min(stretch[-1] + size, len(image))
         for at in range(stretch[0], 0 if zero else end, _PIECE):
-            yield _pack(at, image[at : min(at + _PIECE, end)])
+            yield _pack(at, image[at : min(at + _PIECE, end)], compress)
 
 
 def cut(bodies: Iterable[bytes]) -> Iterator[bytes]:
@@ -60,11 +80,11 @@ def cut(bodies: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(block)
 
 
-def pack_bodies(blocks: Iterable[bytes], compressed: bool) -> Iterator[Block]:
-    """Yields blocks that lie one behind the other."""
+def pack_bodies(blocks: Iterable[bytes], compress: Compress | None) -> Iterator[Block]:
+    """Yields blocks that lie one behind the other; with nothing to compress them they stay as they are."""
     at = 0
     for block in blocks:
-        yield _pack(at, block) if compressed else Block(at, len(block), block)
+        yield _pack(at, block, compress) if compress else Block(at, len(block), block)
         at += len(block)
 
 

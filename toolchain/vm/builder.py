@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import hashlib
 import re
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 import wasmtime
 
 from toolchain.boundary import generate as boundary
+from toolchain.memo import Memo, answered
 from toolchain.tools import ToolchainError, read
 from toolchain.vm import heap
 from toolchain.vm.late import Import
@@ -204,11 +206,19 @@ class BuilderVm:
 
 
 class Compiler:
-    """Compiles Python in a VM of its own, so that what compiling leaves in memory is in no filter."""
+    """Compiles Python in a VM of its own, so that what compiling leaves in memory is in no filter.
 
-    def __init__(self, vm: BuilderVm) -> None:
-        self._vm = vm
+    The VM is made when something is asked that the memo does not know.
+    """
+
+    def __init__(self, make: Callable[[], BuilderVm], memo: Memo | None = None) -> None:
+        self._make = make
+        self._memo = memo
         self._reads_imports = False
+
+    @functools.cached_property
+    def _vm(self) -> BuilderVm:
+        return self._make()
 
     def answer(self, module: Found | None) -> bytes:
         """Returns a module as boot.py's finder expects it; nothing for None.
@@ -228,11 +238,11 @@ class Compiler:
         return self._compiled(b"S" + source)
 
     def _compiled(self, request: bytes) -> bytes:
-        return self._vm.python("compile_module", request)
+        return self._asked("compile_module", request, lambda: self._vm)
 
     def pack(self, data: bytes) -> bytes:
         """Compresses, the same way on every machine."""
-        return self._vm.python("pack", data)
+        return self._asked("pack", data, lambda: self._vm)
 
     def packed(self, module: Found | None) -> bytes:
         """Returns `answer`, compressed."""
@@ -247,7 +257,13 @@ class Compiler:
         """Returns the names of the modules that are built in."""
         return list(self._read_imports("builtin_names", b""))
 
+    def _asked(self, function: str, argument: bytes, vm: Callable[[], BuilderVm]) -> bytes:
+        return answered(self._memo, function, argument, lambda: vm().python(function, argument))
+
     def _read_imports(self, function: str, argument: bytes) -> Any:
+        return ast.literal_eval(self._asked(function, argument, self._reader).decode())
+
+    def _reader(self) -> BuilderVm:
         if not self._reads_imports:
             path = Path(__file__).with_name("imported.py")
             program = self.answer(Found("M", path.name, read(path), False))
@@ -257,7 +273,7 @@ class Compiler:
             if error:
                 raise ToolchainError(f"{path.name} does not start:\n{error.decode()}")
             self._reads_imports = True
-        return ast.literal_eval(self._vm.python(function, argument).decode())
+        return self._vm
 
 
 def make_engine() -> wasmtime.Engine:

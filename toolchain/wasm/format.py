@@ -54,6 +54,11 @@ class Reader:
 
     def u32(self) -> int:
         """Reads an unsigned LEB128 number."""
+        # Most numbers are one byte, and a module has millions.
+        position = self.position
+        if position < self.end and (byte := self.data[position]) < 0x80:
+            self.position = position + 1
+            return byte
         return self._leb()[0]
 
     def signed(self) -> int:
@@ -63,13 +68,17 @@ class Reader:
 
     def _leb(self) -> tuple[int, int]:
         """Reads a LEB128 number without its sign, and how many bits it is written in."""
+        data, position, end = self.data, self.position, self.end
         result = shift = 0
-        while True:
-            byte = self.u8()
+        while position < end:
+            byte = data[position]
+            position += 1
             result |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
+                self.position = position
                 return result, shift
+        raise FormatError(f"unexpected end at byte {end}")
 
     def take(self, size: int) -> bytes:
         """Reads this many bytes."""
@@ -108,6 +117,8 @@ class Reader:
 
 def leb(number: int) -> bytes:
     """Encodes an unsigned number as LEB128."""
+    if 0 <= number < 0x80:
+        return number.to_bytes(1, "little")
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

@@ -1,0 +1,60 @@
+"""A memo of the toolchain on disk, in the user's cache directory: what was compiled and compressed for one filter serves the next."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from toolchain.memo import Memo
+from toolchain.wasm.format import FormatError, Reader, sized
+
+_MOST = 32 << 20
+"""So many bytes are kept; a filter needs some four million."""
+_DIGEST = hashlib.sha256().digest_size
+
+
+@contextlib.contextmanager
+def kept(directory: Path) -> Iterator[Memo]:
+    """Reads the memo of a runtime's directory, and writes it if there is more in it at the end of the block."""
+    path = directory / f"memo-deflate-{version('deflate')}"
+    memo = _read(path)
+    before = set(memo)
+    yield memo
+    if not memo.keys() <= before:
+        _write(path, memo)
+
+
+def _read(path: Path) -> Memo:
+    """Returns what was written; nothing if there is no such file, or if it is damaged."""
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+            return {}
+        reader, memo = Reader(data, _DIGEST), {}
+        while reader.more():
+            key = reader.take(_DIGEST)
+            memo[key] = reader.take(reader.u32())
+    except (OSError, FormatError):
+        return {}
+    return memo
+
+
+def _write(path: Path, memo: Memo) -> None:
+    entries: list[bytes] = []
+    size = 0
+    # What was used last stands last.
+    for key, answer in reversed(list(memo.items())):
+        size += len(answer)
+        if size > _MOST:
+            break
+        entries.append(key + sized(answer))
+    data = b"".join(reversed(entries))
+    # Another process may be at it too: whole files only. Without a place for it, the next build is slower, and that is all.
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        partial.write_bytes(hashlib.sha256(data).digest() + data)
+        partial.replace(path)
