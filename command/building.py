@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import proxy_wasm
-from command import default_training, memo, packages, runtime
+from command import default_training, memo, packages, runtime, scanning
 from command.packages import Package
 from command.project import Project
 from toolchain.recipe.filter import FilterInputs, build_filter, freeze, tiered_quickly
@@ -21,6 +21,7 @@ from toolchain.tools import Say, ToolchainError, silent
 
 _SDK = Path(proxy_wasm.__file__).parent
 _MISSING = "ModuleNotFoundError: No module named "
+_NOTHING_TO_REACH = ("FileNotFoundError: ", "PermissionError: ", "OSError: ", "can't start new thread", "os.environ")
 _NOBODYS = '  File "<frozen '
 """The beginning of a traceback's lines about importing itself, which have no source to look at."""
 
@@ -38,25 +39,25 @@ class Built:
 
 def build(project: Project, say: Say = silent) -> Built:
     """Returns a project's filter, or raises `ToolchainError`."""
-    with _inputs(project, say) as (inputs, taken), _explained(taken), memo.kept(inputs.runtime) as known:
+    with _inputs(project, say) as (inputs, taken), _explained(project, taken), memo.kept(inputs.runtime) as known:
         built = build_filter(inputs, say, known)
-    warnings = (*_left_out(taken), *built.warnings)
+    warnings = (*_seen(project, taken), *built.warnings)
     report = "".join(f"package: {package}\n" for package in taken) + built.report
     return Built(built.module, report, warnings, built.learned)
 
 
 def build_quickly(project: Project, learned: Learned) -> Built:
     """Returns a project's filter for a look at it: no training is done, and what an earlier one taught is compiled. Raises as `build`."""
-    with _inputs(project, silent) as (inputs, taken), _explained(taken), memo.kept(inputs.runtime) as known:
+    with _inputs(project, silent) as (inputs, taken), _explained(project, taken), memo.kept(inputs.runtime) as known:
         frozen = freeze(inputs, memo=known)
         module = tiered_quickly(inputs, frozen, learned)
-    return Built(module, "", (*_left_out(taken), *frozen.warnings), learned)
+    return Built(module, "", (*_seen(project, taken), *frozen.warnings), learned)
 
 
 def check(project: Project, say: Say = silent) -> list[str]:
     """Imports a project's filter as a build does, and returns the warnings; raises `ToolchainError` for what cannot work."""
-    with _inputs(project, say) as (inputs, taken), _explained(taken), memo.kept(inputs.runtime) as known:
-        return [*_left_out(taken), *freeze(inputs, say, known).warnings]
+    with _inputs(project, say) as (inputs, taken), _explained(project, taken), memo.kept(inputs.runtime) as known:
+        return [*_seen(project, taken), *freeze(inputs, say, known).warnings]
 
 
 def build_apart(project: Project, out: Path, report: Path | None = None, quiet: bool = True) -> str:
@@ -91,7 +92,7 @@ def _inputs(project: Project, say: Say) -> Iterator[tuple[FilterInputs, list[Pac
 
 
 @contextlib.contextmanager
-def _explained(taken: list[Package]) -> Iterator[None]:
+def _explained(project: Project, taken: list[Package]) -> Iterator[None]:
     """Leaves the author's lines of a traceback, and says what the packages have to do with a module that is missing."""
     try:
         yield
@@ -106,7 +107,14 @@ def _explained(taken: list[Package]) -> Iterator[None]:
                     f'{package} is installed: add "{package}" to packages in [tool.proxy-wasm] of pyproject.toml'
                 )
             notes += [f"{sentence}; only pure Python fits into a filter" for sentence in _left_out(taken)]
+        if any(kind in text for kind in _NOTHING_TO_REACH):
+            notes += scanning.scan(project)
         raise ToolchainError("\nnote: ".join([text, *notes])) from None
+
+
+def _seen(project: Project, taken: list[Package]) -> list[str]:
+    """Returns what can be seen in the sources and packages of a filter without running it."""
+    return [*scanning.scan(project), *_left_out(taken)]
 
 
 def _left_out(taken: list[Package]) -> list[str]:

@@ -107,7 +107,8 @@ def build(plugin: Path | None, out: Path | None, report: Path | None, quiet: boo
 def check(plugin: Path | None) -> None:
     """Tell, without a build, what will not work.
 
-    The filter is imported as in a build: unknown callbacks, imports that fail or will fail, packages that do not fit.
+    The filter is imported as in a build: unknown callbacks, imports that fail or will fail, packages that do not fit. Its sources are
+    looked through for files, sockets, threads and processes, which a proxy does not have.
     """
     from command import building
 

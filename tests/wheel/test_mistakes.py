@@ -68,6 +68,15 @@ def test_a_mistake_is_explained(
         assert [text for text in texts if text not in error] == [], error
 
 
+def test_a_file_that_is_read_is_named_with_its_line(environment: Environment, hello: Path) -> None:
+    append("\n\ndef later() -> str:\n    return open('rules.json').read()\n")(hello)
+    line = (hello / "plugin.py").read_text().count("\n")
+    said = environment.works("check", cwd=hello)
+    assert f"warning: plugin.py:{line}: open(): there are no files in a proxy" in said and "1 warning" in said
+    append("\nRULES = later()\n")(hello)
+    assert f"note: plugin.py:{line}: open()" in environment.fails("check", cwd=hello)
+
+
 def test_machine_code_is_named(environment: Environment, hello: Path) -> None:
     with_packages("deflate")(hello)
     append("\nimport deflate\n")(hello)

@@ -1,0 +1,182 @@
+"""Finds calls in a project's own sources that can do nothing in a proxy: of files, sockets, threads and processes."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+from pathlib import Path
+
+from command.project import Project
+
+_FILES = "there are no files in a proxy; put the data into a Python module, or into the plugin's configuration"
+_SOCKETS = "there are no sockets in a proxy; ask a cluster with self.fetch() or dispatch_http_call()"
+_THREADS = "there are no threads in a proxy; use set_tick_period() and on_tick()"
+_PROCESSES = "there are no processes in a proxy"
+_ENVIRONMENT = "a proxy gives a filter no environment variables; use the plugin's configuration"
+_WAITS = "nothing may wait in a proxy; use set_tick_period() and on_tick(), or an async callback"
+
+_WHY = {
+    _FILES: """
+        open io.open io.FileIO codecs.open os.open os.fdopen os.listdir os.scandir os.walk os.stat os.lstat os.mkdir os.makedirs os.remove
+        os.unlink os.rename os.replace os.rmdir os.chdir os.getcwd os.access os.path.exists os.path.isfile os.path.isdir os.path.getsize
+        os.path.getmtime glob.glob glob.iglob shutil tempfile fileinput linecache.getline mmap.mmap dbm.open shelve.open
+        importlib.resources pkgutil.get_data logging.FileHandler
+    """,
+    _SOCKETS: """
+        socket.socket socket.create_connection socket.create_server socket.getaddrinfo socket.gethostbyname socket.gethostname ssl
+        urllib.request http.client http.server socketserver selectors smtplib ftplib imaplib poplib xmlrpc asyncio.open_connection
+        asyncio.start_server
+    """,
+    _THREADS: "threading.Thread threading.Timer _thread.start_new_thread concurrent.futures.ThreadPoolExecutor asyncio.to_thread",
+    _PROCESSES: """
+        subprocess multiprocessing concurrent.futures.ProcessPoolExecutor os.system os.popen os.fork os.kill os.execv os.execvp os.spawnv
+        os.posix_spawn signal.signal asyncio.create_subprocess_exec asyncio.create_subprocess_shell
+    """,
+    _ENVIRONMENT: "os.getenv os.environ",
+    _WAITS: "time.sleep asyncio.run asyncio.get_event_loop input select.select",
+}
+_CALLS = {name: why for why, names in _WHY.items() for name in names.split()}
+"""Functions, classes and whole modules by their names, and why a call of them does nothing."""
+
+_PATH_METHODS = """
+read_text read_bytes write_text write_bytes open iterdir glob rglob walk exists is_file is_dir mkdir unlink rmdir rename replace stat touch
+"""
+_OF_PATHS = frozenset(_PATH_METHODS.split())
+_PATHS = ("pathlib.Path", "pathlib.PosixPath")
+
+
+def scan(project: Project) -> list[str]:
+    """Returns a sentence for each call, with its file and line, in the filter's module and in what it imports of the project."""
+    found: list[str] = []
+    for path in _sources(project):
+        where = path.relative_to(project.root).as_posix()
+        try:
+            tree = ast.parse(path.read_bytes(), where)
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            # That it does not compile, the build says better; and its Python may be newer than this one.
+            continue
+        found += [f"{where}:{line}: {name}: {why}" for line, name, why in _Scanner(tree).found()]
+    return found
+
+
+def _sources(project: Project) -> Iterator[Path]:
+    todo, seen = [project.filter], set[str]()
+    while todo:
+        name = todo.pop(0)
+        path = _file(project.root, name)
+        if name in seen or path is None:
+            continue
+        seen.add(name)
+        yield path
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            continue
+        todo += sorted(_imported(tree, package))
+
+
+def _file(root: Path, name: str) -> Path | None:
+    path = root / name.replace(".", "/")
+    return next((found for found in (path / "__init__.py", path.parent / f"{path.name}.py") if found.is_file()), None)
+
+
+def _imported(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yields the modules that a module may import; some may be no modules, but what modules have."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".") if package else []
+            base = above[: len(above) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+class _Scanner(ast.NodeVisitor):
+    """Looks for calls by the names that a module's imports give them."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._tree = tree
+        self._found: list[tuple[int, str, str]] = []
+        self._names: dict[str, str] = {name: name for name in _CALLS if hasattr(builtins, name)}
+        self._note_all(tree, in_class=False)
+
+    def found(self) -> list[tuple[int, str, str]]:
+        """Returns line, name and why of each call."""
+        self.visit(self._tree)
+        return sorted(self._found)
+
+    def _note_all(self, parent: ast.AST, in_class: bool) -> None:
+        for node in ast.iter_child_nodes(parent):
+            # What a class has is no name for its methods.
+            if not (in_class and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign))):
+                self._note(node)
+            self._note_all(node, isinstance(node, ast.ClassDef))
+
+    def _note(self, node: ast.AST) -> None:
+        """Remembers a name that an import gives, and forgets one that the module uses for something else anywhere."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.asname:
+                    self._names[alias.asname] = alias.name
+                else:
+                    top = alias.name.partition(".")[0]
+                    self._names[top] = top
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            for alias in node.names:
+                self._names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            self._names.pop(node.name, None)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            self._names.pop(node.id, None)
+        elif isinstance(node, ast.arg):
+            self._names.pop(node.arg, None)
+
+    def visit_If(self, node: ast.If) -> None:
+        """Leaves out what runs only as a program, or is for a type checker."""
+        never = "__name__" in ast.dump(node.test) or "TYPE_CHECKING" in ast.dump(node.test)
+        for child in [*([] if never else node.body), *node.orelse]:
+            self.visit(child)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """Notes a call that is in the table."""
+        name = self._name(node.func)
+        if name and (why := self._why(name)):
+            self._found.append((node.lineno, f"{name}()", why))
+        elif isinstance(node.func, ast.Attribute) and node.func.attr in _OF_PATHS and self._is_path(node.func.value):
+            self._found.append((node.lineno, f"pathlib.Path.{node.func.attr}()", _FILES))
+        self.generic_visit(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        """Notes `os.environ[...]`, which is no call."""
+        if self._name(node.value) == "os.environ":
+            self._found.append((node.lineno, "os.environ", _ENVIRONMENT))
+        self.generic_visit(node)
+
+    def _name(self, node: ast.expr) -> str:
+        """Returns the dotted name of an expression, by where it was imported from; empty if it has none."""
+        if isinstance(node, ast.Name):
+            return self._names.get(node.id, "")
+        if isinstance(node, ast.Attribute):
+            before = self._name(node.value)
+            return f"{before}.{node.attr}" if before else ""
+        return ""
+
+    def _why(self, name: str) -> str:
+        parts = name.split(".")
+        return next(filter(None, (_CALLS.get(".".join(parts[:end])) for end in range(len(parts), 0, -1))), "")
+
+    def _is_path(self, node: ast.expr) -> bool:
+        """Tells whether an expression is a path for sure: one that is made here, and its parts."""
+        if isinstance(node, ast.BinOp):
+            return self._is_path(node.left)
+        if isinstance(node, ast.Attribute):
+            return self._is_path(node.value)
+        if isinstance(node, ast.Call):
+            return self._name(node.func) in _PATHS or (
+                isinstance(node.func, ast.Attribute) and self._is_path(node.func.value)
+            )
+        return False

@@ -1,0 +1,77 @@
+"""Calls that can do nothing in a proxy are named with file and line, and what only looks like them is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from command import project, scanning
+
+
+def scanned(directory: Path, source: str, **others: str) -> list[str]:
+    """Returns what is said of a plugin and the modules beside it, without the reasons."""
+    for name, text in ({"plugin": source} | others).items():
+        (directory / f"{name}.py").write_text(text)
+    found = scanning.scan(project.of_file(directory / "plugin.py"))
+    assert all(": " in sentence and len(sentence.split(": ", 2)) == 3 for sentence in found)
+    return [sentence.rpartition(": ")[0] for sentence in found]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("open('x')", "open()"),
+        ("import os\nos.open('x', 0)", "os.open()"),
+        ("import os as o\no.listdir('/')", "os.listdir()"),
+        ("from os import open as opened\nopened('x', 0)", "os.open()"),
+        ("import os.path\nos.path.exists('x')", "os.path.exists()"),
+        ("import os\nos.environ['HOME']", "os.environ"),
+        ("import os\nos.environ.get('HOME')", "os.environ.get()"),
+        ("import pathlib\npathlib.Path('x').read_text()", "pathlib.Path.read_text()"),
+        ("from pathlib import Path\n(Path('x') / 'y').parent.joinpath('z').open()", "pathlib.Path.open()"),
+        ("import shutil\nshutil.copyfile('x', 'y')", "shutil.copyfile()"),
+        ("import socket\nsocket.create_connection(('x', 1))", "socket.create_connection()"),
+        ("import urllib.request\nurllib.request.urlopen('x')", "urllib.request.urlopen()"),
+        ("from urllib import request\nrequest.urlopen('x')", "urllib.request.urlopen()"),
+        ("import threading\nthreading.Thread(target=print)", "threading.Thread()"),
+        ("from concurrent.futures import ThreadPoolExecutor as E\nE()", "concurrent.futures.ThreadPoolExecutor()"),
+        ("import subprocess\nsubprocess.run(['x'])", "subprocess.run()"),
+        ("import time\ntime.sleep(1)", "time.sleep()"),
+        ("class A:\n    def open(self):\n        return open('x')", "open()"),
+    ],
+)
+def test_a_call_that_can_do_nothing_is_named(tmp_path: Path, source: str, name: str) -> None:
+    # The call stands in the last line.
+    assert scanned(tmp_path, source) == [f"plugin.py:{source.count(chr(10)) + 1}: {name}"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(self):\n    self.open()\n    self.file.read_text()",
+        "def open(path): ...\nopen('x')",
+        "from mine import open\nopen('x')",
+        "def f(input): return input()",
+        "import os\nos.path.join('a', 'b')",
+        "'a'.replace('a', 'b')",
+        "if __name__ == '__main__':\n    open('x')",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    open('x')",
+        "def broken(:",
+    ],
+)
+def test_what_only_looks_like_it_is_not(tmp_path: Path, source: str) -> None:
+    assert scanned(tmp_path, source) == []
+
+
+def test_what_the_filter_imports_of_its_project_is_looked_through(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "__init__.py").write_text("from . import deep\n")
+    (tmp_path / "inner" / "deep.py").write_text("from plugin import x\nopen('x')\n")
+    found = scanned(
+        tmp_path,
+        "import helper, json\nfrom inner import deep\nx = 1\n",
+        helper="import plugin\nopen('x')\n",
+        unrelated="open('x')\n",
+    )
+    assert found == ["helper.py:2: open()", "inner/deep.py:2: open()"]
