@@ -7,22 +7,24 @@ import contextlib
 import re
 import socket
 import ssl
+import struct
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
 from tests.mesh.namespaces import Namespace
 
 TIMEOUT_SECONDS = 5.0
 Result = TypeVar("Result")
-_ANSWER = re.compile(rb"<(\S+) (\d+) (\S+?)( PROXY [^>\r]+)?>")
+_ANSWER = re.compile(rb"<(\S+) (\d+) (\S+?)( [^>]+)?>")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Who answered a client: the server's name, its port, the address that it saw, and the PROXY header if it wants one."""
+    """Who answered a client: the server's name, its port, the address that it saw, and what a PROXY header says."""
 
     server: str
     port: int
@@ -69,13 +71,16 @@ class Web(Greeter):
 
 
 class BehindHeader(Greeter):
-    """A server that wants a PROXY header (version 1), says it, and then echoes."""
+    """A server that wants a PROXY header (version 2), says from where to where it is, and then echoes."""
 
     def data_received(self, data: bytes) -> None:
-        if data.startswith(b"PROXY "):
-            self._transport.write(self._answer(" " + data.partition(b"\r\n")[0].decode()))
-        else:
+        if not data.startswith(b"\r\n\r\n\0\r\nQUIT\n\x21"):
             self._transport.abort()
+            return
+        size = 16 if data[13] == 0x21 else 4
+        source, destination = (ip_address(data[at : at + size]) for at in (16, 16 + size))
+        _, port = struct.unpack_from(">HH", data, 16 + 2 * size)
+        self._transport.write(self._answer(f" from {source} to {destination} {port}"))
 
     def _begin(self) -> None:
         pass

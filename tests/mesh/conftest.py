@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,9 +40,15 @@ class Client:
         answer = self.sidecar.ask(host, port, send)
         return (answer.server, answer.port) if answer else None
 
+    def can_listen(self, port: int) -> bool:
+        """Tells whether an application in the pod can listen on a port."""
+        with self.sidecar.pod.entered(), contextlib.suppress(OSError), socket.create_server(("0.0.0.0", port)):
+            return True
+        return False
+
 
 def _serve(servers: backends.Backends, hosts: dict[str, Namespace]) -> None:
-    for host in (network.INTERNET, network.INTERNET6):
+    for host in network.HOSTS["internet"]:
         servers.listen(hosts["internet"], host, [443, 9000], "internet")
         servers.listen(hosts["internet"], host, [80], "internet", backends.Web)
     services = hosts["services"]
@@ -89,3 +96,9 @@ def clients(mesh: Mesh) -> Iterator[dict[str, Sidecar]]:
 @pytest.fixture(scope="module", params=ROUTER_OF)
 def client(request: pytest.FixtureRequest, clients: dict[str, Sidecar]) -> Client:
     return Client(clients[request.param], ROUTER_OF[request.param])
+
+
+@pytest.fixture(scope="session")
+def even(clients: dict[str, Sidecar]) -> Client:
+    """One client pod, for what is the same in both."""
+    return Client(clients["pod-even"], ROUTER_OF["pod-even"])

@@ -77,9 +77,17 @@ COMMIT
 def redirect(pod: Namespace, tproxy: bool = False) -> None:
     """Gives a pod Istio's rules; `tproxy` is the interception mode TPROXY of what comes in."""
     rules = _OUTBOUND + (_INBOUND_TPROXY if tproxy else _INBOUND_REDIRECT)
+    # The kernel has all of 127.0.0.0/8, but not this one.
+    pod.ip("-6", "address", "replace", "::6/128", "dev", "lo")
     for family in _FAMILIES:
         text = rules.format(loopback=family.loopback, passthrough=family.passthrough, uid=PROXY_UID, mark=_MARK)
         pod.run(family.restore, "--noflush", stdin=text)
         if tproxy:
             pod.ip(family.flag, "rule", "add", "fwmark", _MARK, "lookup", _TABLE)
             pod.ip(family.flag, "route", "add", "local", "default", "dev", "lo", "table", _TABLE)
+
+
+def clear(pod: Namespace) -> None:
+    """Takes a pod's rules away."""
+    for family in _FAMILIES:
+        pod.run(family.restore, stdin="*nat\nCOMMIT\n*mangle\nCOMMIT\n")

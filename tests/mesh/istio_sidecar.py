@@ -102,16 +102,14 @@ def virtual_outbound(catch_all: str = PASSTHROUGH) -> Part:
 
 def virtual_inbound(port: int, tproxy: bool = False) -> Part:
     """Returns the listener that everything that enters the pod comes to; `port` is the application's."""
-    filters = [listener_filter("original_dst", "OriginalDst")]
-    if tproxy:
-        filters.append(listener_filter("original_src", "OriginalSrc", mark=1337))
     return {
         "name": "virtualInbound",
         "address": address("0.0.0.0", 15006),
         "additional_addresses": [{"address": address("::", 15006)}],
         "traffic_direction": "INBOUND",
         "transparent": tproxy,
-        "listener_filters": filters,
+        # Istio's TPROXY has original_src too, which is about the application: it sees its client's address then.
+        "listener_filters": [listener_filter("original_dst", "OriginalDst")],
         "filter_chains": [
             {
                 "name": "virtualInbound-blackhole",
@@ -164,8 +162,8 @@ def clusters() -> list[Part]:
     ]
 
 
-def inbound_cluster(port: int, tproxy: bool = False) -> Part:
+def inbound_cluster(port: int) -> Part:
     """Returns the cluster of the pod's own application."""
-    bind = {"source_address": {"address": "127.0.0.6", "port_value": 0}}
-    # With TPROXY the application sees its client: the listener filter original_src binds.
-    return original_destination(f"inbound|{port}||", **({} if tproxy else {"upstream_bind_config": bind}))
+    of_ipv6 = {"address": {"address": "::6", "port_value": 0}}
+    bind = {"source_address": {"address": "127.0.0.6", "port_value": 0}, "extra_source_addresses": [of_ipv6]}
+    return original_destination(f"inbound|{port}||", upstream_bind_config=bind)

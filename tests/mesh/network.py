@@ -7,21 +7,22 @@ from collections.abc import Iterator
 
 from tests.mesh.namespaces import Namespace
 
-POD_EVEN, POD_ODD, SERVER = "10.244.0.10", "10.244.0.11", "10.244.0.20"
+POD_EVEN, POD_ODD, POD_NEW, SERVER = "10.244.0.10", "10.244.0.11", "10.244.0.12", "10.244.0.20"
 POD_EVEN6, POD_ODD6, SERVER6 = "fd00:244::10", "fd00:244::11", "fd00:244::20"
 ROUTERS = {"egress-router1": "10.244.1.1", "egress-router2": "10.244.1.2"}
 DATABASE, API_SERVER = "10.244.2.5", "10.244.2.9"
 DATABASE_SERVICE, API_SERVER_SERVICE = "10.96.0.50", "10.96.0.1"
 METADATA_SERVER = "169.254.169.254"
 """Nobody has it here: who is let through to it waits."""
-INTERNET, INTERNET6 = "203.0.113.80", "2001:db8::80"
+INTERNET, INTERNET6, OTHER_HOST = "203.0.113.80", "2001:db8::80", "203.0.113.90"
 
 HOSTS = {
     "pod-even": [POD_EVEN, POD_EVEN6],
     "pod-odd": [POD_ODD, POD_ODD6],
+    "pod-new": [POD_NEW],
     "server": [SERVER, SERVER6],
     "services": [*ROUTERS.values(), DATABASE, API_SERVER],
-    "internet": [INTERNET, INTERNET6],
+    "internet": [INTERNET, INTERNET6, OTHER_HOST],
 }
 """The addresses of each namespace."""
 

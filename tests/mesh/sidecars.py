@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from tests.mesh.control_plane import ControlPlane, Node
 from tests.mesh.istio_iptables import PROXY_UID
 from tests.mesh.namespaces import Namespace, command
 
+ADMIN = ("127.0.0.1", 15000)
 ANSWER_SECONDS = 30.0
 MODULE_IN_POD = "/etc/wasm/plugin.wasm"
 _AS_PROXY = """\
@@ -40,12 +42,12 @@ class Sidecar:
         self.pod, self._node = pod, node
         self.access_log = work / "access.log"
         self._replaced = {**replaced, istio_sidecar.ACCESS_LOG: str(self.access_log)}
-        self._listeners: list[istio_sidecar.Part] = []
+        self._used: tuple[list[istio_sidecar.Part], list[istio_sidecar.Part] | None] = ([], None)
         self.envoy: process.Envoy
 
     def bootstrap(self) -> istio_sidecar.Part:
         """Returns the configuration that Envoy starts with."""
-        return {"admin": {"address": istio_sidecar.address("127.0.0.1", 15000)}, **self._node.bootstrap()}
+        return {"admin": {"address": istio_sidecar.address(*ADMIN)}, **self._node.bootstrap()}
 
     def push(self, kind: str, resources: list[istio_sidecar.Part]) -> str:
         """Has resources pushed, all of a kind; returns their version."""
@@ -54,33 +56,37 @@ class Sidecar:
             text = text.replace(name, value)
         return self._node.push(kind, json.loads(text))
 
+    def answers(self, version: str) -> list[dict[str, str]]:
+        """Returns what Envoy has said of a version until now."""
+        return self._node.answers(version)
+
     def refusal(self, version: str) -> str:
         """Waits for what Envoy says of a version; returns its error, or "" if it took it."""
-        assert wait_for(lambda: self._node.answers(version), ANSWER_SECONDS), "Envoy does not answer a push"
-        return self._node.answers(version)[-1]["error"]
+        assert wait_for(lambda: self.answers(version), ANSWER_SECONDS), "Envoy does not answer a push"
+        return self.answers(version)[-1]["error"]
 
     def use(self, listeners: list[istio_sidecar.Part], clusters: list[istio_sidecar.Part] | None = None) -> None:
-        """Has these listeners, and more clusters, in place of the former ones, and waits until connections come to them."""
-        if clusters is not None:
-            assert self.refusal(self.push("Cluster", [*istio_sidecar.clusters(), *clusters])) == ""
-        if listeners == self._listeners:
+        """Has these listeners in place of the former ones, and these clusters, and waits until connections come to them."""
+        if (listeners, clusters) == self._used:
             return
-        changed = [listener for listener in listeners if listener not in self._listeners]
+        assert self.refusal(self.push("Cluster", clusters or istio_sidecar.clusters())) == ""
+        changed = [listener for listener in listeners if listener not in self._used[0]]
         before = self.counter("listener_manager.listener_create_success")
         assert self.refusal(self.push("Listener", listeners)) == ""
         created = before + len(changed)
         assert wait_for(lambda: self.counter("listener_manager.listener_create_success") >= created, ANSWER_SECONDS)
-        self._listeners = listeners
+        self._used = (listeners, clusters)
         self.access_log.write_text("")
 
     def ask(self, host: str, port: int, send: bytes = b"") -> Answer | None:
         """Asks a server from the pod's application, as `backends.ask` does."""
         return ask(self.pod, host, port, send)
 
-    def get(self, path: str) -> str:
-        """Returns the admin interface's answer."""
-        with self.pod.entered():
-            return self.envoy.get(path)
+    def readiness(self) -> str:
+        """Returns Envoy's state, such as LIVE; it may not be ready yet."""
+        with self.pod.entered(), contextlib.closing(http.client.HTTPConnection(*ADMIN)) as connection:
+            connection.request("GET", "/ready")
+            return connection.getresponse().read().decode().strip()
 
     def counter(self, name: str) -> int:
         """Returns a counter or gauge of Envoy's statistics."""
