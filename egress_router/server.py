@@ -2,6 +2,9 @@
 
 A client that sends `GET /ip` is answered with its address and the router's name as JSON, one that sends `GET /health` with the name.
 A client that sends nothing, or something that is no HTTP, gets the name as one line: the reply proves the route either way.
+
+Behind a proxy that sends PROXY headers, the address is the client's own, and `/ip` has the destination too. A router that forwards
+answers nobody who was going somewhere: it connects there.
 """
 
 from __future__ import annotations
@@ -10,6 +13,9 @@ import asyncio
 import contextlib
 import json
 from http import HTTPStatus
+
+from egress_router.forwarding import Forwarder
+from egress_router.proxy_protocol import Header, HeaderError, read_header
 
 SILENCE_SECONDS = 0.2
 """How long a client may be silent before it counts as one that waits for the name."""
@@ -22,30 +28,44 @@ _METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PAT
 
 
 class EgressRouter:
-    """One router: its name, and the connections that it has answered."""
+    """One router: its name, and the connections that it has answered.
 
-    def __init__(self, name: str) -> None:
+    With `proxy_protocol` each connection must begin with a PROXY header, and is closed if it does not. With a `forwarder` too.
+    """
+
+    def __init__(self, name: str, proxy_protocol: bool = False, forwarder: Forwarder | None = None) -> None:
         self.name = name
         self.connections = 0
+        self._proxy_protocol = proxy_protocol or forwarder is not None
+        self._forwarder = forwarder
 
     async def start(self, host: str, port: int) -> asyncio.Server:
         """Listens on host and port (0: a free one) and returns the server; raises OSError if it cannot."""
-        return await asyncio.start_server(self._answer, host, port, limit=MAX_REQUEST, backlog=4096)
+        return await asyncio.start_server(self._serve, host, port, limit=MAX_REQUEST, backlog=4096)
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         # A client may go away at any time, and that is its business: write_eof() then raises an OSError that is no ConnectionError.
         # A router that stops cancels this: asyncio's streams would report that as an error.
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            writer.write(await self._reply(reader, writer))
-            await asyncio.wait_for(writer.drain(), REQUEST_SECONDS)
-            if writer.can_write_eof():
-                writer.write_eof()
+        with contextlib.suppress(OSError, asyncio.CancelledError, HeaderError):
+            header = await read_header(reader) if self._proxy_protocol else Header()
+            if self._forwarder and header.destination:
+                await self._forwarder.forward(reader, writer, header.source, header.destination)
+            else:
+                await self._answer(reader, writer, header)
         writer.close()
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await writer.wait_closed()
 
-    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, header: Header) -> None:
+        # A client that has reset the connection has no name any more.
+        host = (header.source or writer.get_extra_info("peername") or ("", 0))[0]
+        writer.write(await self._reply(reader, {"origin": host} | _destination(header)))
+        await asyncio.wait_for(writer.drain(), REQUEST_SECONDS)
+        if writer.can_write_eof():
+            writer.write_eof()
+
+    async def _reply(self, reader: asyncio.StreamReader, client: dict[str, str]) -> bytes:
         line = self.name.encode() + b"\n"
         try:
             first = await asyncio.wait_for(reader.readline(), SILENCE_SECONDS)
@@ -67,8 +87,8 @@ class EgressRouter:
         if words[1] == b"/health":
             return self._http(HTTPStatus.OK, {"router": self.name})
         if words[1] == b"/ip":
-            origin = headers.get("x-forwarded-for") or writer.get_extra_info("peername")[0]
-            return self._http(HTTPStatus.OK, {"origin": origin, "router": self.name})
+            origin = headers.get("x-forwarded-for") or client["origin"]
+            return self._http(HTTPStatus.OK, client | {"origin": origin, "router": self.name})
         return self._http(HTTPStatus.NOT_FOUND, {"error": "there are /ip and /health"})
 
     @staticmethod
@@ -92,3 +112,10 @@ class EgressRouter:
             "Connection: close",
         ]
         return "\r\n".join([*head, "", ""]).encode() + content
+
+
+def _destination(header: Header) -> dict[str, str]:
+    if not header.destination:
+        return {}
+    host, port = header.destination
+    return {"destination": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"}

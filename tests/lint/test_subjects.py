@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-SUBJECTS = ("toolchain", "proxy_wasm", "filter", "oci")
+SUBJECTS = ("toolchain", "proxy_wasm", "filter", "oci", "egress_router")
 """The folders whose modules have tests."""
 
 TESTED_BY = {
@@ -20,6 +20,9 @@ TESTED_BY = {
     "filter/struct_values.py": "tests/unit/test_configuration.py",
     # ---- images
     "oci/__main__.py": "tests/unit/test_image.py",
+    # ---- the egress router
+    "egress_router/__main__.py": "tests/unit/test_egress_router.py",
+    "egress_router/server.py": "tests/unit/test_egress_router.py",
     # ---- the SDK
     "proxy_wasm/_calls.py": "tests/unit/test_host_calls.py",
     "proxy_wasm/_dispatch.py": "tests/unit/test_contexts.py",
