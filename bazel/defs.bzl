@@ -5,6 +5,7 @@ All run the machine's Python without its site-packages: a program sees the repos
 
 load(
     "//bazel:python.bzl",
+    _import_root = "import_root",
     _pytest_test = "pytest_test",
     _python_action = "python_action",
     _python_attributes = "python_attributes",
@@ -13,6 +14,7 @@ load(
 )
 load("//bazel:sources.bzl", _sources = "sources")
 
+import_root = _import_root
 pytest_test = _pytest_test
 python_action = _python_action
 python_attributes = _python_attributes

@@ -1,7 +1,14 @@
 """proxy_wasm_filter: a filter's Python, frozen into one Proxy-Wasm core module."""
 
-load("//bazel:defs.bzl", "python_action", "python_attributes", "python_module")
+load("//bazel:defs.bzl", "import_root", "python_action", "python_attributes", "python_module")
 load("//bazel:runtime.bzl", "RuntimeInfo")
+
+def _roots(ctx):
+    """Where modules are looked up: the main repository first, then those that the filter's other sources come from."""
+    roots = {".": None, ctx.bin_dir.path: None}
+    for file in ctx.files.srcs + ctx.files.deps + [ctx.file.training]:
+        roots[import_root(file)] = None
+    return roots.keys()
 
 def _step(ctx, step, files, inputs, outputs, mnemonic, progress_message):
     """Takes a step of `python -m toolchain filter`; `files` is what it writes or reads, by option."""
@@ -10,7 +17,7 @@ def _step(ctx, step, files, inputs, outputs, mnemonic, progress_message):
     arguments.add("filter")
     arguments.add("--runtime", runtime.directory)
     arguments.add("--abi", runtime.abi)
-    arguments.add_all([".", ctx.bin_dir.path], before_each = "--root")
+    arguments.add_all(_roots(ctx), before_each = "--root")
     arguments.add_all(ctx.files.packages, before_each = "--root", expand_directories = False)
     arguments.add("--module", ctx.attr.module)
     arguments.add("--training", python_module(ctx.file.training))
@@ -77,7 +84,7 @@ _ATTRIBUTES = {
         default = True,
         doc = "Whether functions that the training does not run are interpreted: the proxy then need not compile them.",
     ),
-    "deps": attr.label_list(allow_files = [".py"], doc = "Other sources of this repository that the filter imports."),
+    "deps": attr.label_list(allow_files = [".py"], doc = "Other sources that the filter imports, of this repository or another."),
     "module": attr.string(mandatory = True, doc = "The module to import, such as `filter.plugin`."),
     "out": attr.output(mandatory = True, doc = "The core module."),
     "packages": attr.label_list(

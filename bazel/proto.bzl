@@ -1,15 +1,18 @@
 """proto_encoders: light Python encoders for a .proto file's messages, for the guest."""
 
-load("//bazel:defs.bzl", "python_action", "python_attributes")
+load("//bazel:defs.bzl", "import_root", "python_action", "python_attributes")
 
 def _proto_encoders_impl(ctx):
-    arguments = ctx.actions.args()
-    arguments.add(ctx.bin_dir.path)
-    arguments.add_all(ctx.files.srcs)
+    # The same for all: a rule's own files are of one repository.
+    root = import_root(ctx.files.srcs[0])
     outputs = [
         ctx.actions.declare_file(file.basename[:-len(".proto")] + "_pb.py")
         for file in ctx.files.srcs
     ]
+    arguments = ctx.actions.args()
+    arguments.add("--root", root)
+    arguments.add(import_root(outputs[0]))
+    arguments.add_all(ctx.files.srcs)
     python_action(
         ctx,
         module = "proto.protoc",

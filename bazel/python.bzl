@@ -27,28 +27,56 @@ def python_module(file):
     """Names a source file as imports do.
 
     Args:
-      file: a Python file of this repository.
+      file: a Python file of this repository or another one.
 
     Returns:
-      the module's dotted name.
+      the module's dotted name, which starts at the root of the file's repository.
     """
-    path = file.short_path
-    if path.startswith("../") or not path.endswith(".py"):
-        fail("%s is not a Python file of this repository" % path)
+    path = _within(file)
+    if not path.endswith(".py"):
+        fail("%s is not a Python file" % path)
     return path[:-len(".py")].replace("/", ".")
+
+def _within(file):
+    """The path of a file in its repository."""
+    path = file.short_path
+    return path.split("/", 2)[2] if path.startswith("../") else path
+
+def import_root(file):
+    """Returns the directory, relative to an action's, that imports of a file start from.
+
+    Args:
+      file: a source, or a file that was generated, of any repository.
+    """
+    return file.path[:-len(_within(file))].rstrip("/") or "."
+
+def _repository(ctx, file):
+    """The directory in the runfiles that a file's repository has."""
+    path = file.short_path
+    return path.split("/")[1] if path.startswith("../") else ctx.workspace_name
 
 def _quote(text):
     return "'%s'" % text.replace("'", "'\\''")
 
+def _from_root(workspace, ctx, file):
+    """The path of a file in the runfiles, from the directory of a repository there."""
+    repository = _repository(ctx, file)
+    return _within(file) if repository == workspace else "../%s/%s" % (repository, _within(file))
+
 def _launcher(ctx, module, arguments, files):
     """The providers of a script that runs a module in the runfiles directory."""
     script = ctx.actions.declare_file(ctx.label.name + ".sh")
-    paths = ["."] + [site.short_path for site in ctx.files.wheels]
-    command = [PYTHON] + _ISOLATED + [ctx.file._launch.short_path] + paths + ["--", module] + arguments
+    workspace = ctx.label.workspace_name or ctx.workspace_name
+    rules = _repository(ctx, ctx.file._launch)
+
+    # A program of another workspace finds its own modules first, and then those of this repository.
+    roots = ["."] + (["../" + rules] if rules != workspace else [])
+    paths = roots + [_from_root(workspace, ctx, site) for site in ctx.files.wheels]
+    command = [PYTHON] + _ISOLATED + [_from_root(workspace, ctx, ctx.file._launch)] + paths + ["--", module] + arguments
     ctx.actions.write(script, _LAUNCHER.format(
         command = " ".join([_quote(word) for word in command]),
         version = PYTHON_VERSION,
-        workspace = ctx.workspace_name,
+        workspace = workspace,
     ), is_executable = True)
     runfiles = ctx.runfiles(files = files + ctx.files.srcs + ctx.files.data + ctx.files.wheels + [ctx.file._launch])
     for target in ctx.attr.srcs + ctx.attr.data:
@@ -87,19 +115,24 @@ def python_binary(name, main, wheels = [], **kwargs):
     _python_binary(name = name, main = main, wheels = _sites(wheels), **kwargs)
 
 def _pytest_test_impl(ctx):
-    tests = [file.short_path for file in ctx.files.srcs if file.extension == "py" and file.basename != "conftest.py"]
-    info = _launcher(ctx, python_module(ctx.file._runner), tests, [ctx.file._runner, ctx.file._config])
+    workspace = ctx.label.workspace_name or ctx.workspace_name
+    arguments = ["--config-file=" + _from_root(workspace, ctx, ctx.file.config)] + [
+        _from_root(workspace, ctx, file)
+        for file in ctx.files.srcs
+        if file.extension == "py" and file.basename != "conftest.py"
+    ]
+    info = _launcher(ctx, python_module(ctx.file._runner), arguments, [ctx.file._runner, ctx.file.config])
     return [info, testing.TestEnvironment(ctx.attr.env)]
 
 _pytest_test = rule(
     implementation = _pytest_test_impl,
     test = True,
     attrs = {
+        "config": attr.label(default = "//:pyproject.toml", allow_single_file = True),
         "data": attr.label_list(allow_files = True),
         "env": attr.string_dict(),
         "srcs": attr.label_list(mandatory = True, allow_files = [".py"]),
         "wheels": attr.label_list(allow_files = True),
-        "_config": attr.label(default = "//:pyproject.toml", allow_single_file = True),
         "_launch": _LAUNCH,
         "_runner": attr.label(default = "//bazel:run_pytest.py", allow_single_file = True),
     },
@@ -114,12 +147,13 @@ def pytest_test(name, srcs, wheels = ["test"], **kwargs):
       name: the target's name.
       srcs: the test files, and conftest.py.
       wheels: the groups of wheels that can be imported; "test" has pytest.
-      **kwargs: data (what the tests import, read and run), env, args (for pytest), and what every test rule has.
+      **kwargs: data (what the tests import, read and run), config (pytest's, this repository's if there is no other), env, args (for pytest), and what every test rule has.
     """
     _pytest_test(name = name, srcs = srcs, wheels = _sites(wheels), **kwargs)
 
 def _sites(groups):
-    return ["@wheels_%s//:site" % group for group in groups]
+    # Label(), as the caller's package may be one of another workspace.
+    return [Label("@wheels_%s//:site" % group) for group in groups]
 
 def python_attributes(wheels = []):
     """Returns the attributes that a rule needs for `python_action`.
@@ -129,7 +163,7 @@ def python_attributes(wheels = []):
     """
     return {
         "_launch": _LAUNCH,
-        "_wheels": attr.label_list(default = [Label(site) for site in _sites(wheels)], allow_files = True),
+        "_wheels": attr.label_list(default = _sites(wheels), allow_files = True),
     }
 
 def python_action(ctx, module, arguments, inputs, outputs, mnemonic, progress_message):
@@ -147,7 +181,10 @@ def python_action(ctx, module, arguments, inputs, outputs, mnemonic, progress_me
     launch = ctx.actions.args()
 
     # Not -I, which would ignore the hash seed: what a program writes must not depend on the order of a set.
-    launch.add_all(["-P", "-S", "-B", ctx.file._launch, ".", ctx.bin_dir.path])
+    # The root of this repository, which for another workspace is not the action's directory.
+    own = ctx.file._launch.owner.workspace_root
+    roots = [own, ctx.bin_dir.path + "/" + own] if own else [".", ctx.bin_dir.path]
+    launch.add_all(["-P", "-S", "-B", ctx.file._launch] + roots)
     launch.add_all(ctx.files._wheels, expand_directories = False)
     launch.add_all(["--", module])
     ctx.actions.run(

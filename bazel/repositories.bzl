@@ -35,18 +35,21 @@ _FUZZ_OMIT = "[^/]*[.]so|.*[.]a"
 _OMIT = {"fuzz": _FUZZ_OMIT, "zig": _ZIG_OMIT}
 
 def repositories():
-    """Declares @host_tools, a @wheels_<group> for each lock in //third_party/pip, and @npm."""
+    """Declares @host_tools, a @wheels_<group> for each lock in //third_party/pip, and @npm.
+
+    The locks are labels of this repository, so that a workspace that uses it can call this too.
+    """
     host_tools(name = "host_tools")
     for group in WHEEL_GROUPS:
         pip_wheels(
             name = "wheels_" + group,
-            lock = "//third_party/pip:%s.lock" % group,
+            lock = Label("//third_party/pip:%s.lock" % group),
             omit = _OMIT.get(group, ""),
             # atheris has no wheels for aarch64, and lags behind Python.
             optional = group == "fuzz",
         )
     npm_packages(
         name = "npm",
-        lock = "//third_party/npm:package-lock.json",
-        package = "//third_party/npm:package.json",
+        lock = Label("//third_party/npm:package-lock.json"),
+        package = Label("//third_party/npm:package.json"),
     )

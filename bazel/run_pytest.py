@@ -29,11 +29,11 @@ class Numbers:
 
 
 def main() -> int:
-    """Runs the test files named by the arguments and returns pytest's exit status."""
+    """Runs pytest with these arguments, its configuration and the test files, and returns pytest's exit status."""
     scratch = os.environ["TEST_TMPDIR"]
     os.environ["HOME"] = scratch
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(scratch, "hypothesis")
-    options = ["-p", "no:cacheprovider", "--config-file=pyproject.toml", f"--basetemp={scratch}/pytest"]
+    options = ["-p", "no:cacheprovider", f"--basetemp={scratch}/pytest"]
     if report := os.environ.get("XML_OUTPUT_FILE"):
         options.append(f"--junitxml={report}")
     if name := os.environ.get("TESTBRIDGE_TEST_ONLY"):

@@ -1,6 +1,6 @@
 """wheel: what an author of filters installs, as wheel/pyproject.toml describes it."""
 
-load("//bazel:defs.bzl", "python_action", "python_attributes")
+load("//bazel:defs.bzl", "import_root", "python_action", "python_attributes")
 
 def _wheel_impl(ctx):
     # What was compiled for this machine is not for others.
@@ -11,6 +11,7 @@ def _wheel_impl(ctx):
     ]
     arguments = ctx.actions.args()
     arguments.add_all([ctx.outputs.out, ctx.file._pyproject])
+    arguments.add("--root", import_root(ctx.file._pyproject))
     arguments.add_all(ctx.files.srcs, before_each = "--source")
     arguments.add_all(runtime, before_each = "--runtime")
     python_action(

@@ -1,12 +1,13 @@
 """Runs protoc with the plugin of this directory.
 
-Usage: python3 -m proto.protoc DIRECTORY FILE.proto...
+Usage: python3 -m proto.protoc [--root ROOT] DIRECTORY FILE.proto...
 
-Each `path/name.proto`, relative to the working directory, becomes `DIRECTORY/path/name_pb.py`.
+Each `ROOT/path/name.proto` becomes `DIRECTORY/path/name_pb.py`. ROOT is the working directory if nothing else is said.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import subprocess
@@ -17,7 +18,11 @@ from pathlib import Path
 
 def main() -> int:
     """Generates the files and returns protoc's exit status; what went wrong is on stderr."""
-    directory, *files = sys.argv[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", default=".")
+    parser.add_argument("directory")
+    parser.add_argument("files", nargs="+")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         # protoc starts a plugin by the path of its executable.
         plugin = Path(scratch, "protoc-gen-wasm")
@@ -25,10 +30,10 @@ def main() -> int:
         plugin.write_text(f"#!/bin/sh\nexec {shlex.join(command)}\n", encoding="utf-8")
         plugin.chmod(0o700)
         protoc = [sys.executable, "-S", "-B", "-m", "grpc_tools.protoc"]
-        options = [f"--plugin={plugin}", f"--wasm_out={directory}", "--proto_path=."]
+        options = [f"--plugin={plugin}", f"--wasm_out={given.directory}", f"--proto_path={given.root}"]
         # Both see what this program sees.
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-        return subprocess.run([*protoc, *options, *files], env={**os.environ, "PYTHONPATH": path}).returncode
+        return subprocess.run([*protoc, *options, *given.files], env={**os.environ, "PYTHONPATH": path}).returncode
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 The bytes are the same whatever the sources' times, permissions and order, and whichever zlib the machine has: members are stored, and
 the runtime's files are compressed by libdeflate before.
 
-Usage: python3 -m wheel.pack OUT PYPROJECT --source FILE ... --runtime FILE ...
+Usage: python3 -m wheel.pack OUT PYPROJECT [--root ROOT] --source FILE ... --runtime FILE ...
 """
 
 from __future__ import annotations
@@ -55,16 +55,17 @@ def renamed(source: str, text: str) -> str:
     return text if source.startswith("proxy_wasm/") else _IMPORT.sub(rf"\1{TOOLS.replace('/', '.')}.\2", text)
 
 
-def _lay_out(project: Path, sources: Iterable[Path], runtime: Iterable[Path]) -> None:
+def _lay_out(project: Path, root: Path, sources: Iterable[Path], runtime: Iterable[Path]) -> None:
     tools = project / TOOLS
     (tools / "runtime").mkdir(parents=True)
     (tools / "__init__.py").write_text('"""What builds, runs and checks filters: no part of the SDK."""\n')
     for source in sources:
-        for place in places(source.as_posix()):
+        name = source.relative_to(root).as_posix()
+        for place in places(name):
             target = project / place
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.suffix == ".py":
-                target.write_text(renamed(source.as_posix(), source.read_text(encoding="utf-8")), encoding="utf-8")
+                target.write_text(renamed(name, source.read_text(encoding="utf-8")), encoding="utf-8")
             else:
                 # Not copy(): permissions do not count either.
                 shutil.copyfile(source, target)
@@ -81,12 +82,12 @@ def _store(built: Path, out: Path) -> None:
             stored.writestr(member, data)
 
 
-def pack(out: Path, pyproject: Path, sources: Iterable[Path], runtime: Iterable[Path]) -> None:
+def pack(out: Path, pyproject: Path, sources: Iterable[Path], runtime: Iterable[Path], root: Path = Path()) -> None:
     """Writes the wheel that `pyproject.toml` describes, or raises `ValueError` if it is called something else than `out`."""
     os.environ["SOURCE_DATE_EPOCH"] = _EPOCH
     with tempfile.TemporaryDirectory() as directory:
         project = Path(directory, "project")
-        _lay_out(project, sources, runtime)
+        _lay_out(project, root, sources, runtime)
         shutil.copyfile(pyproject, project / "pyproject.toml")
         [made] = map(Path, WheelBuilder(str(project)).build(directory=directory, versions=["standard"]))
         if made.name != out.name:
@@ -99,10 +100,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("out", type=Path)
     parser.add_argument("pyproject", type=Path)
+    parser.add_argument("--root", type=Path, default=Path(), help="where the repository is")
     parser.add_argument("--source", type=Path, action="append", required=True, help="a file of the repository")
     parser.add_argument("--runtime", type=Path, action="append", required=True, help="a file of the runtime")
     options = parser.parse_args()
-    pack(options.out, options.pyproject, options.source, options.runtime)
+    pack(options.out, options.pyproject, options.source, options.runtime, options.root)
 
 
 if __name__ == "__main__":
