@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from envoy import process
+from envoy.waiting import wait_for
 
 EXAMPLES = sorted(path.parent.name for path in Path("examples").glob("*/envoy.yaml"))
 _SECONDS = 15.0  # some examples decide by chance, and one ticks every five seconds
@@ -46,15 +46,6 @@ def is_logged(line: str, envoy: process.Envoy) -> bool:
     return any(re.search(pattern, found) for found in envoy.log_lines())
 
 
-def eventually(what: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + _SECONDS
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_readme(example: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     folder = Path("examples") / example
@@ -65,9 +56,9 @@ def test_readme(example: str, tmp_path: Path, record_property: Callable[[str, ob
     with process.run(configuration, tmp_path) as envoy:
         checked = commands(session)
         if checked:
-            assert eventually(lambda: all(shows(*command) for command in checked)), session
+            assert wait_for(lambda: all(shows(*command) for command in checked), _SECONDS), session
         else:
             for line in session.splitlines():
-                assert eventually(partial(is_logged, line, envoy)), line
+                assert wait_for(partial(is_logged, line, envoy), _SECONDS), line
         assert not envoy.log_lines("Traceback") and not envoy.log_lines("[error]")
     record_property("commands", len(checked))

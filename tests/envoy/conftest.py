@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from envoy import configuration, process, routers
 from envoy.client import has_ipv6
+from envoy.waiting import wait_for as wait_for
 
 ROUTERS = ["egress-router1", "egress-router2"]
 MODULE = Path(os.environ.get("FILTER_WASM", "filter/filter.wasm")).absolute()
@@ -32,16 +32,6 @@ class Stack:
     def errors(self) -> list[str]:
         """Returns the lines of Envoy's log that report an error."""
         return [line for line in self.envoy.log_lines() if any(level in line for level in _BAD)]
-
-
-def wait_for(found: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Waits until something is so, and tells whether it came to be."""
-    deadline = time.monotonic() + seconds
-    while not found():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.fixture(scope="module")

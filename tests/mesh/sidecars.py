@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from envoy import process
+from envoy.waiting import wait_for
 from tests.mesh import istio_sidecar
 from tests.mesh.backends import Answer, ask
 from tests.mesh.control_plane import ControlPlane, Node
@@ -23,16 +23,6 @@ _AS_PROXY = """\
 #!/bin/sh
 exec setpriv --reuid {uid} --regid {uid} --clear-groups --pdeathsig KILL {more} {program} "$@"
 """
-
-
-def wait_for(found: Callable[[], object], seconds: float = 5.0) -> bool:
-    """Waits until something is so, and tells whether it came to be."""
-    deadline = time.monotonic() + seconds
-    while not found():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 class Sidecar:
