@@ -85,6 +85,7 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
     for engine in _common(old["guest"], new["guest"]):
         yield from _of_guest(old["guest"][engine], new["guest"][engine], engine)
     yield from _of_starts(old["startup"], new["startup"])
+    yield from _of_requests(old.get("http", {}), new.get("http", {}))
     yield from _of_modules(old["modules"], new["modules"])
 
 
@@ -126,6 +127,19 @@ def _of_modules(old: Report, new: Report) -> Iterator[Difference]:
 def _proxied(old: Report, new: Report) -> list[str]:
     """Returns the variants that both have, without those that the others are compared with."""
     return [name for name in _common(old, new) if name not in ("direct", BASELINE.name)]
+
+
+def _of_requests(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    """Yields what both reports measured of HTTP."""
+    before, after = ({s["name"]: s["variants"] for s in found.get("settings", [])} for found in (old, new))
+    for setting in _common(before, after):
+        for name in _common(before[setting], after[setting]):
+            pair = before[setting][name]["beyond_us"], after[setting][name]["beyond_us"]
+            if all(pair):
+                yield Difference(f"{name}: {setting}, beyond what it is held to", "µs of a request", *pair)
+    before, after = old.get("steps", {}), new.get("steps", {})
+    for name in _common(before, after):
+        yield Difference(f"{name}: instructions of a request", "", [before[name]] * 3, [after[name]] * 3)
 
 
 def _common(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

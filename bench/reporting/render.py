@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.intervals import STATISTICS
 from bench.measure.startup import MEGABYTE, fewest
+from bench.reporting import requests
 from bench.reporting.plots import PLOTS
+from bench.reporting.table import Table, bounds
 from bench.variants import BASELINE
 
 Report = Mapping[str, Any]
@@ -39,22 +40,6 @@ td .interval { color: #666; font-size: .85em; }
 """
 
 
-@dataclass
-class Table:
-    """A table of the report: a title, what a reader has to know, and rows of text; the first column names the row."""
-
-    title: str
-    note: str
-    head: list[str]
-    rows: list[list[str]]
-    text: bool = False
-    """Whether there are words in its cells, and not numbers."""
-
-
-def _bounds(bounds: Sequence[float], digits: int = 1) -> str:
-    return f"{bounds[0]:,.{digits}f} [{bounds[1]:,.{digits}f}, {bounds[2]:,.{digits}f}]"
-
-
 def tables(report: Report) -> list[Table]:
     """Returns the report's tables, in order."""
     made = [
@@ -69,12 +54,20 @@ def tables(report: Report) -> list[Table]:
             "Latency with the log on",
             f"As above, {report['latency_log']['rounds']:,} rounds, Wasm's log at level info: floor and filter log a line of the same "
             "length for each connection. Python over floor: "
-            + _bounds(report["latency_log"]["python_to_floor"], 3)
+            + bounds(report["latency_log"]["python_to_floor"], 3)
             + ".",
         ),
     ]
     made += [_rate(rate) for rate in report["open_loop"]["rates"]]
-    made += [_throughput(report), *_guest(report), _startup(report), *_memory(report), _sizes(report), *_build(report)]
+    made += [
+        _throughput(report),
+        *requests.tables(report),
+        *_guest(report),
+        _startup(report),
+        *_memory(report),
+        _sizes(report),
+        *_build(report),
+    ]
     made.append(_machine(report))
     return made
 
@@ -89,8 +82,8 @@ def _latency(found: Report, title: str, note: str) -> Table:
     rows = []
     for name, values in found["values"].items():
         ratios = found["ratios"][name]
-        row = [_bounds(values["p50"]), *(f"{values[s][0]:,.1f}" for s in STATISTICS[1:])]
-        rows.append([name, *row, _bounds(ratios["p50"], 3), _bounds(ratios["p99"], 2)])
+        row = [bounds(values["p50"]), *(f"{values[s][0]:,.1f}" for s in STATISTICS[1:])]
+        rows.append([name, *row, bounds(ratios["p50"], 3), bounds(ratios["p99"], 2)])
     return Table(title, note, ["", *STATISTICS, "p50 ratio", "p99 ratio"], rows)
 
 
@@ -113,8 +106,8 @@ def _throughput(report: Report) -> Table:
         rows.append(
             [
                 name,
-                _bounds(found["worker_us"]) if proxied else "",
-                _bounds(found["per_second"], 0),
+                bounds(found["worker_us"]) if proxied else "",
+                bounds(found["per_second"], 0),
                 f"{found['worker_busy']:.0%}" if proxied else "",
                 f"{found['client_us']:.1f}",
                 f"{found['routers_us']:.1f}",
@@ -123,7 +116,7 @@ def _throughput(report: Report) -> Table:
     note = (
         "Bursts as fast as one worker allows, 16 connections under way at a time. The worker's time is the scheduler's own accounting. "
         "Where the worker is busy all the time, it sets the pace, and neither client nor routers do. The rate that two clients at once "
-        f"get from the baseline, over that of one: {_bounds(report['two_clients'], 2)}."
+        f"get from the baseline, over that of one: {bounds(report['two_clients'], 2)}."
     )
     head = ["", "worker µs per connection", "connections per second", "worker busy", "client µs", "routers µs"]
     return Table("Processor time and saturation", note, head, rows)

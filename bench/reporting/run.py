@@ -1,4 +1,4 @@
-"""Runs every benchmark and writes the report: `./bazelw run //bench:report`, `-- --quick` for about two minutes."""
+"""Runs every benchmark and writes the report: `./bazelw run //bench:report`, `-- --quick` for about five minutes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ from types import FrameType
 
 from bench import load, proxy
 from bench.guest import engines
+from bench.http import client
+from bench.http import run as http
+from bench.http.measure import FULL as HTTP_FULL
+from bench.http.measure import QUICK as HTTP_QUICK
+from bench.http.measure import Effort as HttpEffort
 from bench.measure import build_time, latency, machine, open_loop, sizes, startup, throughput
 from bench.reporting import figures, publish, render, verdict
 from bench.reporting.compare import FORMAT
@@ -65,9 +70,12 @@ class Effort:
     build: bool
     """Whether builds are measured too."""
 
+    http: HttpEffort
+    """The same for requests."""
 
-QUICK = Effort(3000, 1500, 8, 1000, 4, 0.25, 40, 1, (1, 2), False)
-FULL = Effort(30000, 10000, 20, 1500, 12, 0.25, 200, 3, (1, 2, 4), True)
+
+QUICK = Effort(3000, 1500, 8, 1000, 4, 0.25, 40, 1, (1, 2), False, HTTP_QUICK)
+FULL = Effort(30000, 10000, 20, 1500, 12, 0.25, 200, 3, (1, 2, 4), True, HTTP_FULL)
 
 
 def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -> latency.Rounds:
@@ -180,7 +188,7 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
     """Measures everything and returns the report's data; raises EnvoyError, LoadError or GuestError if something does not run."""
     variants = [*VARIANTS, *more]
     modules = [variant for variant in variants if variant.module]
-    progress = Progress(5 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
+    progress = Progress(7 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
     others = machine.Others()
     report = _facts(effort, quick, variants, workspace)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, load.routers() as routers:
@@ -201,6 +209,7 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
         with progress.stage("start-up and memory") as told:
             starts = _starts([v for v in variants if v.proxied], routers, effort, told)
             report["startup"] = figures.of_starts(starts)
+        report["http"] = http.part(effort.http, progress)
         for variant, module in _modules(variants, work).items():
             if module["sha256"] != report["modules"][variant]["sha256"]:
                 raise load.LoadError(f"{variant} was built anew while it was measured; run the report again")
@@ -222,7 +231,7 @@ def main() -> int:
     """Measures, writes the report and returns the exit status: 1 if a connection was misrouted or had no reply."""
     parser = argparse.ArgumentParser(prog="report", description="Measures what Python in the data path costs.")
     parser.add_argument(
-        "--quick", action="store_true", help="about two minutes instead of fifteen; wider intervals, no build"
+        "--quick", action="store_true", help="about five minutes instead of thirty; wider intervals, no build"
     )
     parser.add_argument("--out", default=DIRECTORY, help=f"where to write to (default: {DIRECTORY} in the workspace)")
     parser.add_argument("--publish", action="store_true", help=f"write {publish.DATA} and {publish.PAGE} too")
@@ -242,7 +251,7 @@ def main() -> int:
     if options.publish and workspace:
         publish.publish(report, Path(workspace))
     print(f"\nthe report: {out / 'report.html'}, report.md and report.json beside it", flush=True)
-    return 1 if report["misroutes"] or report["unanswered"] else 0
+    return 1 if report["misroutes"] or report["unanswered"] or report["http"].get("wrong") else 0
 
 
 if __name__ == "__main__":
@@ -250,5 +259,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit("\nreport: ended, nothing written")
-    except (EnvoyError, load.LoadError, engines.GuestError, ValueError, OSError) as error:
+    except (EnvoyError, client.ClientError, load.LoadError, engines.GuestError, ValueError, OSError) as error:
         sys.exit(f"report: {error}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.measure.startup import MEGABYTE, fewest
+from bench.reporting import requests
 
 NOISY = 0.10
 """An interval of the main ratio wider than this says nothing that is worth a sentence."""
@@ -27,6 +28,7 @@ def sentences(report: Report) -> list[str]:
         _throughput(report),
         _start(report),
         _native(report),
+        *requests.sentences(report),
         *_doubts(report),
     ]
 

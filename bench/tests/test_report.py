@@ -12,6 +12,9 @@ import pytest
 
 from bench import load, proxy
 from bench.guest.engines import ENGINES
+from bench.http import client
+from bench.http import measure as http_measure
+from bench.http import variants as http_variants
 from bench.measure import latency, open_loop, throughput
 from bench.reporting import compare, publish, render, run, verdict
 from bench.reporting.figures import Report
@@ -29,6 +32,7 @@ TINY = run.Effort(
     starts=1,
     workers=(1, 2),
     build=False,
+    http=http_measure.Effort(2, 64, (1,)),
 )
 NAMES = [variant.name for variant in VARIANTS]
 PROXIED = [variant.name for variant in VARIANTS if variant.proxied]
@@ -59,6 +63,23 @@ def test_every_variant_is_in_every_part(made: Report) -> None:
     assert all(list(found) == MODULES for found in made["guest"].values())
     assert list(made["startup"]) == PROXIED
     assert list(made["modules"]) == MODULES
+
+
+def test_every_request_had_its_answer(made: Report) -> None:
+    http = made["http"]
+    try:
+        client.program()
+    except client.ClientError as error:
+        assert http == {"error": str(error)}
+        pytest.skip(str(error))
+    assert [setting["name"] for setting in http["settings"]] == ["HTTP/1.1, 1 worker", "HTTP/2, 1 worker"]
+    names = [variant.name for variant in http_variants.VARIANTS]
+    for setting in http["settings"]:
+        assert list(setting["variants"]) == names
+        assert all(found["worker_us"][0] > 0 for found in setting["variants"].values())
+    assert http["wrong"] == 0
+    assert list(http["steps"]) == [variant.name for variant in http_variants.VARIANTS if variant.module]
+    assert http["steps"]["typical-floor"] < 500 < http["steps"]["typical"]
 
 
 def test_a_module_that_misroutes_is_found_out(tmp_path: Path) -> None:
