@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import proxy_wasm
-from command import default_training, memo, packages, runtime, scanning
+from command import default_training, memo, packages, runtime, scanning, weighing
 from command.packages import Package
 from command.project import Project
 from toolchain.recipe.filter import FilterInputs, build_filter, freeze, tiered_quickly
@@ -36,14 +36,18 @@ class Built:
     learned: Learned
     """What its training taught, for `build_quickly`."""
 
+    picture: str = ""
+    """The report as a page of HTML."""
+
 
 def build(project: Project, say: Say = silent) -> Built:
     """Returns a project's filter, or raises `ToolchainError`."""
     with _inputs(project, say) as (inputs, taken), _explained(project, taken), memo.kept(inputs.runtime) as known:
         built = build_filter(inputs, say, known)
-    warnings = (*_seen(project, taken), *built.warnings)
-    report = "".join(f"package: {package}\n" for package in taken) + built.report
-    return Built(built.module, report, warnings, built.learned)
+        whose = weighing.owner(*inputs.root)
+        report = weighing.text(built, taken, whose)
+        picture = weighing.picture(project.name, built, taken, whose)
+    return Built(built.module, report, (*_seen(project, taken), *built.warnings), built.learned, picture)
 
 
 def build_quickly(project: Project, learned: Learned) -> Built:

@@ -81,7 +81,7 @@ def new(directory: Path, kind: str) -> None:
 @main.command()
 @click.argument("plugin", required=False, type=_PLUGIN)
 @click.option("-o", "--out", type=_PLUGIN, help="Where to write the module; build/NAME.wasm if it is not said.")
-@click.option("--report", type=_PLUGIN, help="Write here what is compiled, what is cold, and which packages are in.")
+@click.option("--report", type=_PLUGIN, help="Write here what weighs how much: a text, or a picture in FILE.html.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def build(plugin: Path | None, out: Path | None, report: Path | None, quiet: bool) -> None:
     """Build the filter as one .wasm for Envoy.
@@ -97,7 +97,7 @@ def build(plugin: Path | None, out: Path | None, report: Path | None, quiet: boo
     out = out or project.out
     _write(out, built.module)
     if report:
-        _write(report, built.report.encode())
+        _write(report, (built.picture if report.suffix == ".html" else built.report).encode())
     if not quiet:
         click.echo(f"{out}: {len(built.module) / 1e6:.2f} MB, {progress.seconds:.1f} s")
 

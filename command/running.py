@@ -18,7 +18,7 @@ from toolchain.tier.build import Learned
 from toolchain.tools import ToolchainError
 
 _POLL_SECONDS = 0.1
-_RELOADS = "a saved file is built and loaded anew, without a training: `proxy-wasm build` is for others; Ctrl-C ends"
+_RELOADS = "a saved file is loaded anew (built for a look: it is not trained again); Ctrl-C ends"
 _COLOURS = {"error": "red", "critical": "red", "warning": "yellow", "warn": "yellow", "debug": "bright_black"}
 
 

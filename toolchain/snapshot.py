@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import wasmtime
 
@@ -39,6 +41,16 @@ def _compile(engine: wasmtime.Engine, runtime: bytes, compiled: Path | None) -> 
     return wasmtime.Module(engine, runtime)
 
 
+class Frozen(NamedTuple):
+    """A module of Python that is in a filter, beside those of the runtime."""
+
+    name: str
+    size: int
+    """The bytes of its code: as it was read, or compressed if it can only be imported late."""
+
+    late: bool
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A filter's module, and what its author should know."""
@@ -47,6 +59,9 @@ class Snapshot:
     warnings: list[str]
     unreached: list[str]
     """The host calls that its code cannot reach (imports.py)."""
+
+    modules: Sequence[Frozen] = ()
+    """What is in it; nothing for one that was read from a file."""
 
 
 def snapshot(
@@ -59,8 +74,15 @@ def snapshot(
     engine = make_engine()
     code = _compile(engine, runtime, compiled)
     compiler = Compiler(lambda: BuilderVm(engine, code, {}), memo)
+    sizes: dict[str, int] = {}
+
+    def answer(name: str) -> bytes:
+        found = compiler.answer(sources.find(name))
+        sizes[name] = len(found)
+        return found
+
     answers: Answers = {
-        b"build.code": lambda name: compiler.answer(sources.find(name)),
+        b"build.code": answer,
         b"build.source": sources.source,
         b"build.zone": sources.zone,
         b"build.zones": lambda _: "\n".join(name for names in sources.zones().values() for name in names).encode(),
@@ -70,7 +92,7 @@ def snapshot(
         traceback = vm.python("load", module.encode()).decode()
     if traceback:
         raise ToolchainError(f"importing {module} failed:\n{traceback.rstrip()}{_advice(traceback, sources)}")
-    warnings, modules = _seal(vm, compiler, sources)
+    sealed = _seal(vm, compiler, sources)
     registered = {name for i, name in enumerate(abi.callbacks) if vm.call("build_registered", i)}
     if not registered:
         raise ToolchainError(f"{module} registers no context; end it with proxy_wasm.register(YourRootContext)")
@@ -81,13 +103,22 @@ def snapshot(
         e for e in frozen.exports() if e.name not in unused and not e.name.startswith(boundary.BUILD_PREFIX)
     )
     frozen.drop_custom_sections()
-    found = (sources.find(name) for name in modules)
+    found = (sources.find(name) for name in [*sealed.loaded, *sealed.late])
     unreached = imports.unreached(abi.host_calls, [module.source for module in found if module is not None])
-    return Snapshot(frozen.encode(), warnings, unreached)
+    modules = [Frozen(name, sizes[name], late=False) for name in sealed.loaded if sizes.get(name)]
+    modules += [Frozen(name, size, late=True) for name, size in sealed.late.items()]
+    return Snapshot(frozen.encode(), sealed.warnings, unreached, modules)
 
 
-def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> tuple[list[str], list[str]]:
-    """Keeps what can be imported late, lets no more be asked for, and returns the warnings and the names of all modules."""
+class _Sealed(NamedTuple):
+    warnings: list[str]
+    loaded: list[str]
+    late: dict[str, int]
+    """What can be imported late, with the compressed sizes."""
+
+
+def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> _Sealed:
+    """Keeps what can be imported late, lets no more be asked for, and returns the warnings and all modules."""
     index = sources.late_index
 
     def imported(name: str, found: Found) -> list[Import]:
@@ -97,15 +128,17 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> tuple[list[str
 
     loaded = vm.python("loaded", b"").decode().splitlines()
     found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imported)))
+    sizes = {}
     for name in found.names:
         module = sources.find(name)
         packed = sources.packed(name) if module is not None and module.standard else compiler.packed(module)
+        sizes[name] = len(packed)
         vm.python("keep", name.encode() + b"\0" + packed)
     if _ZONES in loaded or _ZONES in found.names:
         for data, names in sources.zones().items():
             vm.python("keep_zone", "\n".join(names).encode() + b"\0" + compiler.pack(data))
     vm.python("seal", b"")
-    return found.warnings, [*loaded, *found.names]
+    return _Sealed(found.warnings, loaded, sizes)
 
 
 def _advice(traceback: str, sources: Sources) -> str:

@@ -84,8 +84,9 @@ def test_the_first_minute(environment: Environment, tmp_path: Path, option: str,
     hello = tmp_path / "hello"
     said = environment.works("test", cwd=hello)
     assert "4 passed" in said and "skipped" not in said, said
-    assert re.search(r"build/hello\.wasm: [\d.]+ MB", environment.works("build", "--report", "build/r.txt", cwd=hello))
-    assert "compiled: " in (hello / "build" / "r.txt").read_text()
+    assert re.search(r"build/hello\.wasm: [\d.]+ MB", environment.works("build", "--report", "build/r.html", cwd=hello))
+    report = (hello / "build" / "r.html").read_text()
+    assert "<svg" in report and "<title>plugin: " in report and "\ncompiled: " in report.replace("<pre>", "\n")
     assert "and nothing more" in environment.works("verify", "build/hello.wasm", cwd=hello)
     facts = environment.works("inspect", "build/hello.wasm", cwd=hello)
     digest = hashlib.sha256((hello / "build" / "hello.wasm").read_bytes()).hexdigest()

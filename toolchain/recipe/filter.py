@@ -26,12 +26,13 @@ from toolchain.abi import Abi, read_abi
 from toolchain.memo import Memo
 from toolchain.recipe.files import RuntimeFiles, written
 from toolchain.recipe.options import add_options, add_steps, taken
-from toolchain.snapshot import Snapshot, snapshot
+from toolchain.snapshot import Frozen, Snapshot, snapshot
 from toolchain.tools import Progress, Say, ToolchainError, read, silent
 from toolchain.vm.sources import Sources
 
 if TYPE_CHECKING:
     from toolchain.tier.build import Learned, Prepared
+    from toolchain.tier.report import Weights
 
 SNAPSHOT, TIER = "snapshot", "tier"
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -77,6 +78,12 @@ class BuiltFilter:
     learned: Learned
     """What the training taught, for `tiered_quickly`."""
 
+    weights: Weights
+    """What weighs how much in the module."""
+
+    modules: Sequence[Frozen]
+    """The modules of Python that are in it."""
+
 
 def build_filter(inputs: FilterInputs, say: Say = silent, memo: Memo | None = None) -> BuiltFilter:
     """Returns a filter, or raises `ToolchainError`: its text has the traceback of what the filter's own code raised.
@@ -116,7 +123,7 @@ def tiered(inputs: FilterInputs, frozen: Snapshot, say: Say = silent, memo: Memo
     notes = "".join(f"warning: {warning}\n" for warning in warnings)
     marked = imports.mark(frozen.module, frozen.unreached)
     report = f"{notes}\n{built.report}" if notes else built.report
-    return BuiltFilter(module, marked, report, tuple(warnings), built.learned)
+    return BuiltFilter(module, marked, report, tuple(warnings), built.learned, built.weights, frozen.modules)
 
 
 def tiered_quickly(inputs: FilterInputs, frozen: Snapshot, learned: Learned) -> bytes:

@@ -91,6 +91,12 @@ class Tiered:
     index: Mapping[int, int]
     """The functions that are still functions, with their indices here by those in the module before."""
 
+    packed_bodies: int
+    """How many bytes of the module are the bodies of cold functions."""
+
+    packed_image: int
+    """How many are what its memories hold at the start."""
+
     def called(self, memory: bytes) -> set[int]:
         """Returns the cold functions that were called in a VM with this memory since it forgot: their bodies were fetched."""
         compiled = set(self.kept)
@@ -152,4 +158,6 @@ def assemble(
         contents.offsets,
         translation.parts,
         planned.functions.index,
+        sum(len(block.packed) for block in contents.bodies),
+        sum(len(block.packed) for block in contents.at_start),
     )

@@ -20,7 +20,7 @@ from toolchain.tier import heat
 from toolchain.tier.assemble import Tiered, assemble
 from toolchain.tier.hints import Counts, hint
 from toolchain.tier.pack import Compress, compress
-from toolchain.tier.report import report
+from toolchain.tier.report import Weights, report, weigh
 from toolchain.tier.translation import Translation
 from toolchain.tools import Say, ToolchainError, silent
 from toolchain.wasm.format import Module
@@ -133,6 +133,7 @@ class Built(NamedTuple):
     """What the training warned of."""
 
     learned: Learned
+    weights: Weights
 
 
 def build(
@@ -163,8 +164,9 @@ def build(
     tiered = make(kept, started=trained.started | cooled) if trained.seldom else trial
     counts = {function: counts for function, counts in heat.total(counted).items() if function not in cooled}
     learned = Learned(kept, trained.reached, trained.started | cooled, counts)
-    text = report(snapshot, kept, trained.reached, translation, prepared.names, cooled)
-    return Built(_hinted(tiered, learned), text, said, learned)
+    functions = weigh(snapshot, kept, trained.reached, translation, prepared.names, cooled)
+    weights = Weights(functions, tiered.packed_bodies, tiered.packed_image)
+    return Built(_hinted(tiered, learned), report(functions), said, learned, weights)
 
 
 def untrained(snapshot: bytes, prepared: Prepared, learned: Learned, compress: Compress = compress) -> bytes:

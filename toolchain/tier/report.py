@@ -16,15 +16,39 @@ _COOLED = "it runs seldom and little"
 _NOT_RUN = "the training did not run it"
 
 
-def report(
+class Weighed(NamedTuple):
+    """A function of the runtime in a filter: its name, how many bytes it was, and what became of it."""
+
+    name: str
+    size: int
+    in_cold_parts: int
+    """So many of a compiled function's bytes are cold."""
+
+    compiled: bool
+    why: str
+
+
+class Weights(NamedTuple):
+    """What weighs how much in a tiered module."""
+
+    functions: list[Weighed]
+
+    packed_bodies: int
+    """How many bytes of the module are the bodies of cold functions."""
+
+    packed_image: int
+    """How many are what its memories hold at the start."""
+
+
+def weigh(
     snapshot: bytes,
     ran: Collection[int],
     reached: Reached,
     translation: Translation,
     names: str,
     cooled: Collection[int] = (),
-) -> str:
-    """Returns the report's text for what a training ran and reached, and for what it ran and is cold all the same.
+) -> list[Weighed]:
+    """Returns all functions, the largest first, by what a training ran and reached, and by what it ran and is cold all the same.
 
     `names` has a line for each function that has a name: its index and the name.
     """
@@ -32,19 +56,32 @@ def report(
     sizes = {index: len(body) for index, body in enumerate(module.bodies(), Declarations(module).imported)}
     why = {index: f"the interpreter does not know it: {reason}" for index, reason in translation.unknown.items()}
     why |= dict.fromkeys(ran, _TRAINED)
-    compiled = [index for index in sizes if index in why]
-    cold = [index for index in sizes if index not in why]
-    listed = _Listed(sizes, _names(names), _in_cold_parts(ran, reached, translation))
+    named, cold_parts = _names(names), _in_cold_parts(ran, reached, translation)
+    return [
+        Weighed(
+            named.get(index, f"function {index}"),
+            size,
+            cold_parts.get(index, 0),
+            index in why,
+            why.get(index, _COOLED if index in cooled else _NOT_RUN),
+        )
+        for index, size in sorted(sizes.items(), key=lambda found: (-found[1], found[0]))
+    ]
+
+
+def report(functions: Collection[Weighed]) -> str:
+    """Returns the text of what `weigh` found."""
+    compiled, cold = ([found for found in functions if found.compiled == wanted] for wanted in (True, False))
     parts = [
-        f"compiled: {listed.total(compiled)}, {sum(listed.in_cold_parts.values())} of them in cold parts",
-        f"cold: {listed.total(cold)}",
+        f"compiled: {_total(compiled)}, {sum(found.in_cold_parts for found in compiled)} of them in cold parts",
+        f"cold: {_total(cold)}",
         "",
     ]
-    for reason in sorted(set(why.values())):
-        parts += listed.section(f"compiled because {reason}", [index for index in compiled if why[index] == reason])
-    for reason, chosen in ((_COOLED, True), (_NOT_RUN, False)):
-        because = [index for index in cold if (index in cooled) == chosen]
-        parts += listed.section(f"cold because {reason}", because) if because else []
+    for reason in sorted({found.why for found in compiled}):
+        parts += _section(f"compiled because {reason}", [found for found in compiled if found.why == reason])
+    for reason in (_COOLED, _NOT_RUN):
+        because = [found for found in cold if found.why == reason]
+        parts += _section(f"cold because {reason}", because) if because else []
     return "\n".join(parts)
 
 
@@ -62,23 +99,14 @@ def _in_cold_parts(ran: Collection[int], reached: Reached, translation: Translat
     }
 
 
-class _Listed(NamedTuple):
-    """What the report says of functions."""
+def _total(functions: Collection[Weighed]) -> str:
+    return f"{len(functions)} functions, {sum(found.size for found in functions)} bytes"
 
-    sizes: Mapping[int, int]
-    names: Mapping[int, str]
-    in_cold_parts: Mapping[int, int]
 
-    def total(self, functions: Collection[int]) -> str:
-        """Returns how many they are, and how large."""
-        return f"{len(functions)} functions, {sum(self.sizes[index] for index in functions)} bytes"
+def _section(title: str, functions: Collection[Weighed]) -> list[str]:
+    return [f"{title}: {_total(functions)}", "", *map(_line, functions), ""]
 
-    def section(self, title: str, functions: Collection[int]) -> list[str]:
-        """Returns the lines of a section: the largest functions come first."""
-        ordered = sorted(functions, key=lambda index: (-self.sizes[index], index))
-        return [f"{title}: {self.total(functions)}", "", *map(self._line, ordered), ""]
 
-    def _line(self, index: int) -> str:
-        cold = self.in_cold_parts.get(index)
-        cold_parts = f", {cold} of them in cold parts" if cold else ""
-        return f"{self.sizes[index]:8} {self.names.get(index, f'function {index}')}{cold_parts}"
+def _line(found: Weighed) -> str:
+    cold_parts = f", {found.in_cold_parts} of them in cold parts" if found.in_cold_parts else ""
+    return f"{found.size:8} {found.name}{cold_parts}"
