@@ -9,6 +9,7 @@ WHEEL_GROUPS = [
     "bench",
     "build",
     "command",
+    "docs",
     "envoy",
     "fuzz",
     "hatch",
