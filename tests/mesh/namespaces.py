@@ -14,6 +14,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000
 _NAMES = Path("/run/netns")
+ROOTS_PATH = "/usr/sbin:/sbin"
+"""Where root's programs are: not on the path that Bazel gives to a test."""
 _PROGRAMS = {"ip": "iproute2", "iptables-restore": "iptables", "setpriv": "util-linux"}
 _COMMAND_SECONDS = 30.0
 
@@ -42,6 +44,7 @@ def isolate() -> None:
     """
     if os.geteuid():
         raise NetworkError("only root makes network namespaces")
+    os.environ["PATH"] = f"{os.environ['PATH']}:{ROOTS_PATH}"
     for program, package in _PROGRAMS.items():
         if not shutil.which(program):
             raise NetworkError(f"there is no {program}: tools/debian-install {package}")

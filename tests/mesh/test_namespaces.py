@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mesh.namespaces import NetworkError, isolate
+from tests.mesh import namespaces
 
 MAKES_ONE = """
 from tests.mesh.namespaces import Namespace, isolate
@@ -32,5 +32,6 @@ def test_a_namespace_has_a_name_in_its_own_process_alone() -> None:
 
 def test_it_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(NetworkError, match="there is no ip: tools/debian-install iproute2"):
-        isolate()
+    monkeypatch.setattr(namespaces, "ROOTS_PATH", "/nowhere")
+    with pytest.raises(namespaces.NetworkError, match="there is no ip: tools/debian-install iproute2"):
+        namespaces.isolate()
