@@ -14,7 +14,7 @@ from toolchain.tier.report import Weights
 _OWNERS = ("your modules", "packages", "proxy_wasm", "standard library")
 _AREAS = (
     "An area is a part of the file. Cold functions are compressed together: each has a share by its size. So it is with the memory: what "
-    "can be imported late is known, and the rest is the interpreter's and that of the modules that are loaded."
+    "can be imported late is known, and the rest is CPython's and that of the modules that are loaded."
 )
 _CODE = "An area is the code of a module that is loaded, before it is compressed. What it has made in memory is not counted."
 _LOADED, _LATE = (
@@ -70,7 +70,7 @@ def _of_module(built: BuiltFilter, weights: Weights) -> list[Tile]:
     groups = [
         Tile("compiled functions", parts=gathered(compiled)),
         Tile("cold functions, interpreted", parts=gathered([Tile(tile.name, tile.size * share) for tile in cold])),
-        Tile("memory at the start: loaded modules and the interpreter's objects", at_start),
+        Tile("memory at the start: loaded modules and CPython's objects", at_start),
         Tile("modules that can be imported late", parts=gathered(late)),
     ]
     rest = len(built.module) - sum(group.size for group in groups)

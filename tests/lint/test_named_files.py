@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-MADE = {"mine/plugin.py", "report.md", "DIRECTORY/path/name_pb.py", "path/name_pb.py"}
-"""What readers or programs make."""
+MADE = {"mine/plugin.py", "report.md", "DIRECTORY/path/name_pb.py", "path/name_pb.py", "a.md", "b.md"}
+"""What readers, programs or tests make."""
 
 HISTORY = "CHANGELOG.md"
 _NAMED = re.compile(r"(?<![\w./{*<-])([\w-][\w./-]*\.(?:py|md))\b")
