@@ -145,39 +145,47 @@ class _Side:
 
         def on_body(context_id: int, size: int, end_of_stream: int) -> ActionOrLater:
             stream = streams.get(context_id)
-            return self._tell_body(stream, size, end_of_stream) if isinstance(stream, HttpContext) else None
+            if not isinstance(stream, HttpContext):
+                return None
+            stream._state = stream._state & ~self._paused | self._sent
+            result: ActionOrLater
+            if not stream._whole & self._complete:
+                result = getattr(stream, self._on_body)(size, end_of_stream != 0)
+            elif end_of_stream:
+                result = self._tell_whole(stream, None)
+            else:
+                # Once it was whole, nothing is held back any more.
+                result = _CONTINUE if stream._state & self._complete else _PAUSE
+            return self.went(stream, result)
 
         def on_trailers(context_id: int, trailer_count: int) -> ActionOrLater:
             stream = streams.get(context_id)
-            return self._tell_trailers(stream, trailer_count) if isinstance(stream, HttpContext) else None
+            if not isinstance(stream, HttpContext):
+                return None
+            stream._state = stream._state & ~self._paused | self._sent
+            result = self._tell_whole(stream, None) if stream._whole & self._complete else None
+            return self.went(stream, _then(result, lambda: getattr(stream, self._on_trailers)(trailer_count)))
 
         return {self._on_headers: on_headers, self._on_body: on_body, self._on_trailers: on_trailers}
 
     def tell_headers(self, stream: HttpContext, header_count: int, end_of_stream: int) -> ActionOrLater:
-        """Tells a context of headers, and of the whole body if there is none."""
+        """Tells a context of headers, and of its whole body if that is empty."""
         stream._state = stream._state & ~self._paused | self._begun  # what it returns decides anew
         whole = stream._whole & self._complete
-        if whole and not end_of_stream:
-            return self.went(stream, self._without_length(stream, header_count))
-        result: ActionOrLater = getattr(stream, self._on_headers)(header_count, end_of_stream != 0)
-        return self.went(stream, self._tell_whole(stream, result) if whole else result)
-
-    def _tell_body(self, stream: HttpContext, size: int, end_of_stream: int) -> ActionOrLater:
-        stream._state = stream._state & ~self._paused | self._sent
-        result: ActionOrLater
-        if not stream._whole & self._complete:
-            result = getattr(stream, self._on_body)(size, end_of_stream != 0)
-        elif end_of_stream:
-            result = self._tell_whole(stream, None)
-        else:
-            # Once it was whole, nothing is held back any more.
-            result = _CONTINUE if stream._state & self._complete else _PAUSE
+        try:
+            result: ActionOrLater = getattr(stream, self._on_headers)(header_count, end_of_stream != 0)
+        except BaseException:
+            if whole and not end_of_stream:
+                self._remove_length(stream)
+            raise
+        if whole:
+            if end_of_stream:
+                result = self._tell_whole(stream, result)
+            elif isinstance(result, CoroutineType):
+                result = self._remove_length_later(stream, result)
+            else:
+                self._remove_length(stream)
         return self.went(stream, result)
-
-    def _tell_trailers(self, stream: HttpContext, trailer_count: int) -> ActionOrLater:
-        stream._state = stream._state & ~self._paused | self._sent
-        result = self._tell_whole(stream, None) if stream._whole & self._complete else None
-        return self.went(stream, _then(result, lambda: getattr(stream, self._on_trailers)(trailer_count)))
 
     def went(self, stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
         """Writes down whether the side is held back now; what is reset must not go on: Envoy would crash at its end."""
@@ -189,17 +197,7 @@ class _Side:
 
     # ---- whole bodies
 
-    def _without_length(self, stream: HttpContext, header_count: int) -> ActionOrLater:
-        """Tells a context of headers, and then removes the length of a body that may become another, whatever came of it."""
-        result: ActionOrLater = None
-        try:
-            result = getattr(stream, self._on_headers)(header_count, False)
-        finally:
-            if not isinstance(result, CoroutineType):
-                self._remove_length(stream)
-        return self._without_length_later(stream, result) if isinstance(result, CoroutineType) else result
-
-    async def _without_length_later(
+    async def _remove_length_later(
         self, stream: HttpContext, result: Coroutine[Any, Any, Action | None]
     ) -> Action | None:
         try:
@@ -208,6 +206,7 @@ class _Side:
             self._remove_length(stream)
 
     def _remove_length(self, stream: HttpContext) -> None:
+        """Removes the length of a body that may become another, whatever came of the headers' callback."""
         if stream._state & (self._over | ENDING):
             return
         if _http.effective:  # the callback spoke for another context

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from proxy_wasm.testing import abi
+from proxy_wasm.testing.attributes import Properties, Value, encoded
 from proxy_wasm.testing.exchange import Exchange, Headers, expect, pairs
 from proxy_wasm.testing.exchange import NeverInEnvoyError as NeverInEnvoyError
 from proxy_wasm.testing.host import (
@@ -89,21 +90,19 @@ class Vm(ABC):
         return accepted != 0
 
     def connection(
-        self, properties: dict[bytes, bytes] | None = None, source: str | None = None, early_data: bool = False
+        self, properties: Properties | None = None, source: str | None = None, early_data: bool = False
     ) -> Connection:
-        """Makes a connection's context; `source` is short for the property source.address.
+        """Makes a connection's context; `source` is short for the attributes source.address and source.port.
 
+        Properties have names such as "destination.port", and values of their types; or encoded paths, and bytes.
         `early_data` says that `tcp_proxy` has `max_early_data_bytes`: Envoy then reads from the client while `on_new_connection` is
         paused.
         """
-        properties = dict(properties or {})
-        if source is not None:
-            properties[b"source\0address"] = source.encode()
-        return Connection(self, self.create_context(self.root.context_id, properties), early_data)
+        return Connection(self, self.create_context(self.root.context_id, _with(properties, source)), early_data)
 
-    def exchange(self, properties: dict[bytes, bytes] | None = None) -> Exchange:
-        """Makes the context of an HTTP request."""
-        return Exchange(self, self.create_context(self.root.context_id, properties))
+    def exchange(self, properties: Properties | None = None, source: str | None = None) -> Exchange:
+        """Makes the context of an HTTP request; properties and `source` are as those of a connection."""
+        return Exchange(self, self.create_context(self.root.context_id, _with(properties, source)))
 
     def tick(self) -> None:
         """Lets the tick period pass once."""
@@ -193,6 +192,14 @@ class Vm(ABC):
         """Ends a context for good."""
         self.call("proxy_on_delete", context.context_id)
         del self.host.contexts[context.context_id]
+
+
+def _with(properties: Properties | None, source: str | None) -> dict[bytes, bytes]:
+    port = (source or "").rpartition(":")[2]
+    address: dict[str, Value] = {} if source is None else {"source.address": source}
+    if port.isascii() and port.isdigit():
+        address["source.port"] = int(port)
+    return encoded(address) | encoded(properties or {})
 
 
 class Connection:

@@ -19,7 +19,9 @@ GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_t
 
 
 PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
-PROGRAM, HTTP, WAITING, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING, PROJECT_TEST, TEST, HTTP_TEST = PROGRAMS
+PROGRAM, HTTP, WAITING, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING, ATTRIBUTES, PROJECT_TEST, TEST, HTTP_TEST = (
+    PROGRAMS
+)
 
 
 def names(*programs: str) -> dict[str, Any]:
@@ -107,6 +109,17 @@ def test_a_request_waits(status: int) -> None:
             (b"yes", 0) if status == 200 else (None, 403)
         )
         exchange.close()
+
+
+@pytest.mark.parametrize(("port", "sni", "closed"), [(443, "", True), (443, "a.example", False), (80, "", False)])
+def test_attributes_decide(port: int, sni: str, closed: bool) -> None:
+    guest = names(PROGRAM, ATTRIBUTES)["Guest"]
+    with InProcess(type("Root", (proxy_wasm.RootContext,), {"stream_context": guest})) as vm:
+        vm.start()
+        given: dict[str, Any] = {"destination.port": port, "connection.requested_server_name": sni}
+        connection = vm.connection(given, source="10.0.0.2:1")
+        connection.new_connection()
+        assert bool(connection.context.closed) == closed
 
 
 def test_the_grpc_authorizer_is_asked() -> None:

@@ -1,0 +1,157 @@
+"""What Envoy offers, by the SDK's typed names (guests/typed.py): each attribute is there, with its type, from its phase on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envoy import process
+from proxy_wasm.testing.attributes import Attribute, read
+from tests.envoy import http_stack
+from tests.envoy.http_stack import Server
+
+MODULE = Path("tests/envoy/guests/typed.wasm").absolute()
+CERTIFICATE = Path("tests/envoy/tls.pem").absolute()
+_TYPE = "type.googleapis.com/envoy.extensions"
+_METADATA = {"filter_metadata": {"test": {"key": "value"}}}
+
+
+def tls(side: str) -> dict[str, Any]:
+    """Returns a transport socket that shows the certificate and wants one."""
+    file = {"filename": str(CERTIFICATE)}
+    context: dict[str, Any] = {
+        "common_tls_context": {
+            "tls_certificates": [{"certificate_chain": file, "private_key": file}],
+            "validation_context": {"trusted_ca": file},
+        }
+    }
+    context |= {"sni": "example.com"} if side == "Upstream" else {"require_client_certificate": True}
+    kind = f"{_TYPE}.transport_sockets.tls.v3.{side}TlsContext"
+    return {"name": "tls", "typed_config": {"@type": kind, **context}}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def listener(name: str, *filters: dict[str, Any], port: int = 0) -> dict[str, Any]:
+    """Returns a listener whose connections are TLS."""
+    made = http_stack.listener(name, *filters, port=port)
+    made["filter_chains"][0] |= {"transport_socket": tls("Downstream"), "name": "chain"}
+    return {**made, "metadata": _METADATA, "traffic_direction": "INBOUND"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[process.Envoy, Server]]:
+    port = free_port()
+    cluster = http_stack.cluster("tls", port) | {"transport_socket": tls("Upstream"), "metadata": _METADATA}
+    (locality,) = cluster["load_assignment"]["endpoints"]
+    locality |= {"locality": {"region": "here"}, "metadata": _METADATA}
+    locality["lb_endpoints"][0]["metadata"] = _METADATA
+    proxy = {"@type": f"{_TYPE}.filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "tcp", "cluster": "tls"}
+    manager = http_stack.manager(http_stack.wasm("attributes", MODULE), to="tls")
+    (host,) = manager["typed_config"]["route_config"]["virtual_hosts"]
+    host["metadata"] = host["routes"][0]["metadata"] = _METADATA
+    listeners = [
+        listener("server", http_stack.manager(), port=port),
+        listener("http", manager),
+        listener(
+            "tcp",
+            http_stack.wasm("attributes", MODULE, "network"),
+            {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy},
+        ),
+    ]
+    with http_stack.run(MODULE, [], tmp_path_factory.mktemp("envoy"), listeners, [cluster]) as running:
+        yield running
+
+
+def logged(envoy: process.Envoy, text: str, count: int) -> list[str]:
+    """Returns the log's lines with a text, when there are so many."""
+    deadline = time.monotonic() + 10
+    while len(lines := envoy.log_lines(text)) < count:
+        assert time.monotonic() < deadline, f"{len(lines)} lines of {count}"
+        time.sleep(0.02)
+    return lines
+
+
+# ---- attributes
+
+ROWS = [row for _, rows in read().values() for row in rows]
+TYPES = {
+    "string": "str",
+    "ip": "str",
+    "sni": "str",
+    "packed_ip": "bytes",
+    "message": "bytes",
+    "bool": "bool",
+    "map": "dict",
+    "int": "int",
+    "time": "int",
+    "duration": "int",
+}
+CALLBACKS = {
+    "http": ("on_request_headers", "on_response_headers", "on_log"),
+    "tcp": ("on_new_connection", "on_upstream_data"),
+}
+_FROM_FIRST, _FROM_SECOND = (True, True, True), (False, True, True)
+THERE = {
+    "http": {
+        **dict.fromkeys(("connection", "tls", "peer", "request"), _FROM_FIRST),
+        **dict.fromkeys(("upstream", "upstream_tls"), _FROM_SECOND),
+        "headers": (True, False, True),
+        "log": (False, False, True),
+    },
+    "tcp": {
+        **dict.fromkeys(("connection", "tls"), _FROM_FIRST),
+        **dict.fromkeys(("peer", "upstream", "upstream_tls"), _FROM_SECOND),
+    },
+}
+"""In which callbacks each phase has its attributes; a request's other rows are of HTTP alone."""
+
+Found = dict[tuple[str, str, str], tuple[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def found(stack: tuple[process.Envoy, Server]) -> dict[str, Found]:
+    """The type and value of each attribute, by callback, group and name, as the filter read them."""
+    envoy, _ = stack
+    found: dict[str, Found] = {}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(CERTIFICATE)
+    for kind, callbacks in CALLBACKS.items():
+        before = len(envoy.log_lines("# ["))
+        sent = b"GET /a?b=c HTTP/1.1\r\nhost: example.com\r\nconnection: close\r\nuser-agent: me\r\nreferer: it\r\n\r\n"
+        with (
+            socket.create_connection(envoy.listeners[kind], 5) as client,
+            context.wrap_socket(client, server_hostname="example.com") as secured,
+            contextlib.suppress(OSError),
+        ):
+            secured.sendall(sent)
+            while secured.recv(65536):
+                pass
+        wanted = len(ROWS) * len(callbacks)
+        lines = logged(envoy, "# [", before + wanted)[before:]
+        rows = [json.loads(line.partition("# ")[2]) for line in lines]
+        found[kind] = {(callback, group, name): (type_, value) for callback, group, name, type_, value in rows}
+    return found
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.group}.{row.name}")
+@pytest.mark.parametrize("kind", CALLBACKS)
+def test_an_attribute_has_its_type_from_its_phase_on(found: dict[str, Found], kind: str, row: Attribute) -> None:
+    phase = "never" if kind == "tcp" and row.group in ("request", "response") else row.phase
+    there = THERE[kind].get(phase, ())
+    for place, callback in enumerate(CALLBACKS[kind]):
+        type_, value = found[kind][callback, row.group, row.name]
+        expected = {TYPES[row.type]} if any(there[place : place + 1]) else {TYPES[row.type], "NoneType"}
+        assert type_ in expected, f"{callback}: {value}"
