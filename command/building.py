@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import proxy_wasm
-from command import default_training, memo, packages, runtime, scanning, weighing
+from command import default_training, memo, packages, requirements, runtime, scanning, weighing
 from command.packages import Package
 from command.project import Project
 from toolchain.recipe.filter import FilterInputs, build_filter, freeze, tiered_quickly
@@ -39,15 +42,40 @@ class Built:
     picture: str = ""
     """The report as a page of HTML."""
 
+    record: str = ""
+    """What it was built of, as JSON: each package by name, version and digest."""
 
-def build(project: Project, say: Say = silent) -> Built:
-    """Returns a project's filter, or raises `ToolchainError`."""
-    with _inputs(project, say) as (inputs, taken), _explained(project, taken), memo.kept(inputs.runtime) as known:
+
+def build(project: Project, say: Say = silent, locked: bool = False) -> Built:
+    """Returns a project's filter, or raises `ToolchainError`.
+
+    If it is locked, each package comes from the requirements file, by its hash.
+    """
+    with (
+        _inputs(project, say, locked) as (inputs, taken),
+        _explained(project, taken),
+        memo.kept(inputs.runtime) as known,
+    ):
         built = build_filter(inputs, say, known)
         whose = weighing.owner(*inputs.root)
         report = weighing.text(built, taken, whose)
         picture = weighing.picture(project.name, built, taken, whose)
-    return Built(built.module, report, (*_seen(project, taken), *built.warnings), built.learned, picture)
+    warnings = (*_seen(project, taken), *built.warnings)
+    return Built(built.module, report, warnings, built.learned, picture, _record(project, built.module, taken, locked))
+
+
+def _record(project: Project, module: bytes, taken: list[Package], locked: bool) -> str:
+    """Returns what a module was built of, as JSON."""
+    record = {
+        "name": project.name,
+        "sha256": hashlib.sha256(module).hexdigest(),
+        "proxy-wasm": version("proxy-wasm"),
+        "python": requirements.PYTHON,
+        "runtime": {"sha256": runtime.digest()},
+        "locked": locked,
+        "packages": [{"name": one.name, "version": one.version, "sha256": one.digest} for one in taken],
+    }
+    return json.dumps(record, indent=2) + "\n"
 
 
 def build_quickly(project: Project, learned: Learned) -> Built:
@@ -80,7 +108,12 @@ def build_apart(project: Project, out: Path, report: Path | None = None, quiet: 
 
 
 @contextlib.contextmanager
-def _inputs(project: Project, say: Say) -> Iterator[tuple[FilterInputs, list[Package]]]:
+def _inputs(project: Project, say: Say, locked: bool = False) -> Iterator[tuple[FilterInputs, list[Package]]]:
+    if locked and project.packages:
+        raise ToolchainError(
+            f"packages = {list(project.packages)} takes what happens to be installed here; to lock them, put them into a requirements "
+            'file, each with its hash, and name it: requirements = "requirements.txt"'
+        )
     if not runtime.directory().is_dir():
         say("unpacking the runtime and compiling it for this machine (once)")
     prepared = runtime.prepared()
@@ -91,6 +124,10 @@ def _inputs(project: Project, say: Say) -> Iterator[tuple[FilterInputs, list[Pac
         for module in _SDK.glob("*.py"):
             shutil.copyfile(module, root / _SDK.name / module.name)
         taken = packages.gather(project.packages, root)
+        if project.requirements:
+            say(f"installing {project.requirements.name}")
+            directory = requirements.installed(project.requirements, runtime.cache(), locked)
+            taken += packages.gather_installed(directory, root)
         training = project.training or default_training.__name__
         yield FilterInputs(prepared, _SDK / "abi.toml", (project.root, root), project.filter, training), taken
 

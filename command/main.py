@@ -82,8 +82,14 @@ def new(directory: Path, kind: str) -> None:
 @click.argument("plugin", required=False, type=_PLUGIN)
 @click.option("-o", "--out", type=_PLUGIN, help="Where to write the module; build/NAME.wasm if it is not said.")
 @click.option("--report", type=_PLUGIN, help="Write here what weighs how much: a text, or a picture in FILE.html.")
+@click.option(
+    "--record", type=_PLUGIN, help="Write here, as JSON, of what it was built: packages by version and digest."
+)
+@click.option("--locked", is_flag=True, help="Refuse packages that are not in the requirements file with their hashes.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
-def build(plugin: Path | None, out: Path | None, report: Path | None, quiet: bool) -> None:
+def build(
+    plugin: Path | None, out: Path | None, report: Path | None, record: Path | None, locked: bool, quiet: bool
+) -> None:
     """Build the filter as one .wasm for Envoy.
 
     The filter is the project's, or the file PLUGIN for a filter without a pyproject.toml.
@@ -91,13 +97,15 @@ def build(plugin: Path | None, out: Path | None, report: Path | None, quiet: boo
     from command import building
 
     project, progress = _project(plugin), Progress(quiet)
-    built = building.build(project, progress)
+    built = building.build(project, progress, locked)
     progress.clear()
     _warn(built.warnings)
     out = out or project.out
     _write(out, built.module)
     if report:
         _write(report, (built.picture if report.suffix == ".html" else built.report).encode())
+    if record:
+        _write(record, built.record.encode())
     if not quiet:
         click.echo(f"{out}: {len(built.module) / 1e6:.2f} MB, {progress.seconds:.1f} s")
 

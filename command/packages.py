@@ -34,6 +34,12 @@ class Package:
         return f"{self.name} {self.version} sha256:{self.digest}"
 
 
+def gather_installed(directory: Path, root: Path) -> list[Package]:
+    """Puts all packages of a directory into a root for the build, as `gather` does."""
+    found = importlib.metadata.distributions(path=[str(directory)])
+    return [_copy(one, root) for one in sorted(found, key=lambda one: canonicalize_name(one.metadata["Name"]))]
+
+
 def gather(names: Iterable[str], root: Path) -> list[Package]:
     """Puts packages and what they need into a root for the build; raises `ToolchainError`.
 

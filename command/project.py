@@ -40,6 +40,9 @@ class Project:
     packages: tuple[str, ...] = ()
     """The installed packages that the filter may import."""
 
+    requirements: Path | None = None
+    """A file of requirements, whose packages the filter may import too."""
+
     envoy: Path = Path("envoy.yaml")
     """Envoy's configuration, for `run` and for tests."""
 
@@ -113,10 +116,12 @@ def _project(directory: Path, table: dict[str, Any], name: str) -> Project:
         _module(root, found["training"], f"{where} training") if "training" in found else "",
         directory / found["configuration"] if "configuration" in found else None,
         found.get("packages", ()),
+        directory / found["requirements"] if "requirements" in found else None,
         directory / found.get("envoy", "envoy.yaml"),
     )
-    if project.configuration is not None and not project.configuration.is_file():
-        raise ToolchainError(f"{where} configuration: there is no file {project.configuration}")
+    for key, path in (("configuration", project.configuration), ("requirements", project.requirements)):
+        if path is not None and not path.is_file():
+            raise ToolchainError(f"{where} {key}: there is no file {path}")
     return project
 
 
@@ -148,6 +153,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "configuration": _text,
     "envoy": _text,
     "packages": _texts,
+    "requirements": _text,
 }
 
 

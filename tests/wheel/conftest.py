@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +94,27 @@ def on_free_ports(project: Path) -> int:
             text = text.replace(f"port_value: {port}}}", f"port_value: {free.getsockname()[1]}}}")
         file.write_text(text)
         return int(moved[0][1].getsockname()[1])
+
+
+def edit(old: str, new: str, file: str = "pyproject.toml") -> Callable[[Path], None]:
+    """Returns what exchanges a text of a project's file for another."""
+
+    def change(project: Path) -> None:
+        text = (project / file).read_text()
+        assert old in text
+        (project / file).write_text(text.replace(old, new))
+
+    return change
+
+
+def append(text: str) -> Callable[[Path], None]:
+    """Returns what appends to a project's plugin."""
+
+    def change(project: Path) -> None:
+        with (project / "plugin.py").open("a") as plugin:
+            plugin.write(text)
+
+    return change
 
 
 @pytest.fixture

@@ -7,28 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wheel.conftest import Environment, on_free_ports
-
-
-def edit(old: str, new: str, file: str = "pyproject.toml") -> Callable[[Path], None]:
-    """Returns what exchanges a text of a project's file for another."""
-
-    def change(project: Path) -> None:
-        text = (project / file).read_text()
-        assert old in text
-        (project / file).write_text(text.replace(old, new))
-
-    return change
-
-
-def append(text: str) -> Callable[[Path], None]:
-    """Returns what appends to a project's plugin."""
-
-    def change(project: Path) -> None:
-        with (project / "plugin.py").open("a") as plugin:
-            plugin.write(text)
-
-    return change
+from tests.wheel.conftest import Environment, append, edit, on_free_ports
 
 
 def missing(file: str) -> Callable[[Path], None]:
