@@ -24,6 +24,7 @@ TOOLS = "proxy_wasm/_tools"
 """Where the wheel has what is no part of the SDK: a wheel must not bring a top-level package by a name like `toolchain`."""
 
 _TOOL_FOLDERS = ("command", "envoy", "toolchain")
+_LICENSES = "wheel/licenses/"
 _STUBS = "proxy_wasm/stubs/_proxy_wasm.pyi"
 _MOVED = {
     # By its own name, a type checker would not look for it.
@@ -43,6 +44,8 @@ def places(source: str) -> tuple[str, ...]:
     folder = source.partition("/")[0]
     if source in _MOVED:
         return _MOVED[source]
+    if source.startswith(_LICENSES):
+        return (source.removeprefix("wheel/"),)
     if folder in _TOOL_FOLDERS:
         return (f"{TOOLS}/{source}",)
     if folder != "proxy_wasm":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -64,6 +65,23 @@ def test_the_sdk_is_the_same_bytes_since_it_is_frozen_into_filters() -> None:
     with zipfile.ZipFile(WHEEL) as archive:
         for path in Path("proxy_wasm").glob("*.py"):
             assert archive.read(path.as_posix()) == path.read_bytes()
+
+
+def test_each_licence_of_what_is_bundled_is_in_the_wheel() -> None:
+    with zipfile.ZipFile(WHEEL) as archive:
+        [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        folder = metadata.removesuffix("METADATA") + "licenses/"
+        inside = {name.removeprefix(folder) for name in archive.namelist() if name.startswith(folder)}
+        declared = re.findall(r"^License-File: (.*)$", archive.read(metadata).decode(), re.MULTILINE)
+        assert inside == set(declared)
+        text = archive.read(f"{folder}licenses/libraries.txt").decode()
+        assert "PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2" in archive.read(f"{folder}licenses/CPython.txt").decode()
+    # The one says what the others are for.
+    assert inside == {
+        "LICENSE",
+        "licenses/libraries.txt",
+        *(f"licenses/{n}" for n in re.findall(r"^  (\S+\.txt)", text, re.MULTILINE)),
+    }
 
 
 def test_imports_follow_the_tools_to_their_place() -> None:
