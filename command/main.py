@@ -175,6 +175,45 @@ def inspect(module: Path) -> None:
     _table(inspecting.facts(module))
 
 
+_VARIANT = click.option(
+    "--oci",
+    "variant",
+    flag_value="oci",
+    help="The variant that Envoy itself can fetch: a layer is the module as it is.",
+)
+
+
+@main.command()
+@click.argument("module", type=_PLUGIN)
+@click.option("-o", "--out", type=_PLUGIN, help="The folder to make; MODULE.image if it is not said.")
+@_VARIANT
+def image(module: Path, out: Path | None, variant: str | None) -> None:
+    """Write MODULE as an OCI image: a folder for Istio, Envoy Gateway, and Kubernetes' image volumes.
+
+    The same module is the same image, byte for byte. `skopeo copy oci:FOLDER docker://REFERENCE` copies it, as `proxy-wasm push` does.
+    """
+    from command import images
+
+    out = out or module.with_suffix(".image")
+    click.echo(f"{out}: {images.write(module, out, variant or 'compat')}")
+
+
+@main.command()
+@click.argument("module", type=_PLUGIN)
+@click.argument("reference")
+@_VARIANT
+@click.option("--plain-http", is_flag=True, help="Without TLS; on this machine that is the default.")
+def push(module: Path, reference: str, variant: str | None, plain_http: bool) -> None:
+    """Push MODULE as an OCI image to REFERENCE, such as registry.example.com/filter:1.0.
+
+    Who is logged in with docker or skopeo is known.
+    """
+    from command import images
+
+    digest = images.push(module, reference, variant or "compat", plain_http)
+    click.echo(f"{reference.removeprefix('oci://')}@{digest}")
+
+
 @main.command()
 def doctor() -> None:
     """Show what is installed here, and what is missing."""

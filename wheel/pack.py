@@ -23,7 +23,7 @@ from hatchling.builders.wheel import WheelBuilder
 TOOLS = "proxy_wasm/_tools"
 """Where the wheel has what is no part of the SDK: a wheel must not bring a top-level package by a name like `toolchain`."""
 
-_TOOL_FOLDERS = ("command", "envoy", "toolchain")
+_TOOL_FOLDERS = ("command", "envoy", "oci", "toolchain")
 _LICENSES = "wheel/licenses/"
 _STUBS = "proxy_wasm/stubs/_proxy_wasm.pyi"
 _MOVED = {

@@ -88,6 +88,9 @@ def test_the_first_minute(environment: Environment, tmp_path: Path, option: str,
     report = (hello / "build" / "r.html").read_text()
     assert "<svg" in report and "<title>plugin: " in report and "\ncompiled: " in report.replace("<pre>", "\n")
     assert "and nothing more" in environment.works("verify", "build/hello.wasm", cwd=hello)
+    written = environment.works("image", "build/hello.wasm", cwd=hello)
+    index = (hello / "build" / "hello.image" / "index.json").read_text()
+    assert written.rpartition(": ")[2].strip() in index
     facts = environment.works("inspect", "build/hello.wasm", cwd=hello)
     digest = hashlib.sha256((hello / "build" / "hello.wasm").read_bytes()).hexdigest()
     assert digest in facts and callback in facts and "0.2.1" in facts

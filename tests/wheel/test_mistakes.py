@@ -104,6 +104,15 @@ def test_files_that_are_no_modules(environment: Environment, hello: Path) -> Non
     assert "not a WebAssembly core module" in environment.fails("verify", "plugin.py", cwd=hello)
 
 
+def test_images_of_what_is_no_module_and_for_no_registry(environment: Environment, hello: Path) -> None:
+    assert "not a WebAssembly core module" in environment.fails("image", "plugin.py", cwd=hello)
+    environment.works("build", cwd=hello)
+    error = environment.fails("push", "build/hello.wasm", "filter:1.0", cwd=hello)
+    assert "is no place in a registry: write HOST[:PORT]/NAME[:TAG]" in error
+    error = environment.fails("push", "build/hello.wasm", "127.0.0.1:1/filter:1.0", cwd=hello)
+    assert "127.0.0.1:1" in error and "refused" in error
+
+
 def test_names_for_a_project(environment: Environment, hello: Path) -> None:
     assert "is there already" in environment.fails("new", "hello", cwd=hello.parent)
     assert "is no name for a project" in environment.fails("new", "1&2", cwd=hello.parent)

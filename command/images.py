@@ -1,0 +1,32 @@
+"""`proxy-wasm image` and `proxy-wasm push`: a module as an OCI image, which Kubernetes' gateways take."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from command import inspecting
+from oci import image, registry
+from toolchain.tools import ToolchainError, read
+
+
+def write(module: Path, directory: Path, variant: str) -> str:
+    """Writes a module's image as an OCI layout and returns the manifest's digest; raises `ToolchainError`.
+
+    What no proxy loads is refused.
+    """
+    inspecting.verified(module)
+    try:
+        return image.write(read(module), directory, variant)
+    except OSError as error:
+        raise ToolchainError(f"cannot write {directory}: {error.strerror}") from None
+
+
+def push(module: Path, reference: str, variant: str, plain_http: bool) -> str:
+    """Pushes a module's image into a registry and returns the manifest's digest; raises `ToolchainError`."""
+    with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as directory:
+        write(module, Path(directory), variant)
+        try:
+            return registry.push(Path(directory), reference, plain_http)
+        except (OSError, ValueError, registry.RegistryError) as error:
+            raise ToolchainError(str(error)) from None
