@@ -50,6 +50,10 @@ def import_root(file):
     """
     return file.path[:-len(_within(file))].rstrip("/") or "."
 
+def _own_repository(ctx):
+    """The directory in the runfiles that the target's repository has."""
+    return ctx.label.workspace_root.split("/")[-1] or ctx.workspace_name
+
 def _repository(ctx, file):
     """The directory in the runfiles that a file's repository has."""
     path = file.short_path
@@ -66,7 +70,7 @@ def _from_root(workspace, ctx, file):
 def _launcher(ctx, module, arguments, files):
     """The providers of a script that runs a module in the runfiles directory."""
     script = ctx.actions.declare_file(ctx.label.name + ".sh")
-    workspace = ctx.label.workspace_name or ctx.workspace_name
+    workspace = _own_repository(ctx)
     rules = _repository(ctx, ctx.file._launch)
 
     # A program of another workspace finds its own modules first, and then those of this repository.
@@ -115,7 +119,7 @@ def python_binary(name, main, wheels = [], **kwargs):
     _python_binary(name = name, main = main, wheels = _sites(wheels), **kwargs)
 
 def _pytest_test_impl(ctx):
-    workspace = ctx.label.workspace_name or ctx.workspace_name
+    workspace = _own_repository(ctx)
     arguments = ["--config-file=" + _from_root(workspace, ctx, ctx.file.config)] + [
         _from_root(workspace, ctx, file)
         for file in ctx.files.srcs
