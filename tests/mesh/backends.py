@@ -7,29 +7,26 @@ import contextlib
 import re
 import socket
 import ssl
-import struct
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, TypeVar
 
 from tests.mesh.namespaces import Namespace
 
 TIMEOUT_SECONDS = 5.0
 Result = TypeVar("Result")
-_ANSWER = re.compile(rb"<(\S+) (\d+) (\S+?)( [^>]+)?>")
+_ANSWER = re.compile(rb"<(\S+) (\d+) (\S+?)>")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Who answered a client: the server's name, its port, the address that it saw, and what a PROXY header says."""
+    """Who answered a client: the server's name, its port, and the address that it saw."""
 
     server: str
     port: int
     peer: str
-    header: str = ""
 
 
 class Greeter(asyncio.Protocol):
@@ -53,10 +50,10 @@ class Greeter(asyncio.Protocol):
     def _begin(self) -> None:
         self._transport.write(self._answer())
 
-    def _answer(self, header: str = "") -> bytes:
+    def _answer(self) -> bytes:
         port = self._transport.get_extra_info("sockname")[1]
         peer = self._transport.get_extra_info("peername")[0]
-        return f"<{self._name} {port} {peer}{header}>\n".encode()
+        return f"<{self._name} {port} {peer}>\n".encode()
 
 
 class Web(Greeter):
@@ -65,22 +62,6 @@ class Web(Greeter):
     def data_received(self, data: bytes) -> None:
         body = self._answer()
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-
-    def _begin(self) -> None:
-        pass
-
-
-class BehindHeader(Greeter):
-    """A server that wants a PROXY header (version 2), says from where to where it is, and then echoes."""
-
-    def data_received(self, data: bytes) -> None:
-        if not data.startswith(b"\r\n\r\n\0\r\nQUIT\n\x21"):
-            self._transport.abort()
-            return
-        size = 16 if data[13] == 0x21 else 4
-        source, destination = (ip_address(data[at : at + size]) for at in (16, 16 + size))
-        _, port = struct.unpack_from(">HH", data, 16 + 2 * size)
-        self._transport.write(self._answer(f" from {source} to {destination} {port}"))
 
     def _begin(self) -> None:
         pass
@@ -161,8 +142,7 @@ def ask(namespace: Namespace, host: str, port: int, send: bytes = b"") -> Answer
                 received += more
     except ConnectionError:
         return None
-    header = (found[4] or b"").decode().strip()
-    return Answer(found[1].decode(), int(found[2]), found[3].decode(), header)
+    return Answer(found[1].decode(), int(found[2]), found[3].decode())
 
 
 HTTP = b"GET /ip HTTP/1.1\r\nHost: httpbin.org\r\n\r\n"

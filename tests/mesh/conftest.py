@@ -54,7 +54,6 @@ def _serve(servers: backends.Backends, hosts: dict[str, Namespace]) -> None:
     services = hosts["services"]
     for name, host in network.ROUTERS.items():
         servers.listen(services, host, [8080, 8081], name)
-        servers.listen(services, host, [8090], name, backends.BehindHeader)
     servers.listen(services, network.DATABASE, [5432], "postgres")
     servers.listen(services, network.API_SERVER, [443], "kubernetes")
     for host in (network.SERVER, network.SERVER6):

@@ -22,7 +22,7 @@ def read(folder: str, components: list[str] | None = None) -> list[Resource]:
             for resource in found:
                 name, target = resource["metadata"]["name"], patch["target"]
                 if target["kind"] == resource["kind"] and re.fullmatch(target["name"], name):
-                    _replace(resource, _load(path / patch["path"])[0])
+                    _patch(resource, _load(path / patch["path"])[0])
     return found
 
 
@@ -51,15 +51,17 @@ def _resources(folder: Path) -> list[Resource]:
     return [copy.deepcopy(document) for name in names for document in _load(folder / name)]
 
 
-def _replace(resource: Resource, operations: list[Resource]) -> None:
-    """Applies a JSON patch's `replace` operations."""
+def _patch(resource: Resource, operations: list[Resource]) -> None:
+    """Applies a JSON patch: `replace`, and `add` at the end of a list."""
     for operation in operations:
-        if operation["op"] != "replace":
-            raise ValueError(f"{operation['op']} is no operation that is known here")
         *parents, last = operation["path"].strip("/").split("/")
         place: Any = resource
         for step in parents:
             place = place[int(step)] if isinstance(place, list) else place[step]
-        if last not in place:
-            raise ValueError(f"{operation['path']} is not there")
-        place[last] = copy.deepcopy(operation["value"])
+        value = copy.deepcopy(operation["value"])
+        if (operation["op"], last) == ("add", "-"):
+            place.append(value)
+        elif operation["op"] == "replace" and last in place:
+            place[last] = value
+        else:
+            raise ValueError(f"{operation['op']} of {operation['path']} is not known here, or it is not there")

@@ -10,6 +10,8 @@ from tests.mesh.namespaces import Namespace
 POD_EVEN, POD_ODD, POD_NEW, SERVER = "10.244.0.10", "10.244.0.11", "10.244.0.12", "10.244.0.20"
 POD_EVEN6, POD_ODD6, SERVER6 = "fd00:244::10", "fd00:244::11", "fd00:244::20"
 ROUTERS = {"egress-router1": "10.244.1.1", "egress-router2": "10.244.1.2"}
+FORWARDERS = {"egress-router1": "10.244.3.1", "egress-router2": "10.244.3.2"}
+"""The same, where they forward; each in a namespace of its own, so that its address shows who came that way."""
 DATABASE, API_SERVER = "10.244.2.5", "10.244.2.9"
 DATABASE_SERVICE, API_SERVER_SERVICE = "10.96.0.50", "10.96.0.1"
 METADATA_SERVER = "169.254.169.254"
@@ -22,6 +24,8 @@ HOSTS = {
     "pod-new": [POD_NEW],
     "server": [SERVER, SERVER6],
     "services": [*ROUTERS.values(), DATABASE, API_SERVER],
+    "egress-router1": [FORWARDERS["egress-router1"], "fd00:244::3:1"],
+    "egress-router2": [FORWARDERS["egress-router2"], "fd00:244::3:2"],
     "internet": [INTERNET, INTERNET6, OTHER_HOST],
 }
 """The addresses of each namespace."""
