@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from envoy import memory, process
+from envoy.waiting import wait_for
 from tests.mesh import control_plane, istio_sidecar
 from tests.mesh.control_plane import Node
-from tests.mesh.sidecars import wait_for
 
 MEGABYTE = 1 << 20
 MODULE = Path(os.environ.get("FILTER_WASM", "filter/filter.wasm")).absolute()

@@ -63,6 +63,12 @@ def test_a_destination_known_by_its_name_is_reached_by_that_name_alone(plugged: 
     assert plugged.reaches(OTHER_HOST, 443, client_hello("example.org")) == ("internet", 443)
 
 
+def test_a_silent_client_of_a_destination_known_by_its_name_waits(plugged: Client) -> None:
+    """Istio looks for the name as long as it takes: such a ServiceEntry is for TLS alone."""
+    with connect(plugged.sidecar.pod, OTHER_HOST, 443, timeout=1) as silent, pytest.raises(TimeoutError):
+        silent.recv(1)
+
+
 def test_new_rules_are_taken_without_losing_a_connection(plugged: Client) -> None:
     with held(plugged) as connections:
         configured(plugged.sidecar, PLUGIN.extension(EVERYTHING_TO_2))
@@ -95,6 +101,15 @@ def test_without_a_module_only_clients_that_speak_first_are_closed(even: Client)
     assert even.reaches(INTERNET, 80, HTTP) is None
     # The server speaks first here, and it is reached directly.
     assert even.reaches(INTERNET, 443) == ("internet", 443)
+
+
+def test_without_a_module_that_may_be_missing_everybody_is_let_through(even: Client) -> None:
+    manifest = manifests.of_kind(manifests.read("wasmplugin"), "WasmPlugin")[0]
+    manifest["spec"]["failStrategy"] = "FAIL_OPEN"
+    even.sidecar.push(EXTENSION, [PLUGIN.failed()])
+    even.sidecar.use(LISTENERS, CLUSTERS)
+    configured(even.sidecar, wasm_plugin.Plugin(manifest).failed())
+    assert even.reaches(INTERNET, 80, HTTP) == ("internet", 80)
 
 
 def test_a_new_pod_is_not_ready_before_its_plugin_has_come(mesh: Mesh) -> None:
