@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -111,26 +111,7 @@ def ratios(report: Report) -> str:
 
     def draw(axes: Axes) -> None:
         for row, name in enumerate(reversed(shown)):
-            for offset, statistic, marker in ((0.15, "p50", "o"), (-0.15, "p90", "D")):
-                bounds = found[name][statistic]
-                axes.errorbar(
-                    bounds[0],
-                    row + offset,
-                    xerr=_error(bounds),
-                    fmt=marker,
-                    markersize=6,
-                    capsize=4,
-                    color=colour(name, names),
-                    markerfacecolor=colour(name, names) if statistic == "p50" else "white",
-                )
-            axes.annotate(
-                f"{found[name]['p50'][0]:.3f}",
-                (found[name]["p50"][0], row + 0.15),
-                xytext=(0, 7),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-            )
+            _ratio_row(axes, row, found[name], colour(name, names))
         axes.axvline(1, color="#333333", linewidth=1)
         axes.set(
             yticks=range(len(shown)), yticklabels=list(reversed(shown)), xlabel="times tcp_proxy alone (95 % interval)"
@@ -144,27 +125,34 @@ def ratios(report: Report) -> str:
     return _svg(draw, 0.7 * len(shown) + 1.4)
 
 
+def _ratio_row(axes: Axes, row: int, ratio: Report, drawn_in: str) -> None:
+    for offset, statistic, marker, fill in ((0.15, "p50", "o", drawn_in), (-0.15, "p90", "D", "white")):
+        bounds = ratio[statistic]
+        style: dict[str, Any] = {"markersize": 6, "capsize": 4, "color": drawn_in, "markerfacecolor": fill}
+        axes.errorbar(bounds[0], row + offset, xerr=_error(bounds), fmt=marker, **style)
+    median = ratio["p50"][0]
+    place = (median, row + 0.15)
+    axes.annotate(f"{median:.3f}", place, xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9)
+
+
 def components(report: Report) -> str:
     """The worker's processor time for a connection, and what it is made of."""
     found, described = report["throughput"], report["variants"]
     variants = [Variant(name, v["title"], beyond=v["beyond"], adds=v["adds"]) for name, v in described.items()]
     shown = [variant for variant in variants if variant.name in found and variant.adds]
-    labels = list(dict.fromkeys(variant.adds for variant in shown))
+    colours = {
+        label: _PALETTE[1 + index] for index, label in enumerate(dict.fromkeys(variant.adds for variant in shown))
+    }
 
     def draw(axes: Axes) -> None:
         for row, variant in enumerate(reversed(shown)):
-            left = 0.0
-            for part in chain(variant, variants):
-                # Within the noise a thing can cost less than nothing: the bar then ends where the variant's own time does.
-                until = min(found[part.name]["worker_us"][0], found[variant.name]["worker_us"][0])
-                width = max(0.0, until - left)
-                axes.barh(row, width, left=left, height=0.6, color=_PALETTE[1 + labels.index(part.adds)])
-                left += width
             bounds = found[variant.name]["worker_us"]
+            for left, width, label in _parts(variant, variants, found):
+                axes.barh(row, width, left=left, height=0.6, color=colours[label])
             axes.errorbar(bounds[0], row, xerr=_error(bounds), fmt="none", capsize=4, color="#222222", linewidth=1.2)
             axes.annotate(f" {bounds[0]:.1f}", (bounds[2], row), va="center", fontsize=10)
-        for index, label in enumerate(labels):
-            axes.barh(0, 0, color=_PALETTE[1 + index], label=label)
+        for label, colour_of_label in colours.items():
+            axes.barh(0, 0, color=colour_of_label, label=label)
         axes.set(
             yticks=range(len(shown)),
             yticklabels=[variant.name for variant in reversed(shown)],
@@ -175,6 +163,17 @@ def components(report: Report) -> str:
         axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, fontsize=10)
 
     return _svg(draw, 0.55 * len(shown) + 2.0)
+
+
+def _parts(variant: Variant, variants: Sequence[Variant], found: Report) -> Iterator[tuple[float, float, str]]:
+    """Yields what a variant's time is made of: where each part begins, how long it is, and what it is called."""
+    left = 0.0
+    for part in chain(variant, variants):
+        # Within the noise a thing can cost less than nothing: the bar then ends where the variant's own time does.
+        until = min(found[part.name]["worker_us"][0], found[variant.name]["worker_us"][0])
+        width = max(0.0, until - left)
+        yield left, width, part.adds
+        left += width
 
 
 def open_loop(report: Report) -> str:
