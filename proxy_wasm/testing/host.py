@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from proxy_wasm.testing import foreign
 from proxy_wasm.testing.http import HostStatus as HostStatus
 from proxy_wasm.testing.http import HttpCalls, LocalResponse, Pairs, parse_header_map
 
@@ -64,6 +65,8 @@ class Context:
     buffers: dict[int, bytes] = field(default_factory=dict)
     header_maps: dict[int, Pairs] = field(default_factory=dict)
     filter_state: dict[bytes, bytes] = field(default_factory=dict)
+    envoy_filter_state: dict[bytes, bytes] = field(default_factory=dict)
+    routes_cleared: int = 0
     continued: list[int] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     local_responses: list[LocalResponse] = field(default_factory=list)
@@ -89,7 +92,9 @@ class Host(HttpCalls):
         self.vm_configuration = b""
         self.pending_done: set[int] = set()
         self.after_call: list[Callable[[], object]] = []
-        self.foreign_functions: dict[bytes, Callable[[bytes], bytes]] = {}
+        self.foreign_functions: dict[bytes, Callable[[bytes], bytes]] = foreign.functions(self)
+        self.expressions: dict[str, bytes | Callable[[], bytes]] = {}
+        self.declared: set[object] = set()
         self.foreign_calls: list[tuple[int, bytes, bytes]] = []
         self.shared_data: dict[bytes, tuple[bytes, int]] = {}
         self.queues: dict[int, deque[bytes]] = {}

@@ -53,6 +53,9 @@ class InProcess(Vm):
             table.clear()
         self._undo.callback(_http.forget_all)
         self._undo.callback(_close_coroutines)
+        if metrics := sys.modules.get("proxy_wasm.metrics"):
+            self._undo.callback(_restore, metrics._numbers, metrics._numbers.copy())
+            metrics._numbers.clear()
         if self._root_class is not None:
             _register.register(self._root_class)
         return self
@@ -85,7 +88,7 @@ def _close_coroutines() -> None:
 def _imports_grpc(root_class: type[RootContext] | None) -> bool:
     """Tells whether the module of a root's class, or of its streams', has `proxy_wasm.grpc`."""
     classes = (root_class, getattr(root_class, "stream_context", None), getattr(root_class, "http_context", None))
-    modules = [sys.modules.get(cls.__module__) for cls in classes if cls is not None]
+    modules = [sys.modules.get(getattr(cls, "__module__", "")) for cls in classes if cls is not None]
     return any(
         getattr(value, "__name__", "") == "proxy_wasm.grpc" for m in modules for value in vars(m or sys).values()
     )

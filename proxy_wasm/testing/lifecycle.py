@@ -8,6 +8,7 @@ from proxy_wasm.testing import abi
 from proxy_wasm.testing.attributes import Properties, Value, encoded
 from proxy_wasm.testing.exchange import Exchange, Headers, expect, pairs
 from proxy_wasm.testing.exchange import NeverInEnvoyError as NeverInEnvoyError
+from proxy_wasm.testing.foreign import CLUSTER
 from proxy_wasm.testing.host import (
     DOWNSTREAM,
     DOWNSTREAM_DATA,
@@ -221,6 +222,12 @@ class Connection:
     def goes_on(self) -> bool:
         """Whether the filter let the connection go on, to `tcp_proxy` and its upstream server."""
         return (self._let_through or DOWNSTREAM in self.context.continued) and not self.context.closed
+
+    @property
+    def cluster(self) -> str | None:
+        """The cluster that the filter chose; None if it left that to `tcp_proxy`."""
+        chosen = self.context.envoy_filter_state.get(CLUSTER)
+        return None if chosen is None else chosen.decode()
 
     @property
     def is_read(self) -> bool:

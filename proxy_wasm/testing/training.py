@@ -65,12 +65,11 @@ def start(module: bytes, host: Host | None = None) -> WasmModule:
     """Returns a VM whose every run is the same: a module's bytes must not depend on chance.
 
     Its clock moves on a millisecond with each reading, so that who waits by the clock gets on. A callback that takes longer than
-    `CALLBACK_SECONDS` raises GuestStuck. Envoy's `set_envoy_filter_state` is answered.
+    `CALLBACK_SECONDS` raises GuestStuck.
     """
     vm = _Trained(module, host, limit_seconds=CALLBACK_SECONDS)
     vm.host.random = bytes  # zeros
     vm.host.clock_step = _MILLISECOND
-    vm.host.foreign_functions.setdefault(b"set_envoy_filter_state", lambda argument: b"")
     return vm
 
 

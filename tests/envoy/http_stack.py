@@ -177,8 +177,9 @@ def run(
     work: Path,
     listeners: Iterable[dict[str, Any]] = (),
     clusters: Iterable[dict[str, Any]] = (),
+    **more: object,
 ) -> Iterator[tuple[process.Envoy, Server]]:
-    """Starts Envoy with a listener for each root id of the module, and more, and the server behind."""
+    """Starts Envoy with a listener for each root id of the module, and more, and the server behind; `more` is of the bootstrap."""
     with contextlib.closing(Server()) as server:
         own = [listener(root_id, manager(wasm(root_id, module))) for root_id in root_ids]
         configuration = {
@@ -187,6 +188,7 @@ def run(
                 "listeners": [*own, *listeners],
                 "clusters": [cluster("upstream", server.port), *clusters],
             },
+            **more,
         }
         with process.run(configuration, work) as envoy:
             yield envoy, server

@@ -20,6 +20,13 @@ from tests.envoy.http_stack import Server
 
 MODULE = Path("tests/envoy/guests/typed.wasm").absolute()
 CERTIFICATE = Path("tests/envoy/tls.pem").absolute()
+# Of the certificate.
+PUBLIC_KEY = """\
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnqcAJrP1xoM4wms27b6qEEcOxDXe
+DMWM/w1hanRO3xzdHx49AYxkeJG+kvhPiz/7bKlOBHBaWUzMlSo/s+A+IA==
+-----END PUBLIC KEY-----
+"""
 _TYPE = "type.googleapis.com/envoy.extensions"
 _METADATA = {"filter_metadata": {"test": {"key": "value"}}}
 
@@ -70,7 +77,24 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[process.En
             {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy},
         ),
     ]
-    with http_stack.run(MODULE, [], tmp_path_factory.mktemp("envoy"), listeners, [cluster]) as running:
+    helping = http_stack.wasm("helping", MODULE)
+    keys = [CERTIFICATE.read_text(), PUBLIC_KEY]
+    plugin = helping["typed_config"]["config"]
+    plugin["configuration"] = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(keys)}
+    helped = http_stack.manager(helping)
+    (host,) = helped["typed_config"]["route_config"]["virtual_hosts"]
+    other = {"prefix": "/", "headers": [{"name": "x-route", "string_match": {"exact": "other"}}]}
+    host["routes"].insert(0, {"match": other, "direct_response": {"status": 299}})
+    routing = http_stack.wasm("helping", MODULE, "network")
+    routing["typed_config"]["config"] = plugin
+    nowhere = {**proxy, "cluster": "upstream"}
+    listeners += [
+        http_stack.listener("helped", helped),
+        http_stack.listener("routed", routing, {"name": "envoy.filters.network.tcp_proxy", "typed_config": nowhere}),
+    ]
+    tags = [{"tag_name": tag, "regex": f"(;{tag}=([^;]*))"} for tag in ("method", "path", "side")]
+    stats = {"stats_config": {"stats_tags": tags}}
+    with http_stack.run(MODULE, [], tmp_path_factory.mktemp("envoy"), listeners, [cluster], **stats) as running:
         yield running
 
 
@@ -155,3 +179,65 @@ def test_an_attribute_has_its_type_from_its_phase_on(found: dict[str, Found], ki
         type_, value = found[kind][callback, row.group, row.name]
         expected = {TYPES[row.type]} if any(there[place : place + 1]) else {TYPES[row.type], "NoneType"}
         assert type_ in expected, f"{callback}: {value}"
+
+
+# ---- metrics and foreign functions
+
+
+@pytest.fixture(scope="module")
+def said(stack: tuple[process.Envoy, Server]) -> list[str]:
+    """What the filter says of a request."""
+    envoy, _ = stack
+    before = len(envoy.log_lines("# "))
+    answer = http_stack.request(envoy.listeners["helped"])
+    assert answer.status == 299, "clear_route_cache did not choose the other route"
+    said = logged(envoy, "# ", before + 18)[before:]
+    return [line.partition("# ")[2] for line in said]
+
+
+REFUSED = "proxy_call_foreign_function"
+
+
+def test_foreign_functions(stack: tuple[process.Envoy, Server], said: list[str]) -> None:
+    configured = {line.partition("# ")[2] for line in stack[0].log_lines("# ")}
+    assert {
+        "sum 2",
+        f"no expression: BadArgumentError: {REFUSED} (expr_create): status 2",
+        f"twice: BadArgumentError: {REFUSED} (declare_property): status 2",
+    } <= configured
+    assert said[1:] == [
+        "true: (False, True)",
+        "no bool: TypeError: the expression is neither true nor false: destination.port",
+        "no number: TypeError: the expression is no number: request.method == 'GET'",
+        f"deleted: NotFoundError: {REFUSED} (expr_evaluate): status 1",
+        f"not there: InternalFailureError: {REFUSED} (expr_evaluate): status 10",
+        "compressed: True",
+        f"not zlib: SerializationFailureError: {REFUSED} (uncompress): status 3",
+        "signed: True",
+        "no key: ValueError: sign: Invalid key type: private key required for signing operation.",
+        "no public key: False",
+        "wrong: False",
+        f"no object: NotFoundError: {REFUSED} (set_envoy_filter_state): status 1",
+        "object: None",
+        f"no function: NotFoundError: {REFUSED} (nothing): status 1",
+        "declared: None",
+        "as text: b'5'",
+        "routes: None",
+    ]
+
+
+def test_metrics(stack: tuple[process.Envoy, Server], said: list[str]) -> None:
+    envoy, _ = stack
+    assert said[0] == "counted 1 7"
+    found = envoy.get("/stats/prometheus?filter=wasmcustom")
+    assert 'requests{method="POST",path="/a.b_c"} 1' in found
+    assert "open{} 7" in found and 'sizes_count{side="request"}' in found
+
+
+def test_route_to(stack: tuple[process.Envoy, Server]) -> None:
+    """tcp_proxy has the cluster with the server; the filter's choice is a cluster that speaks TLS, to a listener with HTTP."""
+    envoy, _ = stack
+    before = envoy.counter("cluster.tls.upstream_cx_total")
+    answer = http_stack.exchange(envoy.listeners["routed"], b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", 5)
+    assert http_stack.read_message(answer).status == 200
+    assert envoy.counter("cluster.tls.upstream_cx_total") > before

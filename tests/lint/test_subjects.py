@@ -35,6 +35,7 @@ TESTED_BY = {
     "proxy_wasm/_http_contexts.py": "tests/unit/test_http.py",
     "proxy_wasm/_http_dispatch.py": "tests/unit/test_http.py",
     "proxy_wasm/testing/envoy.py": "tests/wheel/test_author.py",
+    "proxy_wasm/testing/foreign.py": "tests/unit/test_envoy.py",
     "proxy_wasm/testing/exchange.py": "tests/unit/test_http.py",
     "proxy_wasm/_logging.py": "tests/unit/test_output.py",
     "proxy_wasm/_mistakes.py": "tests/unit/test_register.py",

@@ -19,9 +19,23 @@ GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_t
 
 
 PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
-PROGRAM, HTTP, WAITING, GRPC, ASKING, AWAITING, AWAITING_TEST, SNIFFING, ATTRIBUTES, PROJECT_TEST, TEST, HTTP_TEST = (
-    PROGRAMS
-)
+(
+    PROGRAM,
+    HTTP,
+    WAITING,
+    GRPC,
+    ASKING,
+    AWAITING,
+    AWAITING_TEST,
+    SNIFFING,
+    ATTRIBUTES,
+    METRICS,
+    ENVOY,
+    ENVOY_TEST,
+    PROJECT_TEST,
+    TEST,
+    HTTP_TEST,
+) = PROGRAMS
 
 
 def names(*programs: str) -> dict[str, Any]:
@@ -120,6 +134,21 @@ def test_attributes_decide(port: int, sni: str, closed: bool) -> None:
         connection = vm.connection(given, source="10.0.0.2:1")
         connection.new_connection()
         assert bool(connection.context.closed) == closed
+
+
+def test_requests_are_counted() -> None:
+    counted = names(PROGRAM, HTTP, METRICS)["Counted"]
+    with InProcess(type("Root", (proxy_wasm.RootContext,), {"http_context": counted})) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        exchange.respond()
+        found = {metric.name: metric.records or metric.value for metric in vm.host.metrics.values()}
+        assert found == {b"requests;method=GET;status=200": 1, b"response_bytes": [10]}
+
+
+def test_a_cluster_is_chosen() -> None:
+    exec(ENVOY_TEST, names(PROGRAM, ATTRIBUTES, ENVOY))
 
 
 def test_the_grpc_authorizer_is_asked() -> None:

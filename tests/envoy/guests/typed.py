@@ -1,11 +1,13 @@
-"""What Envoy offers, by the SDK's typed names, a root id each: attributes."""
+"""What Envoy offers, by the SDK's typed names, a root id each: attributes, metrics and foreign functions."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import proxy_wasm
-from proxy_wasm import HttpContext, RootContext, StreamContext, attributes
+from proxy_wasm import HttpContext, RootContext, StreamContext, attributes, envoy
+from proxy_wasm.metrics import Counter, Gauge, Histogram
 
 GROUPS = ("source", "destination", "connection", "request", "response", "upstream", "xds", "plugin")
 
@@ -60,5 +62,89 @@ class Attributes(RootContext):
     stream_context = Connection
 
 
+REQUESTS = Counter("requests", "method", "path")
+OPEN = Gauge("open")
+SIZES = Histogram("sizes", "side")
+
+
+def tried(call: Callable[[], object]) -> str:
+    """Returns what a call gives, or raises."""
+    try:
+        return repr(call())
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+class Helped(HttpContext):
+    """Uses metrics and foreign functions with each request."""
+
+    root: Helping
+
+    def on_request_headers(self, header_count: int, end_of_stream: bool) -> None:
+        """Says what each gives."""
+        headers, root = self.request_headers, self.root
+        REQUESTS.increment(method=headers[":method"], path="/a.b;c")
+        OPEN.add(5)
+        OPEN.set(OPEN.value() + 2)
+        SIZES.record(100, side="request")
+        proxy_wasm.info(f"# counted {REQUESTS.value(method=headers[':method'], path='/a.b;c')} {OPEN.value()}")
+        text = b"text" * 100
+        rows = {
+            "true": lambda: (root.is_get.is_true(), root.port.number() == attributes.destination.port),
+            "no bool": root.port.is_true,
+            "no number": root.is_get.number,
+            "deleted": root.deleted.evaluate,
+            "not there": root.absent.is_true,
+            "compressed": lambda: envoy.uncompress(envoy.compress(text)) == text,
+            "not zlib": lambda: envoy.uncompress(b"text"),
+            "signed": lambda: envoy.verify_signature(text, envoy.sign(text, root.key), root.key_of_others),
+            "no key": lambda: envoy.sign(text, "-----BEGIN"),
+            "no public key": lambda: envoy.verify_signature(text, b"signature", "-----BEGIN"),
+            "wrong": lambda: envoy.verify_signature(text, b"signature", root.key_of_others),
+            "no object": lambda: envoy.set_filter_state("mine", "value"),
+            "object": lambda: envoy.set_filter_state("envoy.string", "value", envoy.LifeSpan.REQUEST),
+            "no function": lambda: envoy.call("nothing"),
+            "declared": lambda: proxy_wasm.set_property("declared", "5"),
+            "as text": lambda: proxy_wasm.get_property("declared"),
+            "routes": self.choose_route,
+        }
+        for name, call in rows.items():
+            proxy_wasm.info(f"# {name}: {tried(call)}")
+
+    def choose_route(self) -> None:
+        """Makes Envoy choose the other route."""
+        self.request_headers["x-route"] = "other"
+        envoy.clear_route_cache()
+
+
+class Routed(StreamContext):
+    """Chooses a cluster."""
+
+    def on_new_connection(self) -> None:
+        """The other one than `tcp_proxy` has."""
+        envoy.route_to("tls")
+
+
+class Helping(RootContext):
+    """Makes expressions and properties once."""
+
+    http_context = Helped
+    stream_context = Routed
+
+    def on_configure(self, configuration: bytes) -> bool:
+        """Takes a private key and its public one, in PEM."""
+        self.key, self.key_of_others = json.loads(configuration)
+        self.is_get = envoy.Expression("request.method == 'GET'")
+        self.port = envoy.Expression("destination.port")
+        self.absent = envoy.Expression("request.headers['nothing'] == 'a'")
+        with envoy.Expression("1 + 1") as self.deleted:
+            proxy_wasm.info(f"# sum {self.deleted.number()}")
+        proxy_wasm.info(f"# no expression: {tried(lambda: envoy.Expression('1 +'))}")
+        envoy.declare_property("declared", envoy.PropertyType.STRING, span=envoy.LifeSpan.REQUEST)
+        proxy_wasm.info(f"# twice: {tried(lambda: envoy.declare_property('declared'))}")
+        return True
+
+
 proxy_wasm.register(Attributes, "attributes")
+proxy_wasm.register(Helping, "helping")
 proxy_wasm.register(RootContext)  # the default training is of connections without a root id

@@ -1,0 +1,240 @@
+"""What Envoy offers by its foreign functions, as functions with types: `from proxy_wasm.envoy import route_to`.
+
+A refusal is a HostError that names the function. No other proxy has them: NotFoundError.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from proxy_wasm._calls import call_foreign_function
+from proxy_wasm._errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    Text = str | bytes
+
+_CLUSTER = "envoy.tcp_proxy.cluster"
+_KEPT = 256
+
+
+class LifeSpan(IntEnum):
+    """How long an object of the filter state lives."""
+
+    FILTER_CHAIN = 0
+    REQUEST = 1
+    CONNECTION = 2
+
+
+class PropertyType(IntEnum):
+    """What a declared property holds."""
+
+    BYTES = 0
+    STRING = 1
+    FLATBUFFERS = 2
+    PROTOBUF = 3
+
+
+def call(function: str, argument: bytes = b"") -> bytes:
+    """Calls a foreign function; a refusal names it."""
+    try:
+        return call_foreign_function(function, argument)
+    except HostError as error:
+        error.call = f"{error.call} ({function})"
+        raise
+
+
+# ---- filter state
+
+_routes: dict[Text, bytes] = {}
+
+
+def route_to(cluster: Text) -> None:
+    """Makes `tcp_proxy` connect this connection to a cluster; to be called before it connects, so in `on_new_connection`."""
+    argument = _routes.get(cluster)
+    if argument is None:
+        if len(_routes) >= _KEPT:
+            _routes.clear()
+        argument = _routes[cluster] = _filter_state(_CLUSTER, cluster, LifeSpan.FILTER_CHAIN)
+    call("set_envoy_filter_state", argument)
+
+
+def set_filter_state(key: Text, value: Text, span: LifeSpan = LifeSpan.FILTER_CHAIN) -> None:
+    """Puts an object into the filter state that Envoy makes of the value, by a key that it knows.
+
+    A key that it does not know: NotFoundError. A value that makes no object: BadArgumentError.
+    """
+    call("set_envoy_filter_state", _filter_state(key, value, span))
+
+
+def declare_property(
+    name: Text,
+    kind: PropertyType = PropertyType.BYTES,
+    *,
+    read_only: bool = False,
+    schema: bytes = b"",
+    span: LifeSpan = LifeSpan.FILTER_CHAIN,
+) -> None:
+    """Says what a property is that `set_property` sets: its type, for CEL and the access log, and how long it lives.
+
+    To be called once, in `on_configure`. A name that is declared already: BadArgumentError.
+    """
+    argument = _field(1, name) + _number(2, read_only) + _number(3, kind) + _field(4, schema) + _number(5, span)
+    call("declare_property", argument)
+
+
+# ---- HTTP
+
+
+def clear_route_cache() -> None:
+    """Makes Envoy choose the route anew, after the request's headers were changed."""
+    call("clear_route_cache")
+
+
+# ---- CEL
+
+
+class Expression:
+    """A CEL expression over Envoy's attributes, such as `request.path.startsWith('/api') && source.port > 1024`.
+
+    It is made once, in `on_configure`, and kept by the root. An expression that is none: BadArgumentError; Envoy logs why, at level info.
+    A value that there is not now: InternalFailureError.
+    """
+
+    __slots__ = ("_token", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._token = call("expr_create", text.encode())
+
+    def evaluate(self) -> bytes:
+        """Returns the value in the bytes of its type, as attributes have them."""
+        return call("expr_evaluate", self._token)
+
+    def is_true(self) -> bool:
+        """Returns whether the value is true; TypeError if it is no bool."""
+        value = self.evaluate()
+        if value not in (b"\0", b"\1"):
+            raise TypeError(f"the expression is neither true nor false: {self.text}")
+        return value == b"\1"
+
+    def number(self) -> int:
+        """Returns the value of an expression that is an integer, a time or a duration (in nanoseconds); TypeError if it is none."""
+        value = self.evaluate()
+        if len(value) != 8:
+            raise TypeError(f"the expression is no number: {self.text}")
+        return int.from_bytes(value, "little", signed=True)
+
+    def delete(self) -> None:
+        """Gives it back to Envoy, which otherwise keeps it as long as the plugin; then it cannot be evaluated any more."""
+        call("expr_delete", self._token)
+
+    def __enter__(self) -> Expression:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.delete()
+
+
+# ---- signatures
+
+
+def sign(text: Text, private_key: Text, hash_function: str = "sha256") -> bytes:
+    """Returns a signature of a text; the key is PEM or DER.
+
+    What Envoy cannot sign with it, or a key that is none: ValueError, with Envoy's words. Envoy has it from 1.37 on.
+    """
+    key = (_field(4, private_key), b"") if _is_pem(private_key) else (b"", _field(2, private_key))
+    answer = _read(call("sign", b"".join((_field(1, hash_function), key[1], _field(3, text), key[0]))))
+    if not answer.get(1):
+        raise ValueError(f"sign: {_words(answer.get(3))}")
+    signature = answer.get(2, b"")
+    assert isinstance(signature, bytes)
+    return signature
+
+
+def verify_signature(text: Text, signature: bytes, public_key: Text, hash_function: str = "sha256") -> bool:
+    """Tells whether a signature is a text's; the key is PEM or DER, and nothing is signed with one that is none."""
+    key = (_field(5, public_key), b"") if _is_pem(public_key) else (b"", _field(2, public_key))
+    parts = (_field(1, hash_function), key[1], _field(3, signature), _field(4, text), key[0])
+    return bool(_read(call("verify_signature", b"".join(parts))).get(1))
+
+
+def _is_pem(key: Text) -> bool:
+    return b"-----BEGIN" in (key.encode() if isinstance(key, str) else key)
+
+
+# ---- compression
+
+
+def compress(data: bytes) -> bytes:
+    """Returns data in zlib's format."""
+    return call("compress", data)
+
+
+def uncompress(data: bytes) -> bytes:
+    """Returns what `compress` was given; SerializationFailureError if the data is none of zlib's.
+
+    There is no bound to what it makes of few bytes: give it nothing that a client sent.
+    """
+    return call("uncompress", data)
+
+
+# ---- protobuf, as far as these messages need it
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def _field(field: int, value: Text) -> bytes:
+    data = value.encode() if isinstance(value, str) else value
+    return _varint(field << 3 | 2) + _varint(len(data)) + data if data else b""
+
+
+def _number(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value) if value else b""
+
+
+def _filter_state(key: Text, value: Text, span: LifeSpan) -> bytes:
+    return _field(1, key) + _field(2, value) + _number(3, span)
+
+
+def _read(message: bytes) -> dict[int, int | bytes]:
+    """Returns a message's fields, of which each is a number or has a length."""
+    fields: dict[int, int | bytes] = {}
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        number = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return number
+
+    while at < len(message):
+        key = varint()
+        number = varint()
+        if key & 7 == 2:
+            fields[key >> 3] = message[at : at + number]
+            at += number
+        else:
+            fields[key >> 3] = number
+    return fields
+
+
+def _words(error: int | bytes | None) -> str:
+    return error.decode("utf-8", "replace") if isinstance(error, bytes) else "Envoy does not say why"
