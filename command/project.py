@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolchain.tools import ToolchainError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 FILE = "pyproject.toml"
 _TABLE = "tool.proxy-wasm"

@@ -132,10 +132,10 @@ def _ordered(tiles: Sequence[Tile]) -> list[Tile]:
 
 def _group(group: Tile, place: Rectangle, colour: str) -> Iterator[str]:
     yield _tile(group, place, colour, "group", _HEAD)
-    within = Rectangle(place.x, place.y + _HEAD, place.width, place.height - _HEAD)
     parts = _ordered(group.parts)
-    if within.height <= 0 or within.width <= 0:
-        return
+    # A group without room for a head has only parts, which say their names themselves.
+    head = _HEAD if place.height >= 2 * _HEAD else 0
+    within = Rectangle(place.x, place.y + head, place.width, place.height - head)
     for part, inner in zip(parts, squarified([part.size for part in parts], within), strict=True):
         yield _tile(part, inner, colour, "tile", inner.height)
 

@@ -38,11 +38,18 @@ def test_the_smallest_are_one_tile() -> None:
 
 
 def test_the_page_needs_nothing_else_and_shows_names_as_they_are() -> None:
-    groups = [Tile("<a> & b", parts=[Tile("one<script>", 3000), Tile("two", 1000)]), Tile("alone", 500), Tile("empty")]
+    small = Tile("small", parts=[Tile("part of it", 5)])
+    groups = [
+        Tile("<a> & b", parts=[Tile("one<script>", 3000), Tile("two", 1000)]),
+        Tile("alone", 495),
+        small,
+        Tile("empty"),
+    ]
     shown = page("a.wasm", [Picture("title", "text", groups)], "the <report>")
     assert not re.search(r"https?:|src=|href=|<script|@import|url\(", shown)
     assert "&lt;a&gt; &amp; b: 4.0 kB" in shown and "the &lt;report&gt;" in shown
     svg = ElementTree.fromstring(shown[shown.index("<svg") : shown.index("</svg>") + 6])
+    of_small = ["small: 5 bytes", "part of it: 5 bytes"]
     titles = [title.text for title in svg.iter("title")]
-    assert titles == ["<a> & b: 4.0 kB", "one<script>: 3.0 kB", "two: 1.0 kB", "alone: 500 bytes"]
+    assert titles == ["<a> & b: 4.0 kB", "one<script>: 3.0 kB", "two: 1.0 kB", "alone: 495 bytes", *of_small]
     assert "<td class=number>4.5 kB" in shown
