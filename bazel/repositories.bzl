@@ -13,6 +13,7 @@ WHEEL_GROUPS = [
     "envoy",
     "fuzz",
     "hatch",
+    "kubernetes",
     "locust",
     "node",
     "protoc",
@@ -33,7 +34,10 @@ _ZIG_OMIT = "ziglang/(%s)/.*" % "|".join([
 # Sanitizers for extensions written in C: 90 MB.
 _FUZZ_OMIT = "[^/]*[.]so|.*[.]a"
 
-_OMIT = {"fuzz": _FUZZ_OMIT, "zig": _ZIG_OMIT}
+# Each schema is there twice, for those who let unknown fields pass.
+_KUBERNETES_OMIT = "kubernetes_validate/kubernetes-json-schema/[^/]*-local/.*"
+
+_OMIT = {"fuzz": _FUZZ_OMIT, "kubernetes": _KUBERNETES_OMIT, "zig": _ZIG_OMIT}
 
 def repositories():
     """Declares @host_tools, a @wheels_<group> for each lock in //third_party/pip, and @npm.
