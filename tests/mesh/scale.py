@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
+import json
 import os
 import platform
 import re
@@ -21,6 +23,7 @@ from envoy.waiting import wait_for
 from tests.mesh import control_plane, istio_sidecar
 from tests.mesh.control_plane import Node
 
+SETTINGS = ("Envoys", "plugins in each", "VMs")
 MEGABYTE = 1 << 20
 MODULE = Path(os.environ.get("FILTER_WASM", "filter/filter.wasm")).absolute()
 _PATIENCE_SECONDS = 1200.0
@@ -136,7 +139,8 @@ def _fleet(count: int) -> Any:
 def measure(options: argparse.Namespace) -> dict[str, str]:
     """Runs everything and returns the table."""
     plugins, count = options.plugins, options.envoys
-    table = {"machine": machine(), "Envoys": str(count), "plugins in each": str(plugins)}
+    table = {"date": datetime.date.today().isoformat(), "machine": machine()}
+    table |= {"Envoys": str(count), "plugins in each": str(plugins)}
     table["VMs"] = "one for each plugin" if options.own_vms else "one for all plugins"
     with _fleet(count) as fleet:
         empty, used, started = fleet.resident(), fleet.processor_seconds(), time.monotonic()
@@ -161,14 +165,19 @@ def measure(options: argparse.Namespace) -> dict[str, str]:
 
 
 def main() -> None:
-    """Reads the command line, measures, and prints a table in Markdown."""
+    """Reads the command line, measures, prints the table, and puts it into the record of last runs."""
     parser = argparse.ArgumentParser(prog="scale", description="Many plugins, or many Envoys, on one control plane.")
     parser.add_argument("--plugins", type=int, default=200, help="in each Envoy")
     parser.add_argument("--envoys", type=int, default=1)
     parser.add_argument("--updates", type=int, default=20, help="how many pushes are measured")
     parser.add_argument("--own-vms", action="store_true", help="each plugin has a VM of its own")
-    for what, value in measure(parser.parse_args()).items():
-        print(f"| {what} | {value} |", flush=True)
+    table = measure(parser.parse_args())
+    for what, value in table.items():
+        print(f"{what}: {value}", flush=True)
+    record = Path(os.environ.get("PROXY_WASM_WORKSPACE", "."), "tests/mesh/scale.json")
+    runs = json.loads(record.read_text()) if record.exists() else {}
+    runs[", ".join(f"{what}: {table[what]}" for what in SETTINGS)] = table
+    record.write_text(json.dumps(runs, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":
