@@ -78,9 +78,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[process.En
         ),
     ]
     helping = http_stack.wasm("helping", MODULE)
-    keys = [CERTIFICATE.read_text(), PUBLIC_KEY]
+    keys = {"private": CERTIFICATE.read_text(), "public": PUBLIC_KEY}
     plugin = helping["typed_config"]["config"]
-    plugin["configuration"] = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": json.dumps(keys)}
+    plugin["configuration"] = {"@type": "type.googleapis.com/google.protobuf.Struct", "value": keys}
     helped = http_stack.manager(helping)
     (host,) = helped["typed_config"]["route_config"]["virtual_hosts"]
     other = {"prefix": "/", "headers": [{"name": "x-route", "string_match": {"exact": "other"}}]}
@@ -224,6 +224,12 @@ def test_foreign_functions(stack: tuple[process.Envoy, Server], said: list[str])
         "as text: b'5'",
         "routes: None",
     ]
+
+
+def test_what_is_shared(stack: tuple[process.Envoy, Server]) -> None:
+    configured = {line.partition("# ")[2] for line in stack[0].log_lines("# ")}
+    assert r"""shared b"another's and mine" [None, b"another's"] 5 -2""" in configured
+    assert {"taken b'a'", "taken b'b'"} <= configured
 
 
 def test_metrics(stack: tuple[process.Envoy, Server], said: list[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
     METRICS,
     ENVOY,
     ENVOY_TEST,
+    CONFIGURED,
+    SHARED,
     PROJECT_TEST,
     TEST,
     HTTP_TEST,
@@ -149,6 +153,32 @@ def test_requests_are_counted() -> None:
 
 def test_a_cluster_is_chosen() -> None:
     exec(ENVOY_TEST, names(PROGRAM, ATTRIBUTES, ENVOY))
+
+
+def test_a_configuration_is_read_or_refused() -> None:
+    sys.modules["guide"] = types.ModuleType("guide")  # where a dataclass looks its names up
+    try:
+        configured = names("__name__ = 'guide'\n", PROGRAM, CONFIGURED)["Configured"]
+        with InProcess(configured) as vm:
+            assert vm.start(configuration=b'{"cluster": "a", "ports": [1]}')
+            assert not vm.configure(b'{"cluster": "a", "ports": [1, "x"]}')
+            (shown,) = re.findall(r"# (refused: .*)", CONFIGURED)
+            assert vm.host.lines(4) == [shown]
+    finally:
+        del sys.modules["guide"]
+
+
+def test_workers_share() -> None:
+    with InProcess(names(PROGRAM, SHARED)["Shared"]) as vm:
+        assert vm.start()
+        vm.tick()
+        vm.tick()
+        vm.queue_ready(1)
+        assert vm.host.lines() == ["a tick", "a tick"]
+        assert {key: value for key, (value, _) in vm.host.shared_data.items()} == {
+            b"seen.starts": b"\1" + bytes(7),
+            b"seen.last": b"tick tick ",
+        }
 
 
 def test_the_grpc_authorizer_is_asked() -> None:

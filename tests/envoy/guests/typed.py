@@ -1,13 +1,17 @@
-"""What Envoy offers, by the SDK's typed names, a root id each: attributes, metrics and foreign functions."""
+"""What Envoy offers, by the SDK's typed names, a root id each: attributes, metrics, foreign functions, what is shared."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import proxy_wasm
 from proxy_wasm import HttpContext, RootContext, StreamContext, attributes, envoy
+from proxy_wasm.configuration import ConfigurationError
+from proxy_wasm.configuration import read as read_configuration
 from proxy_wasm.metrics import Counter, Gauge, Histogram
+from proxy_wasm.shared import Queue, SharedDict
 
 GROUPS = ("source", "destination", "connection", "request", "response", "upstream", "xds", "plugin")
 
@@ -125,6 +129,14 @@ class Routed(StreamContext):
         envoy.route_to("tls")
 
 
+@dataclass
+class Keys:
+    """The plugin's configuration: a private key and its public one, in PEM."""
+
+    private: str
+    public: str
+
+
 class Helping(RootContext):
     """Makes expressions and properties once."""
 
@@ -132,8 +144,14 @@ class Helping(RootContext):
     stream_context = Routed
 
     def on_configure(self, configuration: bytes) -> bool:
-        """Takes a private key and its public one, in PEM."""
-        self.key, self.key_of_others = json.loads(configuration)
+        """Takes the keys."""
+        try:
+            keys = read_configuration(Keys, configuration)
+        except ConfigurationError as error:
+            proxy_wasm.error(f"refused: {error}")
+            return False
+        self.key, self.key_of_others = keys.private, keys.public
+        self.share()
         self.is_get = envoy.Expression("request.method == 'GET'")
         self.port = envoy.Expression("destination.port")
         self.absent = envoy.Expression("request.headers['nothing'] == 'a'")
@@ -143,6 +161,27 @@ class Helping(RootContext):
         envoy.declare_property("declared", envoy.PropertyType.STRING, span=envoy.LifeSpan.REQUEST)
         proxy_wasm.info(f"# twice: {tried(lambda: envoy.declare_property('declared'))}")
         return True
+
+    def share(self) -> None:
+        """Writes a value while another one is written, and puts two entries into a queue."""
+        shared, seen = SharedDict(f"{self.context_id}."), []
+
+        def change(value: bytes | None) -> bytes:
+            seen.append(value)
+            if len(seen) == 1:
+                shared["key"] = "another's"
+            return (value or b"") + b" and mine"
+
+        proxy_wasm.info(f"# shared {shared.update('key', change)!r} {seen} {shared.add('n', 5)} {shared.add('n', -7)}")
+        self.queue = Queue(f"entries of {self.context_id}")
+        for entry in ("a", "b"):
+            self.queue.put(entry)
+
+    def on_queue_ready(self, queue: int) -> None:
+        """Takes the entries."""
+        if self.queue == queue:
+            for entry in self.queue:
+                proxy_wasm.info(f"# taken {entry!r}")
 
 
 proxy_wasm.register(Attributes, "attributes")
