@@ -1,4 +1,4 @@
-"""Writes where the modules come from: an in-toto statement with a SLSA v1 provenance predicate.
+"""Writes where the modules and the wheel come from: an in-toto statement with a SLSA v1 provenance predicate.
 
 Usage: python3 -m tools.provenance OUT SUBJECT... -- SOURCE...
 
@@ -17,9 +17,9 @@ from typing import Any
 
 from tools.locks import NPM, PIP, Package, read_npm_lock, read_pip_lock
 
-TARGETS = ["//filter:wasm", "//toolchain:runtime"]
-# The groups of wheels that the modules are built with.
-GROUPS = ("build", "node", "protoc", "zig")
+TARGETS = ["//filter:wasm", "//toolchain:runtime", "//:wheel"]
+# The groups of wheels that the modules and the wheel are built with.
+GROUPS = ("build", "hatch", "node", "protoc", "zig")
 
 
 def _file(path: Path, name: str) -> dict[str, Any]:

@@ -86,8 +86,12 @@ def _store(built: Path, out: Path) -> None:
 
 
 def pack(out: Path, pyproject: Path, sources: Iterable[Path], runtime: Iterable[Path], root: Path = Path()) -> None:
-    """Writes the wheel that `pyproject.toml` describes, or raises `ValueError` if it is called something else than `out`."""
+    """Writes the wheel that `pyproject.toml` describes, or raises `ValueError` if it is called something else than `out`.
+
+    Its version is the one in that name.
+    """
     os.environ["SOURCE_DATE_EPOCH"] = _EPOCH
+    os.environ["PROXY_WASM_VERSION"] = out.name.split("-")[1]
     with tempfile.TemporaryDirectory() as directory:
         project = Path(directory, "project")
         _lay_out(project, root, sources, runtime)

@@ -16,7 +16,8 @@ BUILT = [
     IMAGE,
     Path("filter/image_oci"),
     Path("toolchain/runtime.wasm"),
-    Path("wheel/proxy_wasm-0.1.0-py3-none-any.whl"),
+    # Its name has the version.
+    *Path("wheel").glob("*.whl"),
 ]
 UPDATE = "./bazelw run //tests/reproducible:update"
 
@@ -25,7 +26,7 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 def committed(built: Path) -> Path:
     """Returns the file that holds a built file's digest, as `sha256sum` writes it."""
-    return built.with_name(built.name + ".sha256")
+    return built.with_name(("wheel" if built.suffix == ".whl" else built.name) + ".sha256")
 
 
 def digest(built: Path) -> str:

@@ -16,6 +16,10 @@ def test_the_digest_is_the_committed_one(built: Path) -> None:
     assert found == expected, f"{built} is {found}, and {expected} is committed; if the change is meant: {UPDATE}"
 
 
+def test_every_kind_is_there() -> None:
+    assert len(BUILT) == 5 and BUILT[-1].suffix == ".whl"
+
+
 def test_the_manifests_name_the_committed_image() -> None:
     wanted = committed(IMAGE).read_text().split()[0]
     naming = {path: named(path) for path in Path("k8s").rglob("*.yaml") if named(path)}

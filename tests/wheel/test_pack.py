@@ -47,10 +47,16 @@ def test_times_permissions_and_order_do_not_count(tmp_path: Path, monkeypatch: p
     assert first == second
 
 
-def test_another_version_has_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pyproject = Path("wheel/pyproject.toml").read_text().replace('version = "0.1.0"', 'version = "0.2.0"')
-    with pytest.raises(ValueError, match=r"makes proxy_wasm-0\.2\.0-py3-none-any\.whl"):
+def test_another_project_has_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyproject = Path("wheel/pyproject.toml").read_text().replace('name = "proxy-wasm"', 'name = "proxy-wasm-next"')
+    with pytest.raises(ValueError, match=r"makes proxy_wasm_next-[\d.]+-py3-none-any\.whl"):
         a_wheel(tmp_path, 1, monkeypatch, pyproject)
+
+
+def test_the_version_is_the_one_of_the_name() -> None:
+    version = WHEEL.name.split("-")[1]
+    with zipfile.ZipFile(WHEEL) as archive:
+        assert f"\nVersion: {version}\n" in archive.read(f"proxy_wasm-{version}.dist-info/METADATA").decode()
 
 
 def test_the_wheel_brings_the_sdk_its_stubs_and_nothing_else_by_a_name_of_its_own() -> None:
