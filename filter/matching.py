@@ -231,9 +231,10 @@ def _port(value: Any, path: str) -> int:
 def _plain_ports(values: Sequence[Any]) -> Intervals | None:
     kinds = set(map(type, values))
     if str in kinds:
-        others = [value for value in values if type(value) is not str]
+        if len(kinds) == 1:
+            return _plain_ranges(values)
         ranges = _plain_ranges([value for value in values if type(value) is str])
-        ports = _plain_ports(others) if others else ([], [])
+        ports = _plain_ports([value for value in values if type(value) is not str])
         return ([*ranges[0], *ports[0]], [*ranges[1], *ports[1]]) if ranges and ports else None
     if kinds - {int, float} or not (min(values) >= 1 and max(values) <= 65535 and sum(values) > 0):
         return None
@@ -244,19 +245,26 @@ def _plain_ports(values: Sequence[Any]) -> Intervals | None:
 def _plain_ranges(texts: Sequence[str]) -> Intervals | None:
     """Reads ranges, and ports that come as text."""
     joined = "\n" + "\n".join(texts)
-    if not joined.isascii() or joined.encode().translate(None, b"0123456789-.\n") or len(max(texts, key=len)) > 11:
+    if not joined.isascii() or joined.encode().translate(None, b"0123456789-.\n") or max(map(len, texts)) > 11:
         return None
     if "\n0" in joined or "-0" in joined:  # some read 010 as eight
         return None
-    ports = [text for text in texts if "-" not in text]
-    parts = [text.partition("-") for text in texts if "-" in text]
+    ranges = [text for text in texts if "-" in text]
+    if joined.count("-") != len(ranges) or joined.count("\n") != len(texts):
+        return None
     try:
-        numbers = list(map(float, ports))
-        starts = [*map(int, ports if "." not in joined else numbers), *[int(first) for first, _, _ in parts]]
-        lasts = [*starts[: len(ports)], *[int(last) for _, _, last in parts]]
+        numbers = list(map(int, "\n".join(ranges).replace("-", "\n").split("\n"))) if ranges else []
+        starts, lasts = numbers[::2], numbers[1::2]
+        if len(ranges) < len(texts):
+            ports = list(map(float, [text for text in texts if "-" not in text]))
+            whole = list(map(int, ports))
+            if whole != ports:
+                return None
+            starts += whole
+            lasts += whole
     except ValueError:
         return None
-    if starts[: len(ports)] != numbers or min(starts) < 1 or max(lasts) > 65535 or any(map(gt, starts, lasts)):
+    if min(starts) < 1 or max(lasts) > 65535 or any(map(gt, starts, lasts)):
         return None
     return starts, list(map(_increased, lasts))
 

@@ -52,25 +52,23 @@ _LONG: dict[str, Any] = {
     "default_action": {"cluster": "egress-router2"},
     "failure_mode": "FAIL_CLOSED",
 }
-# What rules hold that the search for unreachable ones has to look at more closely.
-_CROSSED = {
+# Rules that overlap. In each group the last rule is one that the search for unreachable rules has to look at more closely.
+_CROSSED: dict[str, Any] = {
     "rules": [
-        {
-            "match": {
-                "source_cidrs": [f"{16 * (place % 5)}.0.0.0/{4 + place % 5}"],
-                "destination_ports": [1 + place * 7 % 11, 20 + place * 5 % 13],
-                "source_percentage": 99 - place,
-            },
-            "action": {"reject": True},
-        }
+        {"match": match, "action": {"reject": True}}
         for place in range(48)
+        for match in (
+            {"destination_ports": [f"{1 + 10 * place}-{5 + 10 * place}"]},
+            {"destination_ports": [f"{6 + 10 * place}-{9 + 10 * place}"], "source_cidrs": [f"{4 * place}.0.0.0/7"]},
+            {"destination_ports": [f"{6 + 10 * place}-{9 + 10 * place}"], "source_percentage": 99 - place},
+            {"destination_ports": [f"{1 + 10 * place}-{9 + 10 * place}"], "source_cidrs": [f"{4 * place}.0.0.0/6"]},
+        )
     ]
 }
 
 
 def _many() -> dict[str, Any]:
-    """As many rules as there may be, and long lists in no order: large numbers, large sorts, and garbage to look for."""
-    mixed = [place * 7919 % 1009 for place in range(500)]
+    """As many rules as there may be, and lists of blocks: large numbers, large sorts, and garbage to look for."""
     rules: list[dict[str, Any]] = [
         {
             "match": {
@@ -84,18 +82,25 @@ def _many() -> dict[str, Any]:
         }
         for place in range(250)
     ]
-    rules += [
-        {"match": {"source_cidrs": [f"11.{i >> 8}.{i & 255}.1" for i in mixed]}, "action": {"reject": True}},
-        {"match": {"server_names": [f"{i}.example" for i in mixed]}, "action": {"reject": True}},
-        {"match": {"server_names": [f"*.n{i}.Example" for i in mixed]}, "action": {"reject": True}},
-        {"match": {"source_ports": [20000 + i for i in mixed]}, "action": {"continue": True}},
-        {"match": {"source_ports": [f"{30000 + i}.0" for i in mixed]}, "action": {"continue": True}},
-        {"match": {"source_ports": [f"{1 + 2 * i}-{2 + 2 * i}" for i in mixed]}, "action": {"continue": True}},
-    ]
     lists = {f"list{i}": {"cidrs": [f"10.{i * 8 + step}.0.0/{24 - i}" for step in range(8)]} for i in range(8)}
     for place, name in enumerate(lists):
         rules[place]["match"]["source_cidrs"].append(f"list:{name}")
     return {"cidr_lists": lists, "rules": rules}
+
+
+_MIXED = [place * 7919 % 1009 for place in range(500)]
+# Each kind of value has a configuration to itself, in no order. One may consist of nothing else, and what reads that kind is hot then.
+_OF_ONE_KIND: list[dict[str, Any]] = [
+    {"rules": [{"match": match, "action": {"reject": True}}]}
+    for match in (
+        {"source_cidrs": [f"11.{i >> 8}.{i & 255}.1" for i in _MIXED]},
+        {"server_names": [f"{i}.example" for i in _MIXED]},
+        {"server_names": [f"*.n{i}.Example" for i in _MIXED]},
+        {"source_ports": [20000 + i for i in _MIXED]},
+        {"source_ports": [f"{30000 + i}.0" for i in _MIXED]},
+        {"source_ports": [f"{1 + 2 * i}-{2 + 2 * i}" for i in _MIXED]},
+    )
+]
 
 
 _COLLECTED = 4000
@@ -150,13 +155,16 @@ _ALONE = [
 # Few rules, as names are seldom written like this.
 _FOREIGN: dict[str, Any] = {
     "rules": [
-        {"name": f"{i}\u00fc\u20ac", "match": {"source_ports": [1 + i]}, "action": {"cluster": "\u20ac" * 180}}
+        {"name": f"{i}" + "\u00fc" * 100, "match": {"source_ports": [1 + i]}, "action": {"cluster": "\u20ac" * 180}}
         for i in range(32)
     ]
 }
 # Both forms of each, but of those that take long to train, or that differ in their decisions only.
 _SMALL = (b"standalone", b"istio", json.dumps(_SHORT).encode(), _fields(_SHORT))
-_LARGE = (*[_text(_LONG), _fields(_LONG), _fields(_many())], *map(_text, (_CROSSED, _FOREIGN, *_ALONE)))
+_LARGE = (
+    *(_text(_LONG), _fields(_LONG), _fields(_many()), *map(_fields, (_FOREIGN, *_OF_ONE_KIND))),
+    *map(_text, (_CROSSED, _FOREIGN, *_OF_ONE_KIND, *_ALONE)),
+)
 
 
 def train(module: bytes) -> Iterator[bytes]:

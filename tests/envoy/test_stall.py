@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +35,26 @@ ECHO = {
     ],
 }
 WORKER = "wrk:worker_0"
-STALL_SECONDS = 0.1
-"""Of the worker's own processor time, in one answer. On an idle machine 0.05 is the bound; a busy one has slower caches."""
+STALL_SECONDS = 0.06
+"""Of the worker's own processor time, in one answer: a client hardly notices.
+
+Others on the machine take caches away, and half of a core, so that the same work takes longer, and never less. So a shape that takes
+longer is tried again, and the least of its times is what it costs.
+"""
+TRIES = 6
 UPDATED, REJECTED = "listener_manager.lds.update_success", "listener_manager.lds.update_rejected"
 
 
-def updated(envoy: process.Envoy, times: int) -> bool:
-    """Tells whether Envoy took so many listeners, and the main thread's VM and the worker's have their configuration."""
-    return envoy.counter(UPDATED) == times and len(envoy.log_lines("Configuration: ")) >= 2 * times
+def worker(envoy: process.Envoy) -> Path:
+    """Returns the kernel's directory of the worker's thread."""
+    threads = Path(f"/proc/{envoy.process.pid}/task").iterdir()
+    [found] = [task for task in threads if (task / "comm").read_text().strip() == WORKER]
+    return found
+
+
+def configured(envoy: process.Envoy) -> int:
+    """Returns how many configurations the worker's VM has read: each is a line of its thread. The main thread reads each twice."""
+    return len([line for line in envoy.log_lines("Configuration: ") if f"[{worker(envoy).name}]" in line])
 
 
 class Pinging(threading.Thread):
@@ -51,8 +62,7 @@ class Pinging(threading.Thread):
 
     def __init__(self, envoy: process.Envoy) -> None:
         super().__init__()
-        threads = Path(f"/proc/{envoy.process.pid}/task").iterdir()
-        [self.worker] = [task for task in threads if (task / "comm").read_text().strip() == WORKER]
+        self.worker = worker(envoy)
         self.connection = socket.create_connection(envoy.listeners["echo"], 10)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.ended = threading.Event()
@@ -92,21 +102,40 @@ def test_the_largest_rules_hold_up_no_connection(
         (tmp_path / "next.json").rename(tmp_path / "listeners.json")
 
     publish("standalone")
+    updates = 1
+
+    def update(policy: Any) -> Pinging:
+        nonlocal updates
+        updates += 1
+        before = configured(envoy)
+        pinging = Pinging(envoy)
+        pinging.start()
+        publish(policy)
+
+        def updated() -> bool:
+            # Asking keeps the main thread busy, and not the worker.
+            return configured(envoy) > before and envoy.counter(UPDATED) == updates
+
+        assert wait_for(updated, 60), envoy.log_lines("Refused")
+        time.sleep(0.2)
+        pinging.ended.set()
+        pinging.join()
+        return pinging
+
     stalls: dict[str, float] = {}
     with process.run(made, tmp_path) as envoy:
-        assert wait_for(lambda: envoy.counter(UPDATED) == 1)
-        for updates, (shape, policy) in enumerate(shapes.SHAPES.items(), 2):
-            pinging = Pinging(envoy)
-            pinging.start()
-            publish(policy)
-            # Asking keeps Envoy's main thread busy, and not the worker.
-            wait_for(partial(updated, envoy, updates), 30)
-            assert updated(envoy, updates), envoy.log_lines("Refused")
-            time.sleep(0.2)
-            pinging.ended.set()
-            pinging.join()
-            record_property(shape, f"{1e3 * pinging.most:.0f} ms of the worker, {1e3 * pinging.longest:.0f} ms passed")
-            stalls[shape] = pinging.most
+        assert wait_for(lambda: envoy.counter(UPDATED) == 1 and configured(envoy), 20)
+        for shape, policy in shapes.SHAPES.items():
+            tried = [update(policy)]
+            while tried[-1].most >= STALL_SECONDS and len(tried) < TRIES:
+                # For a configuration that it still has, Envoy would do nothing.
+                tried.append(update({**policy, "default_action": {"cluster": f"other{len(tried)}"}}))
+            least = min(tried, key=lambda pinging: pinging.most)
+            stalls[shape] = least.most
+            times = f", the least of {len(tried)}" if tried[1:] else ""
+            record_property(
+                shape, f"{1e3 * least.most:.0f} ms of the worker, {1e3 * least.longest:.0f} ms passed{times}"
+            )
         assert envoy.counter(REJECTED) == 0
     assert max(stalls.values()) < STALL_SECONDS, stalls
     # A stall that nobody can see proves nothing.

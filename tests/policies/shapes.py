@@ -88,6 +88,13 @@ SHAPES: dict[str, Policy] = {
         *[{"server_names": [f"*.N{place}-{step}.Example" for step in range(31)]} for place in range(RULES)]
     ),
     "one rule of 16,380 wildcards": _rules({"server_names": [f"*.{i}.ab" for i in range(16_380)]}),
+    "one rule of 16,380 ports and ranges in turn": _rules(
+        {
+            "source_ports": [
+                4 * i + 1 if i % 2 else f"{4 * i + 1}-{4 * i + 3}" for i in [k * 7919 % 16_380 for k in range(16_380)]
+            ]
+        }
+    ),
     "256 rules of long names that are not ASCII": {
         "rules": [
             {

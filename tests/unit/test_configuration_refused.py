@@ -232,6 +232,12 @@ def packed(data: bytes) -> dict[str, object]:
             "rules[0].match.destination_ports[0]: '080-090' is not a range of ports such as \"8000-8999\"",
         ),
         ({"rules": [rule(destination_ports=["1-2-3"])]}, "rules[0].match.destination_ports[0]: '1-2-3' is not a range"),
+        ({"rules": [rule(source_ports=["1-2-3", "4"])]}, "rules[0].match.source_ports[0]: '1-2-3' is not a range"),
+        ({"rules": [rule(source_ports=["4-5", "1-2\n3"])]}, "rules[0].match.source_ports[1]: '1-2\\n3' is not a range"),
+        (
+            {"rules": [rule(source_ports=["1-2\n3-4", "5"])]},
+            "rules[0].match.source_ports[0]: '1-2\\n3-4' is not a range",
+        ),
         ({"rules": [rule(destination_ports=[" 1-2"])]}, "rules[0].match.destination_ports[0]: ' 1-2' is not a range"),
         ({"rules": [rule(destination_ports=["0-2"])]}, "rules[0].match.destination_ports[0]: must be a port from 1 to"),
         ({"rules": [rule(source_ports=["1-65536"])]}, "rules[0].match.source_ports[0]: must be a port from 1 to 65535"),
