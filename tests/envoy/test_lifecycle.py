@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from envoy.client import ask
 from envoy.configuration import MAIN
 from tests.envoy.conftest import MODULE, Stack, wait_for
 
+GIVEN_BACK = 20 << 20
+"""Bytes, some 4 MiB without `memory_allocator_manager`."""
 STRING_VALUE = "type.googleapis.com/google.protobuf.StringValue"
 
 
@@ -29,6 +32,8 @@ def test_start_and_stop_without_an_error(ports: dict[str, int], tmp_path: Path) 
         assert ask(envoy.listeners[MAIN], source="127.22.0.11")[0] == "egress-router2"
         # A file there would outlive Envoy. Others may run one too: ask what this one has mapped.
         assert "/dev/shm/" not in Path(f"/proc/{envoy.process.pid}/maps").read_text()
+        # What V8 needed for compiling is given back, not kept.
+        assert wait_for(lambda: int(json.loads(envoy.get("/memory"))["pageheap_unmapped"]) > GIVEN_BACK, 20)
         assert envoy.stop() == 0
     assert errors(envoy) == []
 
