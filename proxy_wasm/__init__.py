@@ -64,11 +64,13 @@ from proxy_wasm._types import Action, Buffer, FailurePolicy, HeaderMap, LogLevel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from proxy_wasm._bodies import Body
     from proxy_wasm._headers import Headers
     from proxy_wasm._http_contexts import HttpContext, StreamStateError
     from proxy_wasm._tasks import gather
 
 _LAZY = {
+    "Body": "_bodies",
     "Headers": "_headers",
     "HttpContext": "_http_dispatch",
     "StreamStateError": "_http_dispatch",
@@ -80,6 +82,7 @@ __all__ = [
     "Action",
     "BadArgumentError",
     "BadExpressionError",
+    "Body",
     "BrokenConnectionError",
     "Buffer",
     "CasMismatchError",

@@ -110,9 +110,10 @@ def overrides(cls: type | None, base: type, method: str) -> bool:
 
 
 def is_async(method: Any) -> bool:
-    """Tells whether a method is `async def`."""
-    code = getattr(method, "__code__", None)
-    return code is not None and code.co_flags & _COROUTINE != 0
+    """Tells whether a method is `async def`, or wraps one."""
+    while method is not None and not getattr(getattr(method, "__code__", None), "co_flags", 0) & _COROUTINE:
+        method = getattr(method, "__wrapped__", None)
+    return method is not None
 
 
 class _FailedStream(StreamContext):

@@ -12,9 +12,12 @@ from proxy_wasm._maps import checked, parse, serialize
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeVar, overload
 
     from proxy_wasm._maps import Headers as AnyHeaders
     from proxy_wasm._maps import Pairs, Text
+
+    Default = TypeVar("Default")
 
 
 class Headers:
@@ -35,7 +38,14 @@ class Headers:
             raise KeyError(name)
         return value
 
-    def get(self, name: Text, default: bytes | None = None) -> bytes | None:
+    if TYPE_CHECKING:
+
+        @overload
+        def get(self, name: Text) -> bytes | None: ...
+        @overload
+        def get(self, name: Text, default: Default) -> bytes | Default: ...
+
+    def get(self, name: Text, default: object = None) -> object:
         """Returns the first value of a header, or the default."""
         value = _proxy_wasm.proxy_get_header_map_value(self._map, name)
         return default if value is None else value

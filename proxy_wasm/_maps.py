@@ -6,11 +6,19 @@ import _proxy_wasm
 
 TYPE_CHECKING = False  # `typing` is not loaded into the guest for this
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
+    from typing import Protocol
 
     Text = str | bytes
+    Pair = tuple[Text, Text]
     Pairs = list[tuple[bytes, bytes]]
-    Headers = Mapping[str, Text] | Iterable[tuple[Text, Text]]
+
+    class _Mapping(Protocol):
+        def items(self) -> Iterable[Pair]: ...
+
+    # A mapping by what it can do, and iterables that no mapping is: else a dict of str and bytes would not be taken for one.
+    Headers = _Mapping | Sequence[Pair] | AbstractSet[Pair] | Iterator[Pair]
 
 
 def serialize(headers: Headers) -> bytes:

@@ -8,6 +8,7 @@ import re
 
 from proxy_wasm import _await
 from proxy_wasm._contexts import RootContext, StreamContext
+from proxy_wasm._dispatch import is_async
 from proxy_wasm._http_contexts import HttpContext
 
 _AT_ONCE = "the proxy takes its result at once, so that it cannot wait; a plain def can"
@@ -57,7 +58,7 @@ def _misshapen(cls: type, base: type, name: str) -> str:
         return f"a callback is a method, not {method!r}"
     if inspect.isasyncgenfunction(method):
         return "it is async def with a yield, and nothing would iterate over it"
-    if inspect.iscoroutinefunction(method) and name not in _await.ASYNC[base]:
+    if is_async(method) and name not in _await.ASYNC[base]:
         return f"it is async def, but {_WHY_NOT_ASYNC.get(name, _AT_ONCE)}"
     if inspect.isgeneratorfunction(method):
         return "it has a yield, so that a call would not run it; a callback is a plain def"

@@ -6,7 +6,7 @@ back. A local response runs through the same filter. What no Envoy does raises N
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,13 @@ from proxy_wasm.testing.http import (
 )
 
 if TYPE_CHECKING:
+    from proxy_wasm._maps import Headers
     from proxy_wasm.testing.lifecycle import Vm
 
 CONTINUE, PAUSE = range(2)
 REQUEST_DEFAULTS = [(b":method", b"GET"), (b":path", b"/"), (b":scheme", b"http"), (b":authority", b"example.com")]
 
 Text = str | bytes
-Headers = Mapping[str, Text] | Iterable[tuple[Text, Text]]
 
 
 class NeverInEnvoyError(AssertionError):
@@ -43,7 +43,7 @@ def expect(condition: bool, otherwise: str) -> None:
 
 def pairs(headers: Headers) -> Pairs:
     """Returns headers as a host keeps them: names in lower case, all bytes."""
-    items: Iterable[tuple[Text, Text]] = headers.items() if isinstance(headers, Mapping) else headers
+    items: Iterable[tuple[Text, Text]] = headers.items() if hasattr(headers, "items") else headers
     return [(_bytes(name).lower(), _bytes(value)) for name, value in items]
 
 

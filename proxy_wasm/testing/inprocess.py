@@ -57,7 +57,11 @@ class InProcess(Vm):
             self._undo.callback(_restore, metrics._numbers, metrics._numbers.copy())
             metrics._numbers.clear()
         if self._root_class is not None:
-            _register.register(self._root_class)
+            try:
+                _register.register(self._root_class)
+            except BaseException:
+                self._undo.close()
+                raise
         return self
 
     def __exit__(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from proxy_wasm.testing import abi
 from proxy_wasm.testing.attributes import Properties, Value, encoded
-from proxy_wasm.testing.exchange import Exchange, Headers, expect, pairs
+from proxy_wasm.testing.exchange import Exchange, expect, pairs
 from proxy_wasm.testing.exchange import NeverInEnvoyError as NeverInEnvoyError
 from proxy_wasm.testing.foreign import CLUSTER
 from proxy_wasm.testing.host import (
@@ -28,6 +29,9 @@ from proxy_wasm.testing.http import (
     GrpcCall,
     Pairs,
 )
+
+if TYPE_CHECKING:
+    from proxy_wasm._maps import Headers
 
 UNKNOWN, LOCAL, REMOTE = range(3)
 CONTINUE, PAUSE = range(2)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from proxy_wasm.testing.exchange import Headers, pairs
+from proxy_wasm.testing.exchange import pairs
 from proxy_wasm.testing.host import PLUGIN_CONFIGURATION, Host
 from proxy_wasm.testing.lifecycle import Connection, Vm
 from proxy_wasm.testing.wasm import WasmModule
+
+if TYPE_CHECKING:
+    from proxy_wasm._maps import Headers
 
 SOURCES = ("127.22.0.10:58108", "172.22.0.11:443", "[::1]:57246", "[2001:db8::a]:58108", "[::ffff:203.0.113.9]:5555")
 """Source addresses of every kind: IPv4, IPv6, and IPv4 in IPv6."""

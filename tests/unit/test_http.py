@@ -50,6 +50,28 @@ def test_headers_are_a_mapping_with_several_values(run: Callable[..., Exchange])
     assert not errors(exchange)
 
 
+def test_what_headers_are_given_and_got_as(run: Callable[..., Exchange]) -> None:
+    """Types, too: mypy reads this."""
+
+    def on_request_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> Action:
+        missing: bytes = self.request_headers.get("none", b"")
+        found: bytes | None = self.request_headers.get("x-one")
+        assert (missing, found) == (b"", b"1")
+        proxy_wasm.http_call(
+            "authz", {":method": "GET", ":path": b"/", ":authority": self.request_headers[":authority"]}
+        )
+        proxy_wasm.http_call("authz", self.request_headers.items())
+        proxy_wasm.http_call("authz", dict(self.request_headers.items()))
+        proxy_wasm.http_call("authz", ((name, value) for name, value in self.request_headers.items()))
+        return self.send_response(200, {"x-text": "a", "x-bytes": b"b"})
+
+    exchange = run(on_request_headers=on_request_headers)
+    exchange.request({"x-one": b"1", "x-two": "2"})
+    assert not errors(exchange) and len(exchange.vm.host.http_calls) == 4
+    assert exchange.downstream.headers == [(b":status", b"200"), (b"x-text", b"a"), (b"x-bytes", b"b")]
+    assert isinstance(HttpContext.request_body, proxy_wasm.Body)
+
+
 def test_a_map_is_there_in_its_own_callback(run: Callable[..., Exchange]) -> None:
     def on_response_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> None:
         self.response_headers.replace({":status": "204", "x": "y"})
