@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wasmtime
 
 from envoy import configuration, process
 from envoy.configuration import Configuration
@@ -75,3 +76,24 @@ def test_it_does_not_find(change: Callable[[Configuration, Path], None], tmp_pat
     change(made, tmp_path)
     status, output = process.validate(made, tmp_path)
     assert (status, REFUSED in output) == (0, False), output
+
+
+_TRAPS = """
+(module
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "CALLBACK") (param i32 i32) (result i32) unreachable))
+"""
+
+
+@pytest.mark.parametrize(
+    ("callback", "called"), [("proxy_validate_configuration", False), ("proxy_on_configure", True)]
+)
+def test_the_configuration_is_told_to_on_configure_alone(tmp_path: Path, callback: str, called: bool) -> None:
+    """Envoy has a callback for validation too, which it never makes: so the SDK has none."""
+    module = tmp_path / "traps.wasm"
+    module.write_bytes(wasmtime.wat2wasm(_TRAPS.replace("CALLBACK", callback)))
+    made = configuration.for_loopback(module, PORTS, tmp_path / "access.log")
+    status, text = process.validate(made, tmp_path)
+    assert (status != 0, "unreachable" in text) == (called, called), text
