@@ -19,7 +19,8 @@ from proxy_wasm.testing.lifecycle import Vm
 class InProcess(Vm):
     """A VM whose guest is this interpreter; what the filter registered and replaced is undone at the end of `with`.
 
-    `grpc` says that the filter imports `proxy_wasm.grpc`, whose callbacks its module then has; None looks into its classes' modules.
+    `grpc` says that the filter imports `proxy_wasm.grpc`, whose callbacks its module then has; None looks into its classes' modules. So
+    it is with `proxy_wasm.http`.
     """
 
     def __init__(
@@ -27,7 +28,9 @@ class InProcess(Vm):
     ) -> None:
         super().__init__(host)
         self._root_class = root_class
-        self._grpc = _imports_grpc(root_class) if grpc is None else grpc
+        grpc = _imports(root_class, "proxy_wasm.grpc") if grpc is None else grpc
+        of_grpc = {name for name in _register.NEEDED if name.startswith("on_grpc_")} if grpc else set()
+        self._needed = of_grpc | ({"on_http_call_response"} if _imports(root_class, "proxy_wasm.http") else set())
         self._streams: tuple[TextIO, TextIO] | None = None
 
     def __enter__(self) -> InProcess:
@@ -39,7 +42,7 @@ class InProcess(Vm):
             (BOUNDARY, "roots", None),
             (BOUNDARY, "streams", None),
             (BOUNDARY, "held_back", {}),
-            (_register, "NEEDED", _register.NEEDED if self._grpc else set()),
+            (_register, "NEEDED", self._needed),
             (_errors, "in_proxy", True),
             (_dispatch, "answers_wanted", False),
             (_proxy_wasm, "outside_vm", False),
@@ -89,13 +92,12 @@ def _close_coroutines() -> None:
         awaiting.close_all()
 
 
-def _imports_grpc(root_class: type[RootContext] | None) -> bool:
-    """Tells whether the module of a root's class, or of its streams', has `proxy_wasm.grpc`."""
+def _imports(root_class: type[RootContext] | None, name: str) -> bool:
+    """Tells whether the module of a root's class, or of its streams', has a module of the SDK's, or something of it."""
     classes = (root_class, getattr(root_class, "stream_context", None), getattr(root_class, "http_context", None))
     modules = [sys.modules.get(getattr(cls, "__module__", "")) for cls in classes if cls is not None]
-    return any(
-        getattr(value, "__name__", "") == "proxy_wasm.grpc" for m in modules for value in vars(m or sys).values()
-    )
+    values = [value for module in modules for value in vars(module or sys).values()]
+    return any(name in (getattr(value, "__name__", ""), getattr(value, "__module__", "")) for value in values)
 
 
 def _restore(table: dict[Any, Any], entries: dict[Any, Any]) -> None:

@@ -94,7 +94,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[process.En
     ]
     tags = [{"tag_name": tag, "regex": f"(;{tag}=([^;]*))"} for tag in ("method", "path", "side")]
     stats = {"stats_config": {"stats_tags": tags}}
-    with http_stack.run(MODULE, [], tmp_path_factory.mktemp("envoy"), listeners, [cluster], **stats) as running:
+    clusters = [cluster, http_stack.cluster("nowhere", free_port())]
+    with http_stack.run(MODULE, ["asking"], tmp_path_factory.mktemp("envoy"), listeners, clusters, **stats) as running:
         yield running
 
 
@@ -247,3 +248,11 @@ def test_route_to(stack: tuple[process.Envoy, Server]) -> None:
     answer = http_stack.exchange(envoy.listeners["routed"], b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", 5)
     assert http_stack.read_message(answer).status == 200
     assert envoy.counter("cluster.tls.upstream_cx_total") > before
+
+
+def test_a_function_for_each_answer(stack: tuple[process.Envoy, Server]) -> None:
+    envoy, server = stack
+    answer = http_stack.request(envoy.listeners["asking"])
+    path, got = server.requests[-1]
+    assert (answer.status, path) == (200, "/")
+    assert (got.headers["x-first"], got.headers["x-second"]) == ("200 answer body", "True 503")

@@ -29,6 +29,7 @@ TESTED_BY = {
     "proxy_wasm/_errors.py": "tests/unit/test_host_calls.py",
     "proxy_wasm/_fetch.py": "tests/unit/test_await.py",
     "proxy_wasm/_http.py": "tests/unit/test_answers.py",
+    "proxy_wasm/http.py": "tests/unit/test_http_calls.py",
     "proxy_wasm/_grpc_unary.py": "tests/unit/test_await_grpc.py",
     "proxy_wasm/_bodies.py": "tests/unit/test_http.py",
     "proxy_wasm/_headers.py": "tests/unit/test_http.py",

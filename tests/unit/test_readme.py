@@ -13,6 +13,7 @@ import pytest
 
 import proxy_wasm
 from proxy_wasm import Action, Headers, _calls, _http, grpc
+from proxy_wasm import http as http
 from proxy_wasm._bodies import Body
 from proxy_wasm.testing.abi import CALLBACKS
 from proxy_wasm.testing.inprocess import InProcess
@@ -27,6 +28,7 @@ PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
     WAITING,
     GRPC,
     ASKING,
+    BOTH,
     AWAITING,
     AWAITING_TEST,
     SNIFFING,
@@ -179,6 +181,20 @@ def test_workers_share() -> None:
             b"seen.starts": b"\1" + bytes(7),
             b"seen.last": b"tick tick ",
         }
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_each_answer_has_a_function(status: int) -> None:
+    both = names(PROGRAM, HTTP, BOTH)["Both"]
+    both.__module__ = __name__  # which has `http`, as the author's has
+    with InProcess(type("Root", (proxy_wasm.RootContext,), {"http_context": both})) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        vm.http_call_response(next(iter(vm.host.http_calls)), {":status": str(status)})
+        assert (exchange.upstream.headers is not None, exchange.downstream.status) == (
+            (True, 0) if status == 200 else (False, 403)
+        )
 
 
 def test_the_grpc_authorizer_is_asked() -> None:

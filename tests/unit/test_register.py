@@ -244,7 +244,7 @@ print(*sys.modules)
         [sys.executable, "-S", "-c", program], text=True, capture_output=True, check=True, env=_environment()
     )
     names = {"_headers", "_bodies", "_http_contexts", "_http_dispatch", "_grpc", "grpc", "_await", "_mistakes"}
-    names |= {"attributes", "_attributes", "envoy", "metrics", "shared", "configuration"}
+    names |= {"attributes", "_attributes", "envoy", "metrics", "shared", "configuration", "http"}
     assert not {f"proxy_wasm.{name}" for name in names} & set(loaded.stdout.split())
 
 

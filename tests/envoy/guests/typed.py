@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import proxy_wasm
-from proxy_wasm import HttpContext, RootContext, StreamContext, attributes, envoy
+from proxy_wasm import Action, HttpAnswer, HttpContext, RootContext, StreamContext, attributes, envoy, http
 from proxy_wasm.configuration import ConfigurationError
 from proxy_wasm.configuration import read as read_configuration
 from proxy_wasm.metrics import Counter, Gauge, Histogram
@@ -129,6 +129,25 @@ class Routed(StreamContext):
         envoy.route_to("tls")
 
 
+class Asking(HttpContext):
+    """Asks a server, and then a cluster that there is no server of."""
+
+    def on_request_headers(self, header_count: int, end_of_stream: bool) -> Action:
+        """Asks."""
+        http.call("upstream", {":method": "GET", ":path": b"/one", ":authority": "upstream"}, self.first)
+        return Action.PAUSE
+
+    def first(self, answer: HttpAnswer) -> None:
+        """Asks once more."""
+        self.request_headers["x-first"] = b"%d %b" % (answer.status, answer.body)
+        http.call("nowhere", {":method": "GET", ":path": "/", ":authority": "nowhere"}, self.second)
+
+    def second(self, answer: HttpAnswer) -> None:
+        """Lets the request go on."""
+        self.request_headers["x-second"] = f"{answer.failed} {answer.status}"
+        self.continue_request()
+
+
 @dataclass
 class Keys:
     """The plugin's configuration: a private key and its public one, in PEM."""
@@ -186,4 +205,5 @@ class Helping(RootContext):
 
 proxy_wasm.register(Attributes, "attributes")
 proxy_wasm.register(Helping, "helping")
+proxy_wasm.register(type("AskingRoot", (RootContext,), {"http_context": Asking}), "asking")
 proxy_wasm.register(RootContext)  # the default training is of connections without a root id
