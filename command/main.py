@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _PLUGIN = click.Path(path_type=Path)
 _CHECK, _CROSS = "ok", "!!"
+_REQUEST = r"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
 
 
 class _Command(click.Group):
@@ -147,14 +149,49 @@ def test(arguments: tuple[str, ...]) -> None:
 @main.command()
 @click.argument("plugin", required=False, type=_PLUGIN)
 @click.option("--no-reload", is_flag=True, help="Leave the filter as it is when a file changes.")
-def run(plugin: Path | None, no_reload: bool) -> None:
+@click.option("--config", type=_PLUGIN, help="The plugin's configuration, instead of the project's.")
+@click.option("--tcp", "kind", flag_value="tcp", help="With a new project's envoy.yaml for connections, not your own.")
+@click.option("--http", "kind", flag_value="http", help="The same for requests.")
+@click.option("--proxy-protocol", is_flag=True, help="Take PROXY headers, so that `connect --source` can be anybody.")
+@click.option("--docker", is_flag=True, help="Run Envoy's image in Docker instead of an Envoy of this machine.")
+@click.option("--image", help="Which image; it implies --docker.")
+def run(
+    plugin: Path | None,
+    no_reload: bool,
+    config: Path | None,
+    kind: str | None,
+    proxy_protocol: bool,
+    docker: bool,
+    image: str | None,
+) -> None:
     """Run Envoy with the filter, show what it logs, and load it anew when a file changes.
 
     Open connections are kept: Envoy replaces the listener's filter chain in place.
     """
-    from command import running
+    from command import docker as in_docker
+    from command import new, running
 
-    running.run(_project(plugin), reload=not no_reload)
+    project = _project(plugin)
+    project = replace(project, configuration=config) if config else project
+    project = replace(project, envoy=new.envoy(kind)) if kind else project
+    image = image or (in_docker.IMAGE if docker else None)
+    running.run(project, running.Wishes(not no_reload, proxy_protocol, image))
+
+
+@main.command()
+@click.argument("target", metavar="ADDRESS:PORT")
+@click.option("--source", required=True, metavar="ADDRESS[:PORT]", help="From where the connection is said to come.")
+@click.option("--data", default=_REQUEST, show_default=True, help="What to send.")
+def connect(target: str, source: str, data: str) -> None:
+    """Connect to Envoy as from another address, send something and show the answer.
+
+    A PROXY header says the address: start `proxy-wasm run --proxy-protocol`, which takes such headers.
+    """
+    from command import connecting
+
+    for received in connecting.connect(target, source, data.encode().decode("unicode_escape").encode("latin-1")):
+        click.echo(received, nl=False)
+    click.echo("(the connection is closed)", err=True)
 
 
 @main.command()

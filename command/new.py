@@ -20,6 +20,11 @@ def kinds() -> list[str]:
     return sorted(path.name for path in _TEMPLATES.iterdir() if (path / "pyproject.toml").is_file())
 
 
+def envoy(kind: str) -> Path:
+    """Returns the Envoy configuration of a new project."""
+    return _TEMPLATES / kind / "envoy.yaml"
+
+
 def make(directory: Path, kind: str) -> list[Path]:
     """Makes a folder with a new project and returns its files; raises `ToolchainError` if something is there already."""
     name = directory.name

@@ -25,6 +25,8 @@ from toolchain.tools import ToolchainError
 
 _WASM = re.compile(r"type\.googleapis\.com/envoy\.extensions\.filters\.(network|http)\.wasm\.v3\.Wasm")
 _TEXT = "type.googleapis.com/google.protobuf.StringValue"
+_PROXY_PROTOCOL = "envoy.filters.listener.proxy_protocol"
+_PROXY_HEADERS = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
 _LISTENERS = "listener_manager.lds."
 _APPLY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
@@ -53,13 +55,15 @@ class Way:
 class Served:
     """The configuration that Envoy is started with. `publish` writes its listeners, with a module, for Envoy to take."""
 
-    def __init__(self, project: Project, work: Path, free_ports: bool = False) -> None:
+    def __init__(self, project: Project, work: Path, free_ports: bool = False, proxy_protocol: bool = False) -> None:
         self._project, self._work = project, work
         self.whole = _load(project)
+        if proxy_protocol:
+            _take_proxy_headers(self.whole["static_resources"]["listeners"])
         if free_ports:
             _free_ports(self.whole)
         self._listeners: Listeners | None = None
-        self._published = 0
+        self._published = self._refused = 0
 
     def publish(self, module: bytes) -> None:
         """Publishes the listeners of `envoy.yaml` as it is now, with this module; raises `ToolchainError`."""
@@ -82,7 +86,8 @@ class Served:
         while time.monotonic() < deadline:
             taken, refused = (envoy.counter(_LISTENERS + name) for name in ("update_success", "update_rejected"))
             if taken + refused >= self._published:
-                if refused:
+                if refused > self._refused:
+                    self._refused = refused
                     time.sleep(_ERROR_SETTLES_SECONDS)
                     raise ToolchainError("Envoy refuses the listeners: " + _refusal(envoy))
                 return
@@ -110,7 +115,7 @@ def _load(project: Project) -> dict[str, Any]:
         whole = yaml.safe_load(project.envoy.read_text(encoding="utf-8"))
     except OSError as error:
         raise ToolchainError(
-            f"cannot read {project.envoy}: {error.strerror}; Envoy's configuration is needed"
+            f"cannot read {project.envoy}: {error.strerror}; Envoy's configuration is needed: --tcp and --http bring one"
         ) from None
     except yaml.YAMLError as error:
         raise ToolchainError(f"{project.envoy} is not YAML: {' '.join(str(error).split())}") from None
@@ -136,6 +141,15 @@ def _plugins(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield found[1], value["config"]
         for item in value.values():
             yield from _plugins(item)
+
+
+def _take_proxy_headers(listeners: list[dict[str, Any]]) -> None:
+    """Lets connections to listeners with the filter begin with a PROXY header, which says their source address."""
+    for listener in listeners:
+        filters = listener.setdefault("listener_filters", [])
+        if any(_plugins(listener)) and not any(one.get("name") == _PROXY_PROTOCOL for one in filters):
+            config = {"@type": _PROXY_HEADERS, "allow_requests_without_proxy_protocol": True}
+            filters.insert(0, {"name": _PROXY_PROTOCOL, "typed_config": config})
 
 
 def _free_ports(whole: dict[str, Any]) -> None:
@@ -171,13 +185,18 @@ def _refusal(envoy: process.Envoy) -> str:
 
 
 @contextlib.contextmanager
-def running(served: Served, work: Path) -> Iterator[process.Envoy]:
-    """Runs Envoy with what was published; raises `ToolchainError` if it does not start, or does not take it."""
+def running(served: Served, work: Path, program: Path | None = None) -> Iterator[process.Envoy]:
+    """Runs Envoy with what was published; raises `ToolchainError` if it does not start, or does not take it.
+
+    `program` is Envoy's; without one it is what `find_envoy` finds.
+    """
     served.whole.setdefault("admin", {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}})
     try:
         # What is open lives on in the old listener for as long as an author may look.
         strict = ("--reject-unknown-dynamic-fields",)
-        with process.run(served.whole, work, drain_seconds=600, arguments=strict, program=find_envoy()) as envoy:
+        with process.run(
+            served.whole, work, drain_seconds=600, arguments=strict, program=program or find_envoy()
+        ) as envoy:
             served.wait(envoy)
             envoy.read_listeners()
             yield envoy

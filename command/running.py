@@ -6,11 +6,12 @@ import signal
 import tempfile
 import threading
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from command import building, proxy
+from command import building, docker, proxy
 from command.log import Follower, Line
 from command.project import Project, find
 from envoy.process import Envoy
@@ -22,24 +23,39 @@ _RELOADS = "a saved file is loaded anew (built for a look: it is not trained aga
 _COLOURS = {"error": "red", "critical": "red", "warning": "yellow", "warn": "yellow", "debug": "bright_black"}
 
 
-def run(project: Project, reload: bool = True) -> None:
+@dataclass(frozen=True)
+class Wishes:
+    """How the filter is to be run."""
+
+    reload: bool = True
+    """Whether a changed file is loaded."""
+
+    proxy_protocol: bool = False
+    """Whether connections may begin with a PROXY header."""
+
+    image: str | None = None
+    """The image of an Envoy in Docker; without one it is this machine's."""
+
+
+def run(project: Project, wishes: Wishes) -> None:
     """Runs until it is interrupted; raises `ToolchainError` if the filter does not build, or Envoy does not take it."""
-    proxy.find_envoy()
     with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as scratch:
         work = Path(scratch)
-        served, watch = proxy.Served(project, work), proxy.Watch(project)
+        program = docker.program(wishes.image, work) if wishes.image else proxy.find_envoy()
+        served = proxy.Served(project, work, proxy_protocol=wishes.proxy_protocol)
+        watch = proxy.Watch(project)
         built = _built(project)
         served.publish(built.module)
         over = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: over.set())
-        with proxy.running(served, work) as envoy:
+        with proxy.running(served, work, program) as envoy:
             follower = Follower(envoy.log, _show)
             follower.start()
-            _say_ways(served, envoy)
-            click.echo(_RELOADS if reload else "Ctrl-C ends")
+            _say_ways(served, envoy, wishes.proxy_protocol)
+            click.echo(_RELOADS if wishes.reload else "Ctrl-C ends")
             while not over.wait(_POLL_SECONDS) and envoy.process.poll() is None:
-                if reload and (changed := watch.changed()):
+                if wishes.reload and (changed := watch.changed()):
                     _reload(project, served, envoy, changed, built.learned)
             follower.stop()
             if not over.is_set():
@@ -68,7 +84,7 @@ def _reload(project: Project, served: proxy.Served, envoy: Envoy, changed: list[
     started = time.monotonic()
     click.echo(f"{names} changed")
     try:
-        again = project if project.plugin else find(project.directory)
+        again = project if project.plugin else _as_it_is_now(project)
         served.publish(_built(again, learned).module)
         served.wait(envoy)
     except ToolchainError as error:
@@ -77,7 +93,12 @@ def _reload(project: Project, served: proxy.Served, envoy: Envoy, changed: list[
     click.echo(f"loaded anew after {time.monotonic() - started:.1f} s")
 
 
-def _say_ways(served: proxy.Served, envoy: Envoy) -> None:
+def _as_it_is_now(project: Project) -> Project:
+    """Returns what its pyproject.toml says now, with what the command line said instead of it."""
+    return replace(find(project.directory), configuration=project.configuration, envoy=project.envoy)
+
+
+def _say_ways(served: proxy.Served, envoy: Envoy, proxy_protocol: bool) -> None:
     click.echo("Envoy is ready. Try, in another terminal:")
     for way in served.ways():
         host, port = envoy.listeners[way.listener]
@@ -85,6 +106,8 @@ def _say_ways(served: proxy.Served, envoy: Envoy) -> None:
         click.secho(f"    curl http://{f'[{host}]' if ':' in host else host}:{port}/", bold=True)
         if not way.http:
             click.secho(f"    nc {host} {port}", bold=True)
+        if proxy_protocol:
+            click.secho(f"    proxy-wasm connect {host}:{port} --source 172.22.0.10", bold=True)
 
 
 def _show(line: Line) -> None:

@@ -58,11 +58,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(environment: Environment, project: Path) -> Iterator[Running]:
+def running(environment: Environment, project: Path, *options: str) -> Iterator[Running]:
     log = project.parent / "run.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [environment.directory / "bin" / "proxy-wasm", "run"],
+            [environment.directory / "bin" / "proxy-wasm", "run", *options],
             cwd=project,
             env=environment.variables() | {"PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -118,6 +118,17 @@ def test_a_request_is_seen_and_an_edit_changes_what_happens(environment: Environ
         run.wait(lambda said: "what was loaded before goes on" in said)
         assert "SyntaxError" in run.said()
         assert get(port, "127.0.0.1") == "a server behind Envoy\n"
+
+
+def test_a_connection_comes_from_anybody_with_another_configuration(environment: Environment, hello: Path) -> None:
+    target = f"127.0.0.1:{on_free_ports(hello)}"
+    (hello / "other.json").write_text('{"blocked": ["172.22.0.11"]}')
+    with running(environment, hello, "--proxy-protocol", "--config", "other.json") as run:
+        run.wait(lambda said: f"proxy-wasm connect {target} --source" in said and "Ctrl-C ends" in said)
+        connect = ["connect", target, "--source"]
+        assert "a server behind Envoy" in environment.works(*connect, "172.22.0.10", cwd=hello)
+        assert "a server" not in environment.works(*connect, "172.22.0.11", cwd=hello)
+        run.wait(lambda said: "hello, 172.22.0.10:40000" in said and "turned away: 172.22.0.11:40000" in said)
 
 
 def test_the_filter_of_this_repository_is_the_same_bytes(environment: Environment, tmp_path: Path) -> None:
