@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+import proxy_wasm
+
 SITE = Path("docs/html")
 PAGES = sorted(SITE.rglob("*.html"))
 # The page of an address that is not there may be shown at any depth.
@@ -90,6 +92,14 @@ def test_every_example_callback_and_document_has_its_page() -> None:
     assert {"proxy_wasm.RootContext.on_configure", "proxy_wasm.StreamContext.on_new_connection"} <= reference
     for page in ("start", "faq", "compatibility", "performance", "security", "how/architecture", "guide/writing"):
         assert (SITE / f"{page}.html").is_file()
+
+
+def test_the_reference_has_every_public_name() -> None:
+    anchors = set().union(*(read(path).anchors for path in (SITE / "reference").glob("*.html")))
+    documented = {anchor.rpartition(".")[2] for anchor in anchors}
+    assert set(proxy_wasm.__all__) - documented == set()
+    modules = {path.stem for path in Path("proxy_wasm").glob("[!_]*.py")}
+    assert {f"proxy_wasm.{module}" for module in modules} <= anchors
 
 
 def test_nothing_tells_of_the_machine_or_of_today() -> None:

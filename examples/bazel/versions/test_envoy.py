@@ -1,5 +1,6 @@
 """The built module in a real Envoy, with envoy.yaml as it is but for the port."""
 
+import contextlib
 import http.client
 from pathlib import Path
 
@@ -7,9 +8,9 @@ from envoy import process
 
 
 def status(port: int, version: str) -> int:
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    client.request("GET", "/", headers={"x-client-version": version})
-    return client.getresponse().status
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as client:
+        client.request("GET", "/", headers={"x-client-version": version})
+        return client.getresponse().status
 
 
 def test_old_clients_are_turned_away(tmp_path: Path) -> None:
