@@ -140,8 +140,16 @@ class _Client:
             except OSError as error:
                 raise RegistryError(f"{method} {url}: {getattr(error, 'reason', error)}") from error
             if answer.status >= 300 and answer.status not in allowed:
-                raise RegistryError(f"{method} {url}: {answer.status} {_told(answer)}")
+                raise RegistryError(f"{method} {url}: {answer.status} {_told(answer)}{self._hint(answer.status)}")
             yield answer
+
+    def _hint(self, status: int) -> str:
+        """Returns what to do about a password that is wanted and not known."""
+        if status != 401 or self.credentials:
+            return ""
+        return (
+            f"; no password is saved for it: `docker login {self.place.host}`, without a credential helper, saves one"
+        )
 
     def _ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None) -> HTTPResponse:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)

@@ -95,7 +95,9 @@ def test_a_runtime_unpacks_what_a_volume_shows(registry: Registry, tmp_path: Pat
 
 
 def test_without_the_password_nothing_gets_in(guarded: Registry) -> None:
-    with pytest.raises(RegistryError, match=r"/v2/tcp-routing/blobs/sha256:\w+: 401"):
+    with pytest.raises(
+        RegistryError, match=r"/v2/tcp-routing/blobs/sha256:\w+: 401 .*; no password is saved for it: `docker login"
+    ):
         push(LAYOUTS["compat"], f"{guarded.host}/{NAME}:1.0")
     with pytest.raises(RegistryError, match="401"):
         push(LAYOUTS["compat"], f"{guarded.host}/{NAME}:1.0", credentials=(USER, "wrong"))
