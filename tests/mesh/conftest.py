@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from envoy.client import Held
 from tests.mesh import backends, control_plane, istio_iptables, istio_sidecar, namespaces, network
 from tests.mesh.namespaces import Namespace
 from tests.mesh.sidecars import Sidecar, Sidecars
@@ -39,6 +40,11 @@ class Client:
         """Returns who answers, and on which port; None if the connection is closed without an answer."""
         answer = self.sidecar.ask(host, port, send)
         return (answer.server, answer.port) if answer else None
+
+    def hold(self, host: str, port: int) -> Held:
+        """Returns a connection that stays open."""
+        with self.sidecar.pod.entered():
+            return Held((host, port), network.HOSTS[self.sidecar.pod.name][0])
 
     def can_listen(self, port: int) -> bool:
         """Tells whether an application in the pod can listen on a port."""

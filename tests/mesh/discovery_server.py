@@ -65,7 +65,7 @@ class Stream:
         self._directory = directory
         self._wanted: dict[str, list[str]] = {}
         self._sent: dict[str, str] = {}
-        self._read: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._read: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
         self._nonce = 0
 
     def requested(self, request: Any) -> None:
@@ -107,9 +107,11 @@ class Stream:
         file = self._directory / f"{kind}.json"
         if not file.exists():
             return None
-        changed = file.stat().st_mtime_ns
-        if self._read.get(kind, (0, {}))[0] != changed:
-            self._read[kind] = (changed, json.loads(file.read_text()))
+        status = file.stat()
+        # Two pushes may be written in one tick of the clock, but never into one file.
+        seen = (status.st_mtime_ns, status.st_ino)
+        if kind not in self._read or self._read[kind][0] != seen:
+            self._read[kind] = (seen, json.loads(file.read_text()))
         return self._read[kind][1]
 
 

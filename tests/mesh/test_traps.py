@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from envoy.waiting import wait_for
 from tests.mesh import envoy_filter, istio_sidecar
 from tests.mesh.backends import HTTP, client_hello
 from tests.mesh.conftest import Client
@@ -59,6 +60,19 @@ def test_a_silent_client_is_closed_without_the_original_destination_first(even: 
     assert even.reaches(INTERNET, 443, client_hello("direct.example.com")) == ("internet", 443)
     assert even.reaches(INTERNET, 443) is None
     assert even.sidecar.logged(2)[-1]["chain"] == "virtualOutbound-blackhole"
+
+
+def test_a_change_ends_what_goes_through_the_filter_after_the_drain_time_and_nothing_else(even: Client) -> None:
+    """With WasmPlugin it would end nothing: only the extension is pushed, not the listener."""
+    used(even, filters())
+    with even.hold(INTERNET, 443) as routed, even.hold(DATABASE_SERVICE, 5432) as other:
+        changed = filters()
+        rules = {"default_action": {"cluster": istio_sidecar.service("egress-router2", 8080)}}
+        changed[0]["spec"]["configPatches"][0]["patch"]["value"] = plugin(rules)
+        used(even, changed)
+        assert even.reaches(INTERNET, 443) == ("egress-router2", 8080)
+        assert wait_for(lambda: not routed.is_quiet(), seconds=10)
+        assert not routed.echoes() and other.echoes()
 
 
 def test_a_filter_before_http_logs_a_route_and_changes_none(even: Client) -> None:

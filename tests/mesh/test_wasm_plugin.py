@@ -11,7 +11,7 @@ from envoy.client import Held
 from tests.mesh import istio_iptables, istio_sidecar, manifests, wasm_plugin
 from tests.mesh.backends import HTTP, client_hello, connect
 from tests.mesh.conftest import Client, Mesh
-from tests.mesh.network import API_SERVER_SERVICE, HOSTS, INTERNET, OTHER_HOST
+from tests.mesh.network import API_SERVER_SERVICE, INTERNET, OTHER_HOST
 from tests.mesh.sidecars import Sidecar
 
 EXTENSION = "TypedExtensionConfig"
@@ -42,10 +42,7 @@ def configured(sidecar: Sidecar, extension: istio_sidecar.Part) -> None:
 def held(client: Client) -> Iterator[list[Held]]:
     """Connections that stay open, through the client's router."""
     with contextlib.ExitStack() as stack:
-        with client.sidecar.pod.entered():
-            source = HOSTS[client.sidecar.pod.name][0]
-            connections = [stack.enter_context(Held((INTERNET, 443), source)) for _ in range(HELD)]
-        yield connections
+        yield [stack.enter_context(client.hold(INTERNET, 443)) for _ in range(HELD)]
 
 
 def test_a_known_destination_is_reached_through_the_pods_router(plugged: Client) -> None:
