@@ -10,9 +10,9 @@ import pytest
 import proxy_wasm
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm import HostError, NotFoundError, RootContext, StreamContext, envoy
-from proxy_wasm.testing.foreign import read_message
 from proxy_wasm.testing.inprocess import InProcess
 from proxy_wasm.testing.lifecycle import Connection
+from tests.unit.test_proto import Generated
 
 PRIVATE, PUBLIC = "-----BEGIN PRIVATE KEY-----\n", b"-----BEGIN PUBLIC KEY-----\n"
 
@@ -95,49 +95,64 @@ def test_compression_and_routes(connect: Connect) -> None:
     connect(lambda: proxy_wasm.info(envoy.uncompress(envoy.compress(b"a" * 1000))))
 
 
-@pytest.mark.parametrize(
-    ("answer", "given"), [(b"\x08\x01\x12\x03sig", b"sig"), (b"\x1a\x02no", "no"), (b"", "Envoy does not say why")]
-)
-def test_signing(connect: Connect, answer: bytes, given: bytes | str) -> None:
-    def sign() -> None:
-        proxy_wasm_host = vms[0].host
-        proxy_wasm_host.foreign_functions[b"sign"] = lambda argument: answer
-        if isinstance(given, bytes):
-            assert envoy.sign("text", PRIVATE) == given
-        else:
-            with pytest.raises(ValueError, match=f"sign: {given}"):
-                envoy.sign(b"text", b"DER", "sha512")
-
-    vms: list[Any] = []
-    with InProcess(type("Root", (RootContext,), {"on_tick": lambda self: sign()})) as vm:
-        vms.append(vm)
-        assert vm.start()
-        vm.tick()
-        assert not vm.host.lines(4), vm.host.lines(4)
-        ((_, _, argument),) = vm.host.foreign_calls
-    pem, der = {1: b"sha256", 3: b"text", 4: PRIVATE.encode()}, {1: b"sha512", 2: b"DER", 3: b"text"}
-    assert read_message(argument) == (pem if isinstance(given, bytes) else der)
+@pytest.fixture(scope="module")
+def messages(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The messages of proto/envoy_functions.proto, by the project's generator and by protobuf's own."""
+    return Generated("proto/envoy_functions.proto", tmp_path_factory.mktemp("envoy_functions"))
 
 
-@pytest.mark.parametrize(("answer", "expected"), [(b"\x08\x01", True), (b"\x12\x02no", False)])
-@pytest.mark.parametrize("key", [PUBLIC, b"DER"])
-def test_verifying(answer: bytes, expected: bool, key: bytes) -> None:
+def called(name: bytes, answer: bytes, call: Callable[[], object]) -> tuple[bytes, object]:
+    """Returns what a foreign function got from a call, and what the call gave."""
     with InProcess(RootContext) as vm:
         assert vm.start()
-        vm.host.foreign_functions[b"verify_signature"] = lambda argument: answer
+        vm.host.foreign_functions[name] = lambda argument: answer
         vm.host.context_id = vm.root.context_id
-        assert envoy.verify_signature("text", b"sig", key) is expected
+        try:
+            given: object = call()
+        except ValueError as error:
+            given = str(error)
         ((_, _, argument),) = vm.host.foreign_calls
-    field = 5 if key == PUBLIC else 2
-    assert read_message(argument) == {1: b"sha256", 3: b"sig", 4: b"text", field: key}
+    return argument, given
+
+
+@pytest.mark.parametrize("key", [PRIVATE, b"DER" * 100])
+@pytest.mark.parametrize("result", [{"result": True, "signature": b"sig" * 50}, {"error": "no"}, {}])
+def test_signing(messages: Any, key: str | bytes, result: dict[str, Any]) -> None:
+    answer = messages.official.SignResult(**result).SerializeToString()
+    argument, given = called(b"sign", answer, lambda: envoy.sign("text", key, "sha512"))
+    field = "private_key_pem" if key == PRIVATE else "private_key"
+    fields = {"hash_function": "sha512", field: key, "text": b"text"}
+    assert argument == messages.ours.SignArguments(**fields).SerializeToString()
+    assert given == result.get("signature", f"sign: {result.get('error', 'Envoy does not say why')}")
+
+
+@pytest.mark.parametrize("key", [PUBLIC, b"DER" * 100])
+@pytest.mark.parametrize("result", [{"result": True}, {"error": "no"}])
+def test_verifying(messages: Any, key: bytes, result: dict[str, Any]) -> None:
+    answer = messages.official.VerifySignatureResult(**result).SerializeToString()
+    argument, given = called(b"verify_signature", answer, lambda: envoy.verify_signature(b"text", b"sig", key))
+    of_key = {"public_key_pem": key.decode()} if key == PUBLIC else {"public_key": key}
+    fields = {"hash_function": "sha256", "signature": b"sig", "text": b"text", **of_key}
+    assert argument == messages.ours.VerifySignatureArguments(**fields).SerializeToString()
+    assert given == result.get("result", False)
+
+
+@pytest.mark.parametrize("kind", envoy.PropertyType)
+@pytest.mark.parametrize("span", envoy.LifeSpan)
+def test_declaring(messages: Any, kind: envoy.PropertyType, span: envoy.LifeSpan) -> None:
+    argument, _ = called(
+        b"declare_property",
+        b"",
+        lambda: envoy.declare_property("mine", kind, read_only=True, schema=b"s" * 300, span=span),
+    )
+    fields = {"name": "mine", "readonly": True, "type": kind, "schema": b"s" * 300, "span": span}
+    assert argument == messages.ours.DeclarePropertyArguments(**fields).SerializeToString()
 
 
 def test_a_property_is_declared_once() -> None:
     with InProcess(RootContext) as vm:
         assert vm.start()
         vm.host.context_id = vm.root.context_id
-        kind, span = envoy.PropertyType.STRING, envoy.LifeSpan.REQUEST
-        envoy.declare_property("mine", kind, read_only=True, schema=b"s" * 300, span=span)
+        envoy.declare_property("mine")
         with pytest.raises(HostError, match="declare_property"):
             envoy.declare_property("mine")
-        assert read_message(vm.host.foreign_calls[0][2]) == {1: b"mine", 2: 1, 3: 1, 4: b"s" * 300, 5: 1}
