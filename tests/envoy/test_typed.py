@@ -15,6 +15,8 @@ import pytest
 
 from envoy import process
 from proxy_wasm.testing.attributes import Attribute, read
+from proxy_wasm.testing.http import HostStatus
+from proxy_wasm.testing.wasm import WasmModule
 from tests.envoy import http_stack
 from tests.envoy.http_stack import Server
 
@@ -27,6 +29,8 @@ MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnqcAJrP1xoM4wms27b6qEEcOxDXe
 DMWM/w1hanRO3xzdHx49AYxkeJG+kvhPiz/7bKlOBHBaWUzMlSo/s+A+IA==
 -----END PUBLIC KEY-----
 """
+PEM = b"-----BEGIN PRIVATE KEY-----"
+NO_KEY = b"\x3dInvalid key type: private key required for signing operation."
 _TYPE = "type.googleapis.com/envoy.extensions"
 _METADATA = {"filter_metadata": {"test": {"key": "value"}}}
 
@@ -225,6 +229,39 @@ def test_foreign_functions(stack: tuple[process.Envoy, Server], said: list[str])
         "as text: b'5'",
         "routes: None",
     ]
+
+
+def test_the_built_module_has_the_same_answers_of_a_test_host(said: list[str]) -> None:
+    vm = WasmModule(MODULE)
+    functions = vm.host.foreign_functions
+    functions[b"sign"] = lambda argument: b"\x08\x01\x12\x03sig" if PEM in argument else b"\x1a" + NO_KEY
+    functions[b"verify_signature"] = lambda argument: b"\x08\x01" if b"\x1a\x03sig" in argument else b""
+
+    def refuse() -> bytes:
+        raise HostStatus("INTERNAL_FAILURE")
+
+    vm.host.expressions = {
+        "request.method == 'GET'": b"\0",
+        "destination.port": lambda: vm.host.context.properties[b"destination\0port"],
+        "request.headers['nothing'] == 'a'": refuse,
+        "1 + 1": (2).to_bytes(8, "little"),
+    }
+    keys = json.dumps({"private": CERTIFICATE.read_text(), "public": PUBLIC_KEY})
+    assert vm.start(configuration=keys.encode(), root_id=b"helping")
+    for queue in vm.host.queues:
+        vm.queue_ready(queue)
+    lines = vm.host.lines()
+    assert r"""# shared b"another's and mine" [None, b"another's"] 5 -2""" in lines and "# taken b'b'" in lines
+    exchange = vm.exchange({"destination.port": 80})
+    exchange.request({":method": "POST"})
+    told = vm.host.lines()[len(lines) :]
+    assert [line.removeprefix("# ") for line in told] == said
+    assert exchange.context.routes_cleared == 1 and exchange.upstream.header("x-route") == b"other"
+    found = {metric.name: metric.records or metric.value for metric in vm.host.metrics.values()}
+    assert found == {b"requests;method=POST;path=/a.b_c": 1, b"open": 7, b"sizes;side=request": [100]}
+    connection = vm.connection()
+    connection.new_connection()
+    assert connection.cluster == "tls"
 
 
 def test_what_is_shared(stack: tuple[process.Envoy, Server]) -> None:
