@@ -15,13 +15,15 @@ from tests.envoy import http_stack
 from tests.envoy.http_stack import Answer, Server, request
 
 MODULE = Path("tests/envoy/guests/web.wasm").absolute()
-ROOTS = ("headers", "whole", "pieces", "awaiting", "calling", "talking", "raising", "mixed")
+ROOTS = ("headers", "whole", "pieces", "awaiting", "calling", "unary", "talking", "raising", "mixed")
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
 _BRIDGE = "http.grpc_http1_reverse_bridge.v3.FilterConfig"
 
 
 def grpc_answer(path: str) -> bytes:
-    """Returns a message for the bridge, or something that is no message."""
+    """Returns a message for the bridge, something that is no message, or nothing at all."""
+    if path.endswith("Never"):
+        return b""
     kind, status = ("application/grpc+proto", 200) if path.endswith("Fine") else ("text/plain", 500)
     return b"HTTP/1.1 %d X\r\ncontent-type: %b\r\ncontent-length: 4\r\n\r\nfine" % (status, kind.encode())
 
@@ -115,15 +117,23 @@ def test_await(stack: tuple[process.Envoy, Server]) -> None:
     assert (answer.status, answer.headers["x-denied"], answer.body, nothing) == (403, "yes", b"answer body", [])
 
 
-def test_a_grpc_call_that_succeeds(stack: tuple[process.Envoy, Server]) -> None:
-    answer, (got,), said = ask(stack, "calling", ("x-method", "Fine"))
+@pytest.mark.parametrize("root", ["calling", "unary"])
+def test_a_grpc_call_that_succeeds(stack: tuple[process.Envoy, Server], root: str) -> None:
+    answer, (got,), said = ask(stack, root, ("x-method", "Fine"))
     assert said == ["answered 0 b'fine'"]
     assert (got.headers["x-answer"], answer.status) == ("fine", 200)
 
 
-def test_a_grpc_call_that_fails(stack: tuple[process.Envoy, Server]) -> None:
-    answer, got, said = ask(stack, "calling", ("x-method", "Broken"))
+@pytest.mark.parametrize("root", ["calling", "unary"])
+def test_a_grpc_call_that_fails(stack: tuple[process.Envoy, Server], root: str) -> None:
+    answer, got, said = ask(stack, root, ("x-method", "Broken"))
     assert said == ["answered 2 b''"]
+    assert (answer.status, got) == (503, [])
+
+
+def test_a_grpc_call_that_nobody_answers(stack: tuple[process.Envoy, Server]) -> None:
+    answer, got, said = ask(stack, "unary", ("x-method", "Never"))
+    assert said == ["answered 14 b''"]
     assert (answer.status, got) == (503, [])
 
 

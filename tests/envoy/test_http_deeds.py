@@ -96,7 +96,7 @@ def test_envoy_lives_and_the_test_host_is_as_it_is(
     expected = {plan: came for plan, (came, _) in simulations.items()}
 
     def run(plan: str) -> http_stack.Answer:
-        return play(envoy, policy, plan, PAUSE_SECONDS if simulations[plan][1] else 10.0)
+        return play(envoy, policy, plan, PAUSE_SECONDS if simulations[plan][1] else 30.0)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         answers = dict(zip(PLANS, pool.map(run, PLANS), strict=True))

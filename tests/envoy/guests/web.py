@@ -96,6 +96,21 @@ class Calling(HttpContext):
             self.continue_request()
 
 
+class Unary(HttpContext):
+    """Asks a gRPC server, and waits."""
+
+    async def on_request_headers(self, header_count: int, end_of_stream: bool) -> Action | None:
+        """Calls the method that a header names, and answers for it if it fails."""
+        method = self.request_headers["x-method"]
+        timeout = 0.2 if method == b"Never" else 5.0
+        answer = await grpc.unary("grpc", "test.Service", method, b"question", timeout=timeout)
+        proxy_wasm.info(f"# answered {answer.status} {answer.body!r}")
+        if answer.failed:
+            return self.send_response(503, body=answer.message, grpc_status=answer.status)
+        self.request_headers["x-answer"] = answer.body
+        return None
+
+
 class Talk(grpc.Stream):
     """Says what it hears."""
 
@@ -173,6 +188,7 @@ ROOTS = {
     "awaiting": _root(Awaiting),
     "calling": _root(Calling),
     "talking": _root(Talking),
+    "unary": _root(Unary),
     "raising": _root(Raising, failure_policy=FailurePolicy.CLOSE),
     "mixed": _root(Request, stream_context=Connection),
 }
