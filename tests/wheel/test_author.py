@@ -152,14 +152,39 @@ def test_every_module_of_the_wheel_is_imported(environment: Environment, tmp_pat
     )
 
 
-def test_a_project_is_strictly_typed(environment: Environment, hello: Path) -> None:
-    asked = hello / "asked.py"
-    asked.write_text("import proxy_wasm\n\nreveal_type(proxy_wasm.get_property)\n")
-    command = [sys.executable, "-S", "-m", "mypy", "--strict", f"--cache-dir={hello / 'cache'}"]
-    command += [f"--python-executable={environment.python}", "plugin.py", "test_plugin.py", "asked.py"]
-    done = subprocess.run(command, cwd=hello, env=dict(os.environ), capture_output=True, text=True)
+def test_projects_are_strictly_typed(environment: Environment, hello: Path) -> None:
+    environment.works("new", "--http", "other", cwd=hello.parent)
+    (hello / "asked.py").write_text("import proxy_wasm\n\nreveal_type(proxy_wasm.get_property)\n")
+    command = [
+        sys.executable,
+        "-S",
+        "-m",
+        "mypy",
+        "--strict",
+        "--explicit-package-bases",
+        f"--cache-dir={hello / 'cache'}",
+    ]
+    command += [f"--python-executable={environment.python}", "hello", "other"]
+    done = subprocess.run(command, cwd=hello.parent, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'Revealed type is "def (bytes | str) -> bytes | None"' in done.stdout.replace("builtins.", "")
+
+
+def test_breakpoints_and_coverage_see_the_filter(environment: Environment, hello: Path) -> None:
+    lines = (hello / "plugin.py").read_text().splitlines()
+    greeting, turned_away = (
+        lines.index(line) for line in ('        print("hello,", source)', '            print("turned away:", source)')
+    )
+    test = ["-m", "pytest", "-s", "-k", "greeted"]
+    pdb = ["-m", "pdb", "-c", f"b plugin.py:{greeting + 1}", "-c", "c", "-c", "p 'stopped for ' + source", "-c", "c"]
+    said = environment.run(*pdb, *test, cwd=hello, python=True).stdout
+    assert "'stopped for 10.0.0.1:4711'" in said and "1 passed" in said
+    # What coverage does too: the interpreter tells each line.
+    environment.works(
+        "-m", "trace", "--count", "-C", "lines", "--module", "pytest", "-k", "greeted", cwd=hello, python=True
+    )
+    counted = (hello / "lines" / "plugin.cover").read_text().splitlines()
+    assert counted[greeting].strip().startswith("1: ") and not counted[turned_away].strip()[0].isdigit()
 
 
 def test_a_file_alone_is_built(environment: Environment, hello: Path, tmp_path: Path) -> None:
