@@ -116,14 +116,35 @@
             action proto.protoc $out proto/set_envoy_filter_state.proto
           '';
 
-          filter-wasm = python-action "filter-wasm" [ (site "build") ] ''
-            ln -s ${./filter} filter
-            ln -s ${./proxy_wasm} proxy_wasm
-            mkdir proto
-            ln -s ${./proto}/* ${encoders}/proto/* proto
-            action toolchain filter --runtime ${runtime} --abi proxy_wasm/abi.toml --root . \
-              --module filter.plugin --training filter.training --out $out/filter.wasm --report $out/report.txt
-          '';
+          # As proxy_wasm_filter of bazel/filter.bzl, for any flake: examples/nix is one.
+          build-filter =
+            {
+              name,
+              src,
+              module,
+              training ? "proxy_wasm.testing.training",
+              packages ? [ ],
+            }:
+            python-action "${name}-wasm" [ (site "build") ] ''
+              ln -s ${./proxy_wasm} proxy_wasm
+              roots=
+              for root in ${src} . ${toString packages}; do roots="$roots --root $root"; done
+              action toolchain filter --runtime ${runtime} --abi proxy_wasm/abi.toml $roots \
+                --module ${module} --training ${training} --out $out/${name}.wasm --report $out/report.txt
+            '';
+
+          filter-wasm = build-filter {
+            name = "filter";
+            src = derivation "filter-sources" {
+              installPhase = ''
+                mkdir -p $out/proto
+                ln -s ${./filter} $out/filter
+                ln -s ${./proto}/* ${encoders}/proto/* $out/proto
+              '';
+            };
+            module = "filter.plugin";
+            training = "filter.training";
+          };
 
           # What Bazel's //tests/reproducible:digests checks too: both build the same bytes.
           same-digest =
@@ -131,6 +152,7 @@
             derivation name { installPhase = "(cd ${built}; sha256sum --check ${committed}); touch $out"; };
         in
         {
+          lib.buildFilter = build-filter;
           packages = {
             inherit filter-wasm runtime;
             default = filter-wasm;
@@ -159,6 +181,7 @@
       each = kind: nixpkgs.lib.genAttrs systems (system: (project system).${kind});
     in
     {
+      lib = each "lib";
       packages = each "packages";
       checks = each "checks";
       devShells = each "devShells";
