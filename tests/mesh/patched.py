@@ -8,17 +8,17 @@ from typing import Any
 from tests.mesh import envoy_filter, istio_sidecar, manifests
 
 
-def filters(components: list[str] | None = None) -> list[manifests.Resource]:
-    """Returns the project's `EnvoyFilter`s; `components` are those of `k8s/components` that the overlay takes."""
-    return manifests.of_kind(manifests.read("envoyfilter", components), "EnvoyFilter")
+def filters(components: list[str] | None = None, folder: str = "envoyfilter") -> list[manifests.Resource]:
+    """Returns the project's `EnvoyFilter`s; `components` are some of `k8s/components`."""
+    return manifests.of_kind(manifests.read(folder, components), "EnvoyFilter")
 
 
 def listeners(
-    components: list[str] | None = None, catch_all: str = istio_sidecar.PASSTHROUGH
+    components: list[str] | None = None, catch_all: str = istio_sidecar.PASSTHROUGH, folder: str = "envoyfilter"
 ) -> list[istio_sidecar.Part]:
     """Returns a client pod's listeners with the project's `EnvoyFilter`s. Each of their patches must do something."""
     found = istio_sidecar.listeners(catch_all)
-    applied = envoy_filter.apply(found, filters(components))
+    applied = envoy_filter.apply(found, filters(components, folder))
     assert applied and applied == [1] * len(applied)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mesh import istio_sidecar, manifests
+from tests.mesh import istio_sidecar
 from tests.mesh.backends import HTTP, client_hello
 from tests.mesh.conftest import Client
 from tests.mesh.network import (
@@ -81,7 +81,7 @@ def test_destinations_inside_of_the_cluster_are_spared(client: Client) -> None:
 
 def test_the_overlay_guards_the_metadata_server_on_port_80(client: Client) -> None:
     # It takes both components: the listener of port 80 would let this pass.
-    client.sidecar.use(listeners(manifests.components("overlay")))
+    client.sidecar.use(listeners(folder="overlay"))
     assert client.reaches(METADATA_SERVER, 80, HTTP) is None
     assert client.sidecar.logged(1)[0]["rule"] == "metadata-server"
     assert client.reaches(INTERNET, 80, HTTP) == (client.router, 8081)

@@ -15,7 +15,7 @@ from tests.mesh.conftest import Client, Mesh
 from tests.mesh.network import FORWARDERS, HOSTS, INTERNET, INTERNET6, METADATA_SERVER
 from tests.mesh.patched import listeners
 
-RESOURCES = manifests.read("base", ["proxy-protocol"])
+RESOURCES = manifests.read("envoyfilter", ["proxy-protocol"])
 
 
 def arguments(name: str) -> list[str]:

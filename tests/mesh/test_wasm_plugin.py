@@ -17,7 +17,7 @@ from tests.mesh.sidecars import Sidecar
 EXTENSION = "TypedExtensionConfig"
 HELD = 20
 PLUGIN = wasm_plugin.Plugin(manifests.of_kind(manifests.read("wasmplugin"), "WasmPlugin")[0])
-ENTRIES = manifests.of_kind(manifests.read("destinations"), "ServiceEntry")
+ENTRIES = manifests.of_kind(manifests.read("wasmplugin"), "ServiceEntry")
 CLUSTERS = [*istio_sidecar.clusters(), *wasm_plugin.clusters(ENTRIES)]
 LISTENERS = [*istio_sidecar.listeners(), *wasm_plugin.listeners(ENTRIES, PLUGIN)]
 EVERYTHING_TO_2 = {"default_action": {"cluster": istio_sidecar.service("egress-router2", 8080)}}
