@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.reporting import Report
 from bench.variants import BASELINE
 
-Report = Mapping[str, Any]
 FORMAT = 1
 
 HAIR = 0.01

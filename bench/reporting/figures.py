@@ -14,7 +14,9 @@ from bench.intervals import STATISTICS, Values, bootstrap, compare, interval
 from bench.measure import latency, open_loop, startup, throughput
 from bench.variants import BASELINE, FLOOR, PYTHON
 
-Report = dict[str, Any]
+Draft = dict[str, Any]
+"""A report, or a part of it, that is being made."""
+
 COUNTS = ("connections", "misroutes", "unanswered")
 
 # The latencies that the distribution's plots are drawn from.
@@ -35,7 +37,7 @@ def _to_other(names: Sequence[str], table: Values, other: str, subject: str) -> 
     return found.ratios[1]["p50"].as_json()
 
 
-def of_latency(measured: latency.Rounds) -> Report:
+def of_latency(measured: latency.Rounds) -> Draft:
     """Returns values, ratios and the distribution of an interleaved run."""
     names = [variant.name for variant in measured.variants]
     made = _statistics(names, measured.table)
@@ -52,9 +54,9 @@ def of_latency(measured: latency.Rounds) -> Report:
     return made
 
 
-def of_bursts(found: Sequence[throughput.Bursts]) -> Report:
+def of_bursts(found: Sequence[throughput.Bursts]) -> Draft:
     """Returns connections a second at saturation, and who was how busy with them."""
-    made: Report = {}
+    made: Draft = {}
     for burst in found:
         made[burst.variant.name] = {
             "per_second": burst.median(burst.per_second).as_json(),
@@ -66,7 +68,7 @@ def of_bursts(found: Sequence[throughput.Bursts]) -> Report:
     return made
 
 
-def sum_of_bursts(found: Sequence[throughput.Bursts], connections: int) -> Report:
+def sum_of_bursts(found: Sequence[throughput.Bursts], connections: int) -> Draft:
     """Returns how many connections the bursts made, so many each, and how many of them went wrong."""
     return {
         "connections": len(found) * connections,
@@ -75,7 +77,7 @@ def sum_of_bursts(found: Sequence[throughput.Bursts], connections: int) -> Repor
     }
 
 
-def of_rate(rate: open_loop.Rate, names: Sequence[str]) -> Report:
+def of_rate(rate: open_loop.Rate, names: Sequence[str]) -> Draft:
     """Returns what an open loop at one rate saw."""
     return _statistics(names, rate.table) | {
         "share": rate.share,
@@ -88,7 +90,7 @@ def of_rate(rate: open_loop.Rate, names: Sequence[str]) -> Report:
     }
 
 
-def of_guest(times: Mapping[str, Sequence[float]]) -> Report:
+def of_guest(times: Mapping[str, Sequence[float]]) -> Draft:
     """Returns the median of each kind of time."""
     return {
         name: interval(
@@ -99,9 +101,9 @@ def of_guest(times: Mapping[str, Sequence[float]]) -> Report:
     }
 
 
-def of_starts(runs: Mapping[tuple[str, int], Sequence[startup.Start]]) -> Report:
+def of_starts(runs: Mapping[tuple[str, int], Sequence[startup.Start]]) -> Draft:
     """Returns the median, least and greatest of the starts of each variant with each number of workers, and what a worker adds."""
-    made: Report = {}
+    made: Draft = {}
     for (name, workers), starts in runs.items():
         made.setdefault(name, {})[str(workers)] = {field: _spread(starts, field) for field in _OF_A_START}
     few, many = min(workers for _, workers in runs), max(workers for _, workers in runs)
@@ -119,6 +121,6 @@ def _spread(starts: Sequence[startup.Start], field: str) -> list[float]:
     return [float(np.median(values)), float(min(values)), float(max(values))]
 
 
-def sum_of_starts(runs: Mapping[tuple[str, int], Sequence[startup.Start]]) -> Report:
+def sum_of_starts(runs: Mapping[tuple[str, int], Sequence[startup.Start]]) -> Draft:
     """Returns how many connections the starts made, and how many of them went wrong."""
     return {count: sum(getattr(one, count) for starts in runs.values() for one in starts) for count in COUNTS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import matplotlib
@@ -14,9 +14,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from bench.measure.startup import MEGABYTE, fewest
+from bench.reporting import Report
 from bench.variants import BASELINE, Variant, chain
-
-Report = Mapping[str, Any]
 
 # Okabe and Ito's palette, which the colour-blind can tell apart.
 _PALETTE = ("#7f7f7f", "#0072b2", "#009e73", "#e69f00", "#cc79a7", "#d55e00", "#56b4e9", "#000000", "#f0e442")

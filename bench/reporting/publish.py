@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.reporting.render import Report, as_markdown, tables
+from bench.reporting import Report
+from bench.reporting.render import as_markdown, tables
 
 DATA, PAGE = "docs/performance.json", "docs/performance.md"
 

@@ -6,16 +6,13 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.intervals import STATISTICS
 from bench.measure.startup import MEGABYTE, fewest
-from bench.reporting import requests
+from bench.reporting import Report, requests
 from bench.reporting.plots import PLOTS
 from bench.reporting.table import Table, bounds
 from bench.variants import BASELINE
-
-Report = Mapping[str, Any]
 
 _STYLE = """
 :root { color-scheme: light; }

@@ -9,9 +9,8 @@ import numpy as np
 
 from bench.http import measure
 from bench.http.variants import VARIANTS
+from bench.reporting import Report
 from bench.reporting.table import Table, bounds
-
-Report = Mapping[str, Any]
 
 
 def _setting(setting: measure.Setting) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from bench.http.measure import Effort as HttpEffort
 from bench.measure import build_time, latency, machine, open_loop, sizes, startup, throughput
 from bench.reporting import figures, publish, render, verdict
 from bench.reporting.compare import FORMAT
-from bench.reporting.figures import COUNTS, Report
+from bench.reporting.figures import COUNTS, Draft
 from bench.reporting.progress import Progress
 from bench.variants import BASELINE, FLOOR, PYTHON, VARIANTS, Variant, add_options, chosen
 from envoy.process import EnvoyError
@@ -106,7 +106,7 @@ def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -
     return latency.restore(rounds, [*VARIANTS, *more])
 
 
-def _log(routers: load.Routers, effort: Effort) -> Report:
+def _log(routers: load.Routers, effort: Effort) -> Draft:
     """With the log on: what logs a line for a connection, logs it."""
     logging = [BASELINE, FLOOR, PYTHON]
     with (
@@ -116,8 +116,8 @@ def _log(routers: load.Routers, effort: Effort) -> Report:
         return figures.of_latency(latency.interleaved(running, logging, effort.log_rounds))
 
 
-def _guest(engine: str, chosen: Sequence[Variant], rounds: int, told: Told) -> Report:
-    made: Report = {}
+def _guest(engine: str, chosen: Sequence[Variant], rounds: int, told: Told) -> Draft:
+    made: Draft = {}
     for index, variant in enumerate(chosen):
         made[variant.name] = figures.of_guest(engines.measure(engine, variant, rounds))
         told((index + 1) / len(chosen))
@@ -136,7 +136,7 @@ def _starts(
     return runs
 
 
-def _facts(effort: Effort, quick: bool, variants: Sequence[Variant], workspace: Path | None) -> Report:
+def _facts(effort: Effort, quick: bool, variants: Sequence[Variant], workspace: Path | None) -> Draft:
     """Returns what a report says before anything is measured."""
     return {
         "format": FORMAT,
@@ -149,16 +149,16 @@ def _facts(effort: Effort, quick: bool, variants: Sequence[Variant], workspace: 
     }
 
 
-def _modules(variants: Sequence[Variant], work: Path) -> Report:
+def _modules(variants: Sequence[Variant], work: Path) -> Draft:
     """Returns the size and digest of every variant that is a module."""
     return {v.name: dataclasses.asdict(sizes.measure(proxy.binary(v.module, work))) for v in variants if v.module}
 
 
 def _in_one_envoy(
     variants: Sequence[Variant], routers: load.Routers, effort: Effort, work: Path, progress: Progress
-) -> tuple[Report, list[Report]]:
+) -> tuple[Draft, list[Draft]]:
     """Measures what wants all variants in one Envoy; returns its part of the report, and what counted connections."""
-    report: Report = {}
+    report: Draft = {}
     with progress.stage("Envoy compiles the modules"):
         stack = contextlib.ExitStack()
         running = stack.enter_context(proxy.run(variants, routers.ports, work))
@@ -177,14 +177,14 @@ def _in_one_envoy(
     return report, [*rates, figures.sum_of_bursts(found, (effort.bursts + 1) * effort.burst)]
 
 
-def _build(workspace: Path, told: Told) -> Report:
+def _build(workspace: Path, told: Told) -> Draft:
     try:
         return build_time.measure(workspace, lambda step: told(0.8 if step == "warm" else 0.1))
     except build_time.BuildError as error:
         return {"error": str(error)}
 
 
-def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspace: Path | None) -> Report:
+def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspace: Path | None) -> Draft:
     """Measures everything and returns the report's data; raises EnvoyError, LoadError or GuestError if something does not run."""
     variants = [*VARIANTS, *more]
     modules = [variant for variant in variants if variant.module]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from bench.measure.startup import MEGABYTE, fewest
-from bench.reporting import requests
+from bench.reporting import Report, requests
 
 NOISY = 0.10
 """An interval of the main ratio wider than this says nothing that is worth a sentence."""
-
-Report = Mapping[str, Any]
 
 
 def _times(bounds: list[float], what: str) -> str:

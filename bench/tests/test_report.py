@@ -17,7 +17,7 @@ from bench.http import measure as http_measure
 from bench.http import variants as http_variants
 from bench.measure import latency, open_loop, throughput
 from bench.reporting import compare, publish, render, run, verdict
-from bench.reporting.figures import Report
+from bench.reporting.figures import Draft
 from bench.reporting.plots import PLOTS
 from bench.variants import BASELINE, EMPTY, VARIANTS, another
 
@@ -45,16 +45,16 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(out: Path) -> Report:
+def made(out: Path) -> Draft:
     return run.run(TINY, True, out, [], None)
 
 
-def test_every_connection_reached_its_router(made: Report) -> None:
+def test_every_connection_reached_its_router(made: Draft) -> None:
     assert made["misroutes"] == made["unanswered"] == 0
     assert made["connections"] > 40 * len(NAMES)
 
 
-def test_every_variant_is_in_every_part(made: Report) -> None:
+def test_every_variant_is_in_every_part(made: Draft) -> None:
     assert list(made["latency"]["values"]) == list(made["throughput"]) == NAMES
     assert list(made["latency_log"]["values"]) == ["baseline", "floor", "python"]
     assert [rate["share"] for rate in made["open_loop"]["rates"]] == [0.1, 0.5, 0.8]
@@ -65,7 +65,7 @@ def test_every_variant_is_in_every_part(made: Report) -> None:
     assert list(made["modules"]) == MODULES
 
 
-def test_every_request_had_its_answer(made: Report) -> None:
+def test_every_request_had_its_answer(made: Draft) -> None:
     http = made["http"]
     try:
         client.program()
@@ -96,12 +96,12 @@ def test_a_module_that_misroutes_is_found_out(tmp_path: Path) -> None:
     assert sum(closed.unanswered.values()) == found.unanswered == fixed.unanswered == 0
 
 
-def test_a_second_client_was_tried(made: Report) -> None:
+def test_a_second_client_was_tried(made: Draft) -> None:
     value, low, high = made["two_clients"]
     assert 0 < low <= value <= high
 
 
-def test_intervals_hold_their_values(made: Report) -> None:
+def test_intervals_hold_their_values(made: Draft) -> None:
     for part in (made["latency"], made["latency_log"], *made["open_loop"]["rates"]):
         for kind in ("values", "ratios"):
             for found in part[kind].values():
@@ -110,7 +110,7 @@ def test_intervals_hold_their_values(made: Report) -> None:
     assert made["latency"]["ratios"]["baseline"]["p50"] == [1, 1, 1]
 
 
-def test_memory_and_sizes_are_plausible(made: Report) -> None:
+def test_memory_and_sizes_are_plausible(made: Draft) -> None:
     for found in made["startup"].values():
         # The kernel is exact about the one, and a little late about the peak.
         assert 0 < found["1"]["anonymous"][0] <= found["1"]["resident"][0] <= 1.05 * found["1"]["peak"][0]
@@ -118,7 +118,7 @@ def test_memory_and_sizes_are_plausible(made: Report) -> None:
     assert python["total"] > python["sections"]["code"] + python["sections"]["data"] > python["total"] * 0.9
 
 
-def test_pytest_benchmark_wrote_its_files(made: Report, out: Path) -> None:
+def test_pytest_benchmark_wrote_its_files(made: Draft, out: Path) -> None:
     found = json.loads((out / "pytest-benchmark.json").read_text())
     by_name = {benchmark["param"]: benchmark for benchmark in found["benchmarks"]}
     assert sorted(by_name) == sorted(NAMES)
@@ -130,7 +130,7 @@ def test_pytest_benchmark_wrote_its_files(made: Report, out: Path) -> None:
     assert list(out.glob("histogram*.svg"))
 
 
-def test_the_pages_are_whole_and_need_nothing_else(made: Report, out: Path) -> None:
+def test_the_pages_are_whole_and_need_nothing_else(made: Draft, out: Path) -> None:
     assert render.write(made, out) == made["verdict"]
     page, text = (out / "report.html").read_text(), (out / "report.md").read_text()
     assert page.count("<svg") == len(list((out / "plots").glob("*.svg"))) == 7
@@ -143,7 +143,7 @@ def test_the_pages_are_whole_and_need_nothing_else(made: Report, out: Path) -> N
     assert json.loads((out / "report.json").read_text()) == json.loads(json.dumps(made))
 
 
-def test_what_is_published_is_the_report_without_its_plots(made: Report, tmp_path: Path) -> None:
+def test_what_is_published_is_the_report_without_its_plots(made: Draft, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     publish.publish(made, tmp_path)
     data = json.loads((tmp_path / publish.DATA).read_text())
@@ -154,20 +154,20 @@ def test_what_is_published_is_the_report_without_its_plots(made: Report, tmp_pat
     assert all(sentence in page for sentence in made["verdict"])
 
 
-def test_misroutes_are_the_first_thing_said(made: Report) -> None:
+def test_misroutes_are_the_first_thing_said(made: Draft) -> None:
     bad = made | {"misroutes": 3}
     assert "3 reached the wrong router" in verdict.sentences(bad)[0]
     drawn = dict.fromkeys(PLOTS, "<svg></svg>")
     assert "verdict bad" in render.page(bad, drawn)
 
 
-def changed(made: Report, **what: Any) -> Report:
-    copied: Report = json.loads(json.dumps(made))
+def changed(made: Draft, **what: Any) -> Draft:
+    copied: Draft = json.loads(json.dumps(made))
     copied["modules"]["python"] |= what
     return copied
 
 
-def compared(monkeypatch: pytest.MonkeyPatch, out: Path, old: Report, new: Report) -> int:
+def compared(monkeypatch: pytest.MonkeyPatch, out: Path, old: Draft, new: Draft) -> int:
     files = out / "old.json", out / "new.json"
     for file, data in zip(files, (old, new), strict=True):
         file.write_text(json.dumps(data))
@@ -176,14 +176,14 @@ def compared(monkeypatch: pytest.MonkeyPatch, out: Path, old: Report, new: Repor
 
 
 def test_a_report_is_no_worse_than_itself(
-    made: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Draft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert compared(monkeypatch, tmp_path, made, made) == 0
     assert "0 worse, 0 better" in capsys.readouterr().out
 
 
 def test_a_bigger_module_is_worse_and_a_smaller_better(
-    made: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Draft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bigger = changed(made, total=made["modules"]["python"]["total"] * 2)
     assert compared(monkeypatch, tmp_path, made, bigger) == 1
@@ -192,12 +192,12 @@ def test_a_bigger_module_is_worse_and_a_smaller_better(
     assert re.search(r"better\s+python: module, total .*-50\.0%", capsys.readouterr().out)
 
 
-def test_misroutes_of_the_new_run_are_worse(made: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misroutes_of_the_new_run_are_worse(made: Draft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert compared(monkeypatch, tmp_path, made, made | {"misroutes": 1}) == 1
 
 
 def test_what_cannot_be_compared_is_said(
-    made: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Draft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert compared(monkeypatch, tmp_path, made, made | {"format": 0}) == 2
     assert "no report of format" in capsys.readouterr().err
@@ -220,5 +220,5 @@ def test_a_difference_counts_where_the_intervals_do_not_meet(old: list[float], n
     assert difference.worse is (certain and new[0] > old[0])
 
 
-def test_effort_is_in_the_report(made: Report) -> None:
+def test_effort_is_in_the_report(made: Draft) -> None:
     assert made["effort"]["rounds"] == dataclasses.asdict(TINY)["rounds"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from envoy.memory import PAGE
-from tests.load.soak import Report
+from tests.load.soak import Soaked
 
 MEGABYTE = 1 << 20
 _CURVE_LINES = 20
 
 
-def table(report: Report) -> dict[str, str]:
+def table(report: Soaked) -> dict[str, str]:
     """Returns what was counted, by name."""
     warm = report.warm
     return {
@@ -35,7 +35,7 @@ def _range(values: list[int], unit: str) -> str:
     return f"{low:,} {unit}" if low == high else f"{low:,} to {high:,} {unit}"
 
 
-def curve(report: Report) -> list[str]:
+def curve(report: Soaked) -> list[str]:
     """Returns the curve of memory, some twenty lines of it."""
     step = max(1, len(report.samples) // _CURVE_LINES)
     lines = [f"{'seconds':>8} {'connections':>12} {'resident MiB':>13} {'linear pages':>13}"]
@@ -45,7 +45,7 @@ def curve(report: Report) -> list[str]:
     return lines
 
 
-def plot(report: Report, path: Path) -> None:
+def plot(report: Soaked, path: Path) -> None:
     """Draws the curve of memory into an SVG file."""
     from matplotlib import pyplot, rcParams
 

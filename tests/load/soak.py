@@ -42,8 +42,8 @@ class Sample:
 
 
 @dataclass
-class Report:
-    """What came of it."""
+class Soaked:
+    """What came of a soak."""
 
     held: int
     held_to_the_end: int = 0
@@ -64,8 +64,8 @@ class Report:
         return [sample for sample in self.samples if sample.connections >= WARM_UP * self.in_a_row]
 
 
-def complaints(report: Report) -> list[str]:
-    """Returns what is wrong with a report, each in one line."""
+def complaints(report: Soaked) -> list[str]:
+    """Returns what is wrong with a soak, each in one line."""
     wrong = [f"odd client: {failure}" for failure in report.odd_failures] + report.errors
     if report.lost or report.misrouted:
         wrong.append(f"{report.lost} connections were lost, {report.misrouted} misrouted")
@@ -93,12 +93,12 @@ def possible(concurrent: int) -> int:
 
 def run(
     work: Path, connections: int, concurrent: int, progress: Callable[[Sample, int], None] = lambda sample, held: None
-) -> Report:
+) -> Soaked:
     """Holds `concurrent` connections while `connections` more come in a row, and odd clients beside them; returns the report.
 
     `progress` is called about once a second. Raises EnvoyError if Envoy does not start, and RouterError if a backend does not.
     """
-    report = Report(possible(concurrent))
+    report = Soaked(possible(concurrent))
     with _envoy(work) as envoy:
         _load(envoy, connections, report, progress)
         # The last clients are gone, and Envoy is about to notice.
@@ -113,7 +113,7 @@ def run(
     return report
 
 
-def _load(envoy: process.Envoy, connections: int, report: Report, progress: Callable[[Sample, int], None]) -> None:
+def _load(envoy: process.Envoy, connections: int, report: Soaked, progress: Callable[[Sample, int], None]) -> None:
     main = envoy.listeners[MAIN]
     listeners = Listeners(main, envoy.listeners[IMPATIENT], envoy.listeners[PROXY_PROTOCOL])
     started = time.monotonic()
