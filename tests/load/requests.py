@@ -1,0 +1,189 @@
+"""Requests by the hundred thousand on each path through a filter: whether all are answered, and what memory does."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envoy import memory, process
+from envoy.waiting import wait_for
+from tests.envoy.http_stack import cluster, listener, manager, wasm
+
+GUEST = Path("tests/load/guests/requests.wasm").absolute()
+CLIENT = "h2load"
+WARM_UP = 300
+OBJECTS = 200
+"""How many Python objects more than before are no leak: caches fill."""
+MAX_RESIDENT_GROWTH = 1.05
+
+PATHS = {
+    "headers": 2,
+    "body": 2,
+    "answers": 4,
+    "raises": 2,
+    "raises_closed": 5,
+    "awaits": 2,
+    "late": 2,
+    "gone": 5,
+    "forgets": 2,
+}
+"""Each path, a root id of the guest, and the first digit of the status that a client gets there."""
+
+_TYPE = "type.googleapis.com/envoy.extensions.filters.http"
+_HTTP2: dict[str, Any] = {"http2_protocol_options": {}}
+_MANY = 1_000_000
+
+
+@dataclass
+class Held:
+    """What the VM holds after a collection, and Envoy's memory in bytes."""
+
+    objects: int
+    contexts: int
+    waiting: int
+    callers: int
+    linear: int
+    resident: int
+
+
+@dataclass
+class Came:
+    """What came of a path's requests."""
+
+    path: str
+    requests: int
+    wrong: int
+    before: Held
+    after: Held
+
+    def complaints(self) -> list[str]:
+        """Returns what is wrong, each in one line."""
+        found = [f"{self.path}: {self.wrong} requests had a wrong answer"] if self.wrong else []
+        if self.after.objects > self.before.objects + OBJECTS:
+            found.append(f"{self.path}: {self.before.objects} objects became {self.after.objects}")
+        # The request that counts has a context too.
+        left = self.after.contexts - 1, self.after.waiting, self.after.callers
+        if any(count > 0 for count in left):
+            found.append(f"{self.path}: contexts, calls that are waited for, and callers are left: {left}")
+        return found
+
+
+def available() -> bool:
+    """Tells whether the client is installed (Debian's nghttp2-client)."""
+    return shutil.which(CLIENT, path="/usr/bin:/usr/local/bin") is not None
+
+
+def _direct(name: str, *filters: dict[str, Any], idle: str = "300s") -> dict[str, Any]:
+    made = manager(*filters)
+    answer = {"status": 200, "body": {"inline_string": "answer"}}
+    config = made["typed_config"]
+    config["route_config"]["virtual_hosts"][0]["routes"] = [{"match": {"prefix": "/"}, "direct_response": answer}]
+    config["stream_idle_timeout"] = idle
+    return listener(name, made)
+
+
+def _silent() -> dict[str, Any]:
+    delay = {"fixed_delay": "600s", "percentage": {"numerator": 100}}
+    fault = {"@type": f"{_TYPE}.fault.v3.HTTPFault", "delay": delay}
+    return _direct("silent", {"name": "envoy.filters.http.fault", "typed_config": fault})
+
+
+def _bootstrap(listeners: list[dict[str, Any]], clusters: list[dict[str, Any]]) -> dict[str, Any]:
+    admin = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
+    for made in clusters:
+        limits = {"max_connections": _MANY, "max_pending_requests": _MANY, "max_requests": _MANY}
+        made["circuit_breakers"] = {"thresholds": [limits]}
+    return {"admin": admin, "static_resources": {"listeners": listeners, "clusters": clusters}}
+
+
+@contextlib.contextmanager
+def run_envoy(work: Path) -> Iterator[process.Envoy]:
+    """Runs an Envoy of one worker with a listener for each path, and one behind it that answers, or never does."""
+    with contextlib.ExitStack() as stack:
+        (work / "behind").mkdir()
+        behind = _bootstrap([_direct("authz"), _silent()], [])
+        server = stack.enter_context(process.run(behind, work / "behind", 1, "warn"))
+        listeners = [
+            _direct(path, wasm(path, GUEST), idle="0.1s" if path == "gone" else "300s") for path in (*PATHS, "inside")
+        ]
+        clusters = [cluster(name, server.listeners[name][1], _HTTP2) for name in ("authz", "silent")]
+        # Each exception is a line of Envoy's log: of a million, nobody reads one.
+        quiet = ["--component-log-level", "wasm:critical"]
+        yield stack.enter_context(process.run(_bootstrap(listeners, clusters), work, 1, "warn", arguments=quiet))
+
+
+def held(envoy: process.Envoy, path: str = "/objects") -> Held:
+    """Returns what there is inside and outside of the VM; only `/objects` counts objects, which takes a while."""
+    connection = http.client.HTTPConnection(*envoy.listeners["inside"], timeout=30)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        objects, contexts, waiting, callers = map(int, connection.getresponse().read().split())
+    pid = envoy.process.pid
+    return Held(objects, contexts, waiting, callers, sum(memory.linear(pid)), memory.resident(pid))
+
+
+def load(port: int, requests: int, digit: int) -> int:
+    """Makes requests over HTTP/2, some hundreds at a time; returns how many had another status than they had to."""
+    command = [CLIENT, f"--requests={requests}", "--clients=8", "--max-concurrent-streams=100"]
+    done = subprocess.run([*command, f"http://127.0.0.1:{port}/"], capture_output=True, text=True)
+    found = re.search(r"^status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", done.stdout, re.MULTILINE)
+    if not found:
+        raise RuntimeError(f"{CLIENT} did not run: {done.stdout}{done.stderr}")
+    return requests - int(found[digit - 1])
+
+
+def settled(envoy: process.Envoy) -> Held:
+    """Returns what there is when the last answers have come."""
+
+    def is_quiet() -> bool:
+        now = held(envoy, "/")
+        return now.contexts <= 1 and now.waiting == now.callers == 0
+
+    wait_for(is_quiet, 10)
+    return held(envoy)
+
+
+def run(work: Path, requests: int, progress: Callable[[Came], None] = lambda came: None) -> list[Came]:
+    """Makes so many requests on each path, after some to warm up; raises EnvoyError if Envoy does not start."""
+    found = []
+    with run_envoy(work) as envoy:
+        for path, digit in PATHS.items():
+            port = envoy.listeners[path][1]
+            load(port, WARM_UP, digit)
+            before = settled(envoy)
+            wrong = load(port, requests, digit)
+            found.append(Came(path, requests, wrong, before, settled(envoy)))
+            progress(found[-1])
+    return found
+
+
+def complaints(found: list[Came]) -> list[str]:
+    """Returns what is wrong with all paths together, each in one line."""
+    wrong = [line for came in found for line in came.complaints()]
+    first, last = found[0].after, found[-1].after
+    if last.linear > max(came.before.linear for came in found):
+        wrong.append("linear memory grew after the last path was warm")
+    if last.resident > first.resident * MAX_RESIDENT_GROWTH:
+        wrong.append(f"resident memory grew, from {first.resident} to {last.resident} bytes")
+    return wrong
+
+
+def table(found: list[Came]) -> list[str]:
+    """Returns a table in Markdown."""
+    lines = ["| path | requests | wrong | objects | contexts left | linear pages | resident MiB |"]
+    lines.append("|---|---:|---:|---|---:|---|---|")
+    for came in found:
+        one, other = came.before, came.after
+        pages = f"{one.linear // memory.PAGE:,} to {other.linear // memory.PAGE:,}"
+        megabytes = f"{one.resident / (1 << 20):.1f} to {other.resident / (1 << 20):.1f}"
+        objects = f"{one.objects:,} to {other.objects:,}"
+        cells = f"{came.requests:,} | {came.wrong} | {objects} | {other.contexts - 1} | {pages} | {megabytes}"
+        lines.append(f"| {came.path} | {cells} |")
+    return lines
