@@ -40,7 +40,7 @@ def test_a_version_that_loads_no_module_says_why() -> None:
 
 
 def test_a_failure_is_told_by_the_line_that_says_most() -> None:
-    refused = "E   EnvoyError: Envoy ended with status 1:\nE   [2026-11-28][12][critical][main] [a.cc:7] near 1: no such field:  'x') has unknown fields"
+    refused = "E   Envoy ended with status 1:\nE   [2026-11-28][12][critical][main] near 1: no such field:  'x') has unknown fields"
     assert message_of(refused) == "no such field: 'x'"
     assert message_of("E   [a][critical] cannot read /a/b/c.json") == "cannot read …"
     assert message_of("E       assert 'a|b' == `c`\nE       more") == "assert 'a/b' == 'c'"
