@@ -117,3 +117,5 @@ ROOTS = {
 
 for _root_id, _class in ROOTS.items():
     proxy_wasm.register(_class, _root_id)
+# What the training runs.
+proxy_wasm.register(ROOTS["headers"])
