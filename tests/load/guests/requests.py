@@ -71,7 +71,7 @@ class Gone(HttpContext):
 
     async def on_request_headers(self, header_count: int, end_of_stream: bool) -> None:
         """Does so."""
-        await self.fetch("silent", timeout=0.5)
+        await self.fetch("silent", timeout=2.0)
 
 
 class Forgets(HttpContext):
