@@ -97,9 +97,10 @@ def test_every_example_callback_and_document_has_its_page() -> None:
 def test_the_reference_has_every_public_name() -> None:
     anchors = set().union(*(read(path).anchors for path in (SITE / "reference").glob("*.html")))
     documented = {anchor.rpartition(".")[2] for anchor in anchors}
-    assert set(proxy_wasm.__all__) - documented == set()
+    hint = "give it a line in a page of docs/site/pages/reference"
+    assert set(proxy_wasm.__all__) - documented == set(), hint
     modules = {path.stem for path in Path("proxy_wasm").glob("[!_]*.py")}
-    assert {f"proxy_wasm.{module}" for module in modules} <= anchors
+    assert {f"proxy_wasm.{module}" for module in modules} - anchors == set(), hint
 
 
 def test_nothing_tells_of_the_machine_or_of_today() -> None:
