@@ -311,7 +311,6 @@ _HARMLESS = {
     "_PyThreadState_HangThread": "a thread that outlives the interpreter",
     "__pthread_cond_timedwait": "see its callers",
     "sock_call_ex": "there is no socket to call it on",
-    "unixSleep": "sqlite, which waits for a file that another process has locked",
 }
 
 

@@ -20,7 +20,6 @@ WHEN_USED: dict[tuple[str, str], tuple[str, ...]] = {
     ("_datetime", "strptime"): ("_strptime", "time"),
     ("_decimal", "format"): ("_pydecimal",),
     ("_operator", "methodcaller"): ("functools",),
-    ("_sqlite3", "iterdump"): ("sqlite3.dump",),
     ("_sre", ""): ("re",),
     ("array", ""): ("array",),
     ("time", "strptime"): ("_strptime",),

@@ -147,6 +147,9 @@ still suspended, which CPython does not expect.
 REFUSED = {"PyInit__sqlite3": "stackguard#no_sqlite"}
 """What always fails, with the boundary's function that raises the error: SQLite goes down as far as the SQL that it is given."""
 
+UNUSED = (("pysqlite_close_all_blobs", "_pysqlite_long_as_int64"), ("sqlite3_log", "pcache1Shrink"))
+"""What only a refused module uses, its own functions and its library's: the first and the last function of each piece."""
+
 ASKED_BEFORE = {"best_base": "stackguard#refuse_bases"}
 """What the boundary's function is asked before, with the same argument: if it does not return 0, the result is a null pointer."""
 

@@ -27,11 +27,13 @@ from pathlib import Path
 from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
 from toolchain.cpython.component import FROZEN_TABLES, LIBPYTHON
+from toolchain.cpython.recursion import UNUSED
 from toolchain.guard import stackguard
 from toolchain.guard.callgraph import call_graph
 from toolchain.guard.charge import charge
+from toolchain.guard.data import read_constants, read_table
 from toolchain.guard.recursion import Rules
-from toolchain.runtime import docstrings, pristine, waits
+from toolchain.runtime import docstrings, pristine, unused, waits
 from toolchain.runtime.component import split
 from toolchain.runtime.layout import BOUNDARY, HELPERS, MAIN, SETUP, Layout, recognise
 from toolchain.runtime.start import start
@@ -107,7 +109,10 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> 
     exports = {e.name: e for e in flat.exports()}
     stack_pointer, rules = exports[_STACK_POINTER].index, Rules(flat.function_names())
     tools.say("guarding against deep recursion")
-    rules.verify(call_graph(flat, stack_pointer, rules.unfollowed))
+    graph = call_graph(flat, stack_pointer, rules.unfollowed)
+    rules.verify(graph)
+    table = read_table(flat, read_constants(flat, stack_pointer))
+    tools.say(f"leaving out {unused.drop(flat, graph, table, rules, UNUSED):,} bytes of code that nothing can reach")
     stackguard.check(flat, {name: export.index for name, export in exports.items()}, stack_pointer, rules)
     waits.refuse(flat)
     flat.put_exports(_exports(exports, extension))
