@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from proto.set_envoy_filter_state_pb import SetEnvoyFilterStateArguments
 from proxy_wasm.testing import training
 from proxy_wasm.testing.wasm import GuestStuck
 from tests.host.toolchain_case import build, freeze, write
@@ -74,7 +75,9 @@ def test_a_refused_configuration_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_the_choice_of_a_cluster_is_answered(tmp_path: Path) -> None:
-    vm = training.start(build(tmp_path, filter_that("proxy_wasm.call_foreign_function('set_envoy_filter_state', b'')")))
+    argument = SetEnvoyFilterStateArguments(path="envoy.tcp_proxy.cluster", value="a").SerializeToString()
+    deed = f"proxy_wasm.call_foreign_function('set_envoy_filter_state', {argument!r})"
+    vm = training.start(build(tmp_path, filter_that(deed)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         vm.start(configuration=b"x")
