@@ -51,7 +51,10 @@ def filled(text: str, port: int) -> str:
         "/etc/envoy/filter.wasm": str(MODULE),
         "http://…/": f"http://127.0.0.1:{port}/",
         "uri: …": f"uri: 'http://127.0.0.1:{port}/filter.wasm'",
+        "http://registry.example.com/v2/tcp-routing/blobs/sha256:…": f"http://127.0.0.1:{port}/filter.wasm",
         "cluster: …": "cluster: modules",
+        "cluster: registry": "cluster: modules",
+        'sha256: "…"': f"sha256: {digest}",
         "sha256: …": f"sha256: {digest}",
     }
     for placeholder, value in replacements.items():
