@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -43,38 +42,6 @@ def test_a_connection_waits_for_the_answer(status: int) -> None:
         assert vm.root.continued == vm.root.closed == []
         connection.close()
     assert connection.context.continued == [DOWNSTREAM]
-
-
-def test_a_decorated_callback_waits_too() -> None:
-    def logged(method: Any) -> Any:
-        @functools.wraps(method)
-        def wrapper(*arguments: Any) -> object:
-            print("before")
-            return method(*arguments)
-
-        return wrapper
-
-    with InProcess(plugin(logged(logged(ask)))) as vm:
-        vm.start()
-        connection = vm.connection()
-        assert connection.new_connection() == Action.PAUSE
-        answer(vm, 0)
-        assert vm.host.lines() == ["before", "before", "answer 200 b'0'"]
-        assert connection.goes_on
-        connection.close()
-
-
-def test_a_decorated_callback_that_cannot_wait_says_so() -> None:
-    @functools.wraps(ask)
-    def on_log(self: StreamContext) -> object:
-        return ask(self)
-
-    stream = type("Stream", (StreamContext,), {"on_log": on_log})
-    with (
-        pytest.raises(TypeError, match="on_log: it is async def, but it comes at the end"),
-        InProcess(type("Root", (proxy_wasm.RootContext,), {"stream_context": stream})),
-    ):
-        pass
 
 
 def test_who_never_waits_pauses_nothing() -> None:

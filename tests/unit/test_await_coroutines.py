@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 import proxy_wasm
-from proxy_wasm import HttpAnswer, StreamContext, _await, _fetch, _http, gather
+from proxy_wasm import Action, HttpAnswer, StreamContext, _await, _fetch, _http, gather
 from proxy_wasm.testing.host import Host, HostStatus
 from proxy_wasm.testing.inprocess import InProcess
 from tests.unit.coroutines import OK, answer, ask, connect, kept, plugin, waiting, went_on
@@ -351,3 +352,38 @@ def test_a_call_needs_time(timeout: float) -> None:
         connect(vm)
         assert f"timeout must be more than 0 seconds, not {timeout!r}" in vm.host.lines(4)[-1]
         assert not waiting(vm)
+
+
+# ---- decorated callbacks
+
+
+def test_a_decorated_callback_waits_too() -> None:
+    def logged(method: Any) -> Any:
+        @functools.wraps(method)
+        def wrapper(*arguments: Any) -> object:
+            print("before")
+            return method(*arguments)
+
+        return wrapper
+
+    with InProcess(plugin(logged(logged(ask)))) as vm:
+        vm.start()
+        connection = vm.connection()
+        assert connection.new_connection() == Action.PAUSE
+        answer(vm, 0)
+        assert vm.host.lines() == ["before", "before", "answer 200 b'0'"]
+        assert connection.goes_on
+        connection.close()
+
+
+def test_a_decorated_callback_that_cannot_wait_says_so() -> None:
+    @functools.wraps(ask)
+    def on_log(self: StreamContext) -> object:
+        return ask(self)
+
+    stream = type("Stream", (StreamContext,), {"on_log": on_log})
+    with (
+        pytest.raises(TypeError, match="on_log: it is async def, but it comes at the end"),
+        InProcess(type("Root", (proxy_wasm.RootContext,), {"stream_context": stream})),
+    ):
+        pass
