@@ -20,12 +20,14 @@ from envoy import process
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _CONNECTIONS = 200
+# Envoy's allocator gives back what compiling needed in steps of a second or more: envoy.yaml says how.
+_STEADY_SECONDS, _SETTLE_SECONDS, _STEP = 4.0, 20.0, 1_000_000
 MEGABYTE = 1e6
 
 
 @dataclass
 class Start:
-    """One start of Envoy with one variant alone; memory in bytes, after some connections."""
+    """One start of Envoy with one variant alone; memory in bytes, after some connections and when it falls no more."""
 
     workers: int
     seconds: float
@@ -52,6 +54,19 @@ def _kilobytes(text: str, name: str) -> int:
     return int(found[1]) * 1024
 
 
+def _settled(of_process: Path) -> str:
+    """Returns the kernel's account of a process's memory, as soon as it has not fallen for some seconds."""
+    began = lowered = time.monotonic()
+    rollup = (of_process / "smaps_rollup").read_text()
+    least = _kilobytes(rollup, "Rss")
+    while time.monotonic() - lowered < _STEADY_SECONDS and time.monotonic() - began < _SETTLE_SECONDS:
+        time.sleep(0.25)
+        rollup = (of_process / "smaps_rollup").read_text()
+        if _kilobytes(rollup, "Rss") < least - _STEP:
+            least, lowered = _kilobytes(rollup, "Rss"), time.monotonic()
+    return rollup
+
+
 def start(variant: Variant, routers: load.Routers, workers: int) -> Start:
     """Starts Envoy with a listener for this variant and no other, and ends it again."""
     with tempfile.TemporaryDirectory(prefix="bench-start-") as name:
@@ -64,7 +79,7 @@ def start(variant: Variant, routers: load.Routers, workers: int) -> Start:
             connections = _CONNECTIONS * workers
             made = load.client("flood", [envoy.listeners[variant.name][1]], connections, 16, 1)
             of_process = Path(f"/proc/{envoy.process.pid}")
-            rollup, status = (of_process / "smaps_rollup").read_text(), (of_process / "status").read_text()
+            rollup, status = _settled(of_process), (of_process / "status").read_text()
     resident, anonymous, peak = (
         _kilobytes(text, name) for text, name in ((rollup, "Rss"), (rollup, "Anonymous"), (status, "VmHWM"))
     )
