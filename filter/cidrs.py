@@ -9,15 +9,18 @@ from __future__ import annotations
 import struct
 from binascii import a2b_base64
 from bisect import bisect_right
-from itertools import repeat
+from itertools import compress, repeat
 from operator import add, itemgetter, lt, mod
 
+from filter.intervals import merged
 from proxy_wasm import packed_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from filter.intervals import Intervals
 
 IPV4_END = 1 << 32
 END = IPV4_END + (1 << 128)
@@ -26,10 +29,12 @@ MAGIC = b"CIDR"
 _CHARACTERS = b"0123456789abcdefABCDEF.:/\n"
 # By the length of an address and the text of the prefix length: how many addresses a block has.
 _SIZES: dict[int, dict[str, int]] = {
-    size: {"": 1} | {str(length): 1 << 8 * size - length for length in range(8 * size + 1)} for size in (4, 16)
+    size: {"": 1}
+    | {f"{length:0{digits}}": 1 << 8 * size - length for length in range(8 * size + 1) for digits in (1, 2, 3)}
+    for size in (4, 16)
 }
 _host, _prefix = itemgetter(0), itemgetter(2)
-_number, _behind_ipv4 = int.from_bytes, IPV4_END.__add__
+_number = int.from_bytes
 
 
 def interval(address: bytes, length: int) -> tuple[int, int]:
@@ -43,8 +48,8 @@ def address(number: int) -> bytes:
     return number.to_bytes(4, "big") if number < IPV4_END else (number - IPV4_END).to_bytes(16, "big")
 
 
-def intervals(texts: Sequence[Any]) -> tuple[list[int], list[int]] | None:
-    """Returns where blocks begin and where they end; None if one of them is not a block, or is written unusually."""
+def intervals(texts: Sequence[Any]) -> Intervals | None:
+    """Returns the intervals of blocks, in their order; None if one of them is not a block, or is written unusually."""
     try:
         joined = "\n".join(texts)
     except TypeError:
@@ -53,11 +58,13 @@ def intervals(texts: Sequence[Any]) -> tuple[list[int], list[int]] | None:
         return None
     if ":" not in joined:
         return _of_family(texts, 4)
+    in_ipv6 = [":" in text for text in texts]
     ipv4 = _of_family([text for text in texts if ":" not in text], 4)
-    ipv6 = _of_family([text for text in texts if ":" in text], 16)
+    ipv6 = _of_family(list(compress(texts, in_ipv6)), 16)
     if ipv4 is None or ipv6 is None:
         return None
-    return ipv4[0] + list(map(_behind_ipv4, ipv6[0])), ipv4[1] + list(map(_behind_ipv4, ipv6[1]))
+    starts, ends = (list(map(add, places, repeat(IPV4_END))) for places in ipv6)
+    return merged(in_ipv6, ipv4, (starts, ends))
 
 
 def _of_family(texts: Sequence[str], size: int) -> tuple[list[int], list[int]] | None:

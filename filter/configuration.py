@@ -6,8 +6,8 @@ Whatever is not as the schema says is refused, with the path of the field that i
 from __future__ import annotations
 
 from filter import message_types, reachability
-from filter.matching import check_size, cidr_lists, match_of, resolve_lists
-from filter.policy import CONTINUE, FIELDS, Action, Policy, Rule
+from filter.matching import cidr_lists, match_of, settle
+from filter.policy import CONTINUE, Policy, Rule, RuleAction
 from filter.readers import (
     ConfigurationError,
     describe,
@@ -19,7 +19,7 @@ from filter.readers import (
     table,
     text_of,
 )
-from filter.routing import ISTIO, STANDALONE, Configuration
+from filter.routing import ISTIO, STANDALONE, Preset
 from filter.values import Object, ReadError, read_object
 
 TYPE_CHECKING = False
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 MAX_RULES = 256
 MAX_RULE_NAME = 128
 MAX_CLUSTER_NAME = 512
-MAX_VALUES = 16_384  # in all lists of rules, and in lists of blocks that are not packed
+MAX_VALUES = 8_192  # in all lists of rules, and in lists of blocks that are not packed
 
 _NAMED = {b"": STANDALONE, b"standalone": STANDALONE, b"istio": ISTIO}
 # What JSON text begins with, and what is told to be none: comments, other quotes, a byte order mark, spaces of other kinds.
 _JSON = (b"{", b"[", b'"', b"'", b"/", b"#", "\ufeff".encode(), "\u200b".encode(), "\u2060".encode())
 
 
-def read_configuration(text: bytes) -> Configuration | Policy:
+def read_configuration(text: bytes) -> Preset | Policy:
     """Returns the configuration, STANDALONE for none, or raises ConfigurationError, never anything else."""
     name = text.strip()
     if name in _NAMED:
@@ -62,7 +62,7 @@ def _is_like_json(text: bytes) -> bool:
     return text.startswith(_JSON) or text == b"null" or text.decode()[:1].isspace()
 
 
-def _policy(value: Object) -> Configuration | Policy:
+def _policy(value: Object) -> Preset | Policy:
     values = _count(value)
     if values > MAX_VALUES:
         refuse("rules", f"their lists have {values} values; at most {MAX_VALUES} are read: use ranges and packed lists")
@@ -70,7 +70,7 @@ def _policy(value: Object) -> Configuration | Policy:
     if "preset" in given:
         if len(given) > 1:
             refuse("preset", f"goes alone; here is {' and '.join(name for name in given if name != 'preset')} too")
-        preset: Configuration = given["preset"]
+        preset: Preset = given["preset"]
         return preset
     rules: list[tuple[Match, Rule]] = given.get("rules", [])
     if len(rules) > MAX_RULES:
@@ -81,9 +81,7 @@ def _policy(value: Object) -> Configuration | Policy:
     for place, (_, rule) in enumerate(rules):
         if rule.name and seen.setdefault(rule.name, place) != place:
             refuse(f"rules[{place}].name", f"{quote(rule.name)} is the name of rules[{seen[rule.name]}] too")
-    resolve_lists(rules, given.get("cidr_lists", {}))
-    for name in FIELDS:
-        check_size(name, [match[name] for match, _ in rules if name in match])
+    settle([match for match, _ in rules], given.get("cidr_lists", {}))
     policy = Policy(rules, given.get("default_action", CONTINUE), given.get("failure_mode") == "FAIL_CLOSED")
     found = reachability.first_unreachable(policy.sets(), len(rules))
     if found:
@@ -109,14 +107,14 @@ def _rule(value: Any, path: str) -> tuple[Match, Rule]:
     return given.get("match", {}), Rule(given["action"], given.get("name", ""))
 
 
-def _action(value: Any, path: str) -> Action:
+def _action(value: Any, path: str) -> RuleAction:
     given = read_fields(value, path, _ACTION)
     if len(given) != 1:
         refuse(path, f"give one of cluster, reject and continue; here are {' and '.join(given) or 'none'}")
-    return Action(given.get("cluster"), "reject" in given)
+    return RuleAction(given.get("cluster"), "reject" in given)
 
 
-def _preset(value: Any, path: str) -> Configuration:
+def _preset(value: Any, path: str) -> Preset:
     return _NAMED[one_of(value, path, ("standalone", "istio")).encode()]
 
 

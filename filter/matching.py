@@ -1,59 +1,76 @@
 """Reads what a rule looks at, field by field, and the lists of blocks.
 
-What a rule takes of a field is a list of values, as a rule. Long ones are first read many values at a time, by functions of C
-that take what is written in the usual way. A value that they do not take is read alone, and is refused if it is wrong.
+Of each kind of values there are two readers. One takes a value and refuses what is wrong. The other takes many values at a time, by
+functions of C, and only what is written in the usual way: see `sides.py`.
 """
 
 from __future__ import annotations
 
-from operator import gt
+from itertools import compress, repeat
+from operator import add, gt
 
-from filter import cidrs, reachability
+from filter import cidrs
 from filter.address import AddressError, packed
 from filter.cidrs import PackedCidrs
 from filter.index import Side
-from filter.policy import CONTINUE, POSITIONS, Policy, Rule
-from filter.readers import check_list, describe, number_of, one_of, quote, read_fields, refuse, table, text_of
+from filter.intervals import merged
+from filter.policy import CONTINUE, FIELDS, POSITIONS, Policy, Rule
+from filter.readers import describe, number_of, one_of, quote, read_fields, refuse, table, text_of
 from filter.server_names import LONGEST, normal_form
+from filter.sides import read_sides, written, written_with_names
 from filter.values import Object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from filter.index import Boundaries
+    from filter.intervals import Intervals
     from filter.policy import Match
     from filter.readers import Reader
-
-    Intervals = tuple[Sequence[Any], Sequence[Any]]  # where they begin, where they end
+    from filter.sides import ReadMany
 
 MAX_LISTS = 16
 MAX_LIST_NAME = 128
 MAX_SINGLE_ADDRESSES = 1000  # of a rule, of which it is known whether one has the parity and the percentage
-MAX_VALUES_OF_SEVERAL = 8_000  # of one field, if several rules have it
-LIST = "list:"  # before the name of a list, among blocks
+MAX_VALUES_OF_SEVERAL = 4_000  # of one field, if several rules have it
 
-_AT_ONCE = 512  # values of a list: one that is wrong costs a slow look at so many
 _SERVER_NAME = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 _HEXADECIMAL_AND_MORE = "0123456789abcdefABCDEF.:"
 _PLAIN = (_SERVER_NAME + "*\n").encode()  # of server names, a line each
-_increased = (1).__add__
 
 
 def match_of(value: Any, path: str) -> Match:
-    """Reads which connections a rule is about."""
+    """Reads which connections a rule is about; its lists are kept as they are, for `settle`."""
     match: Match = read_fields(value, path, MATCH)
+    return match
+
+
+def settle(matches: Sequence[dict[str, Any]], lists: dict[str, Boundaries | PackedCidrs]) -> None:
+    """Reads the lists of all rules, a field at a time, and refuses what is wrong in them; `lists` are those that have names."""
+    for name, (read, read_many) in _LISTS.items():
+        having = [match for match in matches if name in match]
+        sides = read_sides([match[name] for match in having], read, read_many)
+        for match, side in zip(having, sides, strict=True):
+            match[name] = side
+    for place, match in enumerate(matches):
+        _check_single_addresses(match, f"rules[{place}].match")
+    _resolve(matches, lists)
+    for name in FIELDS:
+        _check_size(name, [match[name] for match in matches if name in match])
+
+
+def _check_single_addresses(match: Match, path: str) -> None:
     addresses = match.get("source_cidrs")
     others: Match = {name: match[name] for name in ("source_parity", "source_percentage") if name in match}
     if others and addresses and not addresses.lists and len(addresses.boundaries) <= 2 * MAX_SINGLE_ADDRESSES:
         starts, ends = addresses.boundaries[::2], addresses.boundaries[1::2]
-        if list(map(_increased, starts)) == ends:
+        if _behind(starts) == ends:
             # Of a single address the parity and the position are known, here and not only when it connects.
             alone = Policy([(others, Rule(CONTINUE))])
             if all(alone.decide(cidrs.address(start)) is alone.default for start in starts):
                 refuse(path, "matches nothing: none of these addresses has this parity and percentage")
-    return match
 
 
 def cidr_lists(value: Any, path: str) -> dict[str, Boundaries | PackedCidrs]:
@@ -71,13 +88,12 @@ def cidr_lists(value: Any, path: str) -> dict[str, Boundaries | PackedCidrs]:
         given = read_fields(item, inner, _CIDR_LIST)
         if len(given) != 1:
             refuse(inner, f"give one of cidrs and packed; here are {' and '.join(given) or 'none'}")
-        lists[name] = given["packed"] if "packed" in given else given["cidrs"].boundaries
+        lists[name] = given["packed"] if "packed" in given else given["cidrs"]
     return lists
 
 
-def resolve_lists(rules: list[tuple[Match, Rule]], lists: dict[str, Boundaries | PackedCidrs]) -> None:
-    """Puts the lists themselves in the place of their names."""
-    for match, _ in rules:
+def _resolve(matches: Sequence[Match], lists: dict[str, Boundaries | PackedCidrs]) -> None:
+    for match in matches:
         for side in match.values():
             if side.lists:
                 for name, path in side.lists:
@@ -87,7 +103,7 @@ def resolve_lists(rules: list[tuple[Match, Rule]], lists: dict[str, Boundaries |
                 side.lists = [lists[name] for name, _ in side.lists]
 
 
-def check_size(name: str, sides: Sequence[Side]) -> None:
+def _check_size(name: str, sides: Sequence[Side]) -> None:
     """Refuses what several rules look at if it is so much that laying it out would hold up connections."""
     shared = {id(boundaries): boundaries for side in sides for boundaries in side.lists if isinstance(boundaries, list)}
     values = sum([len(boundaries) for boundaries in (*[side.boundaries for side in sides], *shared.values())]) // 2
@@ -104,57 +120,6 @@ def _packed(value: Any, path: str) -> PackedCidrs:
         return PackedCidrs(value)
     except ValueError as error:
         refuse(path, f"is not a packed list ({error}); make one with filter/pack_cidrs.py")
-
-
-def _side(read: Reader, read_many: Callable[[Sequence[Any]], Intervals | None]) -> Reader:
-    """Returns a reader of lists of what a rule takes of a field; none may lie within another.
-
-    `read_many` is quick, and returns None if one of the values is wrong or unusual. These are read one by one.
-    """
-
-    def read_side(value: Any, path: str) -> Side:
-        starts: list[Any] = []
-        ends: list[Any] = []
-        shared = []
-        check_list(value, path)
-        for first in range(0, len(value), _AT_ONCE):
-            some = value[first : first + _AT_ONCE]
-            many = read_many(some)
-            if many:
-                starts += many[0]
-                ends += many[1]
-                continue
-            for place, item in enumerate(some, first):
-                one = read(item, f"{path}[{place}]")
-                if isinstance(one, tuple):
-                    starts.append(one[0])
-                    ends.append(one[1])
-                else:
-                    shared.append((one, f"{path}[{place}]"))
-        boundaries: list[Any] = [None] * (2 * len(starts))
-        boundaries[::2], boundaries[1::2] = sorted(starts), sorted(ends)
-        if any(map(gt, boundaries[1::2], boundaries[2::2])):
-            _refuse_overlap(value, path, read)
-        return Side(boundaries, shared)
-
-    return read_side
-
-
-def _refuse_overlap(value: list[Any], path: str, read: Reader) -> None:
-    read_all = [read(item, path) for item in value]
-    places = [place for place, item in enumerate(read_all) if isinstance(item, tuple)]
-    found = reachability.first_overlap([read_all[place] for place in places])
-    if found:
-        inner, outer = (read_all[places[place]] for place in found)
-        how = "lies within" if outer[0] <= inner[0] and inner[1] <= outer[1] else "has a part of"
-        refuse(f"{path}[{places[found[0]]}]", f"overlaps: it {how} {path}[{places[found[1]]}]")
-
-
-def _block(value: Any, path: str) -> tuple[int, int] | str:
-    """Reads a block, or the name of a list of blocks."""
-    if isinstance(value, str) and value.startswith(LIST):
-        return value.removeprefix(LIST)
-    return _interval(value, path)
 
 
 def _interval(value: Any, path: str) -> tuple[int, int]:
@@ -228,45 +193,55 @@ def _port(value: Any, path: str) -> int:
     return int(value)
 
 
+def _behind(lasts: Sequence[int]) -> list[int]:
+    return list(map(add, lasts, repeat(1)))
+
+
 def _plain_ports(values: Sequence[Any]) -> Intervals | None:
     kinds = set(map(type, values))
     if str in kinds:
         if len(kinds) == 1:
             return _plain_ranges(values)
-        ranges = _plain_ranges([value for value in values if type(value) is str])
+        texts = [type(value) is str for value in values]
         ports = _plain_ports([value for value in values if type(value) is not str])
-        return ([*ranges[0], *ports[0]], [*ranges[1], *ports[1]]) if ranges and ports else None
+        ranges = _plain_ranges(list(compress(values, texts)))
+        return merged(texts, ports, ranges) if ports and ranges else None
     if kinds - {int, float} or not (min(values) >= 1 and max(values) <= 65535 and sum(values) > 0):
         return None
     numbers = list(map(int, values))
-    return (numbers, list(map(_increased, numbers))) if numbers == values else None
+    return (numbers, _behind(numbers)) if numbers == values else None
 
 
 def _plain_ranges(texts: Sequence[str]) -> Intervals | None:
     """Reads ranges, and ports that come as text."""
     joined = "\n" + "\n".join(texts)
-    if not joined.isascii() or joined.encode().translate(None, b"0123456789-.\n") or max(map(len, texts)) > 11:
+    if not joined.isascii() or joined.encode().translate(None, b"0123456789-+.eE\n") or max(map(len, texts)) > 11:
         return None
-    if "\n0" in joined or "-0" in joined:  # some read 010 as eight
+    if "\n0" in joined or "-0" in joined or "+0" in joined:  # some read 010 as eight
         return None
-    ranges = [text for text in texts if "-" in text]
-    if joined.count("-") != len(ranges) or joined.count("\n") != len(texts):
+    if joined.count("\n") != len(texts):
         return None
     try:
-        numbers = list(map(int, "\n".join(ranges).replace("-", "\n").split("\n"))) if ranges else []
-        starts, lasts = numbers[::2], numbers[1::2]
-        if len(ranges) < len(texts):
-            ports = list(map(float, [text for text in texts if "-" not in text]))
-            whole = list(map(int, ports))
-            if whole != ports:
+        if "-" not in joined:
+            ports = list(map(float, texts))
+            lasts = starts = list(map(int, ports))
+            if starts != ports:
                 return None
-            starts += whole
-            lasts += whole
+        else:
+            ranges = ["-" in text for text in texts]
+            if not all(ranges):
+                alone = _plain_ranges([text for text in texts if "-" not in text])
+                others = _plain_ranges(list(compress(texts, ranges)))
+                return merged(ranges, alone, others) if alone and others else None
+            if joined.count("-") != len(texts):
+                return None
+            numbers = list(map(int, joined[1:].replace("-", "\n").split("\n")))
+            starts, lasts = numbers[::2], numbers[1::2]
     except ValueError:
         return None
     if min(starts) < 1 or max(lasts) > 65535 or any(map(gt, starts, lasts)):
         return None
-    return starts, list(map(_increased, lasts))
+    return starts, _behind(lasts)
 
 
 def _names(value: Any, path: str) -> tuple[str, str]:
@@ -293,11 +268,14 @@ def _plain_names(values: Sequence[Any]) -> Intervals | None:
         lines = "\n" + "\n".join(values) + "\n"
     except TypeError:
         return None
-    if not lines.isascii() or lines.count("\n") != len(values) + 1 or max(map(len, values)) > LONGEST:
+    longest = max(map(len, values))
+    if not lines.isascii() or lines.count("\n") != len(values) + 1 or longest > LONGEST + 1:
         return None
     if ".." in lines:
         return None
     lines = lines.lower().replace(".\n", "\n")
+    if longest > LONGEST and max(map(len, lines.split("\n"))) > LONGEST:
+        return None
     # No empty label, and a star only where it stands for what is before the first dot.
     if lines.encode().translate(None, _PLAIN) or "\n." in lines or "\n\n" in lines:
         return None
@@ -308,19 +286,26 @@ def _plain_names(values: Sequence[Any]) -> Intervals | None:
     ends = starts.replace("\n", "\0\n")
     if "*" in lines:
         starts, ends = starts.replace("*\n", "\n"), ends.replace(".*\0", "/")
-    return starts[:-1].split("\n"), ends[:-1].split("\n")
+    return starts[:-1].split("\n")[::-1], ends[:-1].split("\n")[::-1]
 
 
-_CIDR_LIST = table({"cidrs": _side(_interval, cidrs.intervals), "packed": _packed})
+def _blocks(value: Any, path: str) -> Boundaries:
+    [side] = read_sides([written(value, path)], _interval, cidrs.intervals)
+    return side.boundaries
+
+
+_CIDR_LIST = table({"cidrs": _blocks, "packed": _packed})
+_LISTS: dict[str, tuple[Reader, ReadMany]] = {
+    "source_cidrs": (_interval, cidrs.intervals),
+    "destination_ports": (_ports, _plain_ports),
+    "server_names": (_names, _plain_names),
+    "source_ports": (_ports, _plain_ports),
+    "destination_cidrs": (_interval, cidrs.intervals),
+}
+_NAMING = ("source_cidrs", "destination_cidrs")  # the names of shared lists too
 MATCH = table(
-    {
-        "source_cidrs": _side(_block, cidrs.intervals),
-        "source_parity": _parity,
-        "source_percentage": _below,
-        "destination_ports": _side(_ports, _plain_ports),
-        "server_names": _side(_names, _plain_names),
-        "source_ports": _side(_ports, _plain_ports),
-        "destination_cidrs": _side(_block, cidrs.intervals),
-    }
+    dict.fromkeys(_LISTS, written)
+    | dict.fromkeys(_NAMING, written_with_names)
+    | {"source_parity": _parity, "source_percentage": _below}
 )
 """The readers of a match's fields."""

@@ -14,7 +14,7 @@ from filter.configuration import read_configuration
 from filter.counters import UNDEFINED, counter
 from filter.policy import Policy, Rule
 from filter.readers import ConfigurationError
-from filter.routing import Configuration, route
+from filter.routing import Preset, route
 from filter.server_names import normal_form
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm import (
@@ -99,9 +99,9 @@ class Connection(proxy_wasm.StreamContext):
         plugin = self.root
         try:
             source = get_property(SOURCE_ADDRESS)
-            configuration = plugin.configuration
-            port = destination_port() if configuration.needs_port else 0
-            target = plugin.targets[route(packed(source), configuration, port)]
+            preset = plugin.preset
+            port = destination_port() if preset.needs_port else 0
+            target = plugin.targets[route(packed(source), preset, port)]
             try:
                 call_foreign_function(SET_FILTER_STATE, target.argument)
             except HostError as error:
@@ -177,7 +177,7 @@ class Plugin(proxy_wasm.RootContext):
     stream_context: type[proxy_wasm.StreamContext] = Unconfigured
     failure_policy = FailurePolicy.CLOSE  # until a configuration says what
 
-    configuration: Configuration
+    preset: Preset
     policy: Policy
 
     def on_configure(self, configuration: bytes) -> bool:
@@ -197,7 +197,7 @@ class Plugin(proxy_wasm.RootContext):
             self.policy = read
             self.stream_context = PolicyConnection
         else:
-            self.configuration = read
+            self.preset = read
             self.stream_context = Connection
         self.failure_policy = FailurePolicy.CLOSE if read.fail_closed else FailurePolicy.CONTINUE
         self.count: Callable[[int, int], None] = increment_metric
@@ -245,7 +245,7 @@ class Plugin(proxy_wasm.RootContext):
         return Action.PAUSE
 
 
-def closes(read: Configuration | Policy) -> bool:
+def closes(read: Preset | Policy) -> bool:
     """Tells whether a connection may have to be closed."""
     return read.fail_closed or (
         isinstance(read, Policy) and any(rule.action.reject for rule in (*read.rules, read.default))

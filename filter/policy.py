@@ -38,7 +38,7 @@ FIELDS: dict[str, tuple[Any, Any]] = {
 """What a rule can look at, by the names in the schema, and the axis: its first value, and what comes behind the last."""
 
 
-class Action:
+class RuleAction:
     """What becomes of a connection: a cluster, a rejection, or neither, which leaves it to `tcp_proxy`."""
 
     __slots__ = ("cluster", "reject")
@@ -48,7 +48,7 @@ class Action:
         self.reject = reject
 
 
-CONTINUE = Action()
+CONTINUE = RuleAction()
 
 
 class Rule:
@@ -56,7 +56,7 @@ class Rule:
 
     __slots__ = ("action", "name")
 
-    def __init__(self, action: Action, name: str = "") -> None:
+    def __init__(self, action: RuleAction, name: str = "") -> None:
         self.action = action
         self.name = name
 
@@ -88,7 +88,7 @@ class Policy:
     source_parity: tuple[int, int] | None
 
     def __init__(
-        self, rules: Sequence[tuple[Match, Rule]], default: Action = CONTINUE, fail_closed: bool = False
+        self, rules: Sequence[tuple[Match, Rule]], default: RuleAction = CONTINUE, fail_closed: bool = False
     ) -> None:
         self.rules = tuple([rule for _, rule in rules])
         self.default = Rule(default)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Configuration:
+class Preset:
     """The clusters for even and for odd sources, and others for connections to some destination ports."""
 
     __slots__ = ("by_destination_port", "clusters", "name", "needs_port")
@@ -34,10 +34,10 @@ class Configuration:
         return f'"{self.name}"'
 
 
-STANDALONE = Configuration("standalone", ("egress-router1", "egress-router2"))
+STANDALONE = Preset("standalone", ("egress-router1", "egress-router2"))
 
 # Istio's names for a service's ports. The routers take HTTP on a port of its own.
-ISTIO = Configuration(
+ISTIO = Preset(
     "istio",
     (
         "outbound|8080||egress-router1.default.svc.cluster.local",
@@ -52,9 +52,9 @@ ISTIO = Configuration(
 )
 
 
-def route(source: bytes, configuration: Configuration, destination_port: int = 0) -> str:
+def route(source: bytes, preset: Preset, destination_port: int = 0) -> str:
     """Returns the cluster for a connection from a packed source address, 4 or 16 bytes."""
-    clusters = configuration.clusters
+    clusters = preset.clusters
     if destination_port:
-        clusters = configuration.by_destination_port.get(destination_port, clusters)
+        clusters = preset.by_destination_port.get(destination_port, clusters)
     return clusters[source[-1] & 1]

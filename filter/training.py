@@ -155,7 +155,11 @@ _ALONE = [
 # Few rules, as names are seldom written like this.
 _FOREIGN: dict[str, Any] = {
     "rules": [
-        {"name": f"{i}" + "\u00fc" * 100, "match": {"source_ports": [1 + i]}, "action": {"cluster": "\u20ac" * 180}}
+        {
+            "name": f"{i}" + "\u00fc" * 100,
+            "match": {"source_ports": [1 + i]},
+            "action": {"cluster": f"{i}" + "\u20ac" * 180},
+        }
         for i in range(32)
     ]
 }

@@ -1,8 +1,13 @@
-"""New rules hold up no other connection: an echo on another listener of the one worker, while the largest configurations arrive."""
+"""New rules hold up no other connection: an echo on another listener of the one worker, while the largest configurations arrive.
+
+What they cost is held in instructions by `tests/host/test_policy_cost.py`. Here it is seen that Envoy's V8 needs no longer for them than a
+client would notice. How long that is depends on the machine, so `STALL_SECONDS` is for an idle one.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -35,12 +40,8 @@ ECHO = {
     ],
 }
 WORKER = "wrk:worker_0"
-STALL_SECONDS = 0.06
-"""Of the worker's own processor time, in one answer: a client hardly notices.
-
-Others on the machine take caches away, and half of a core, so that the same work takes longer, and never less. So a shape that takes
-longer is tried again, and the least of its times is what it costs.
-"""
+STALL_SECONDS = float(os.environ.get("STALL_SECONDS", "0.25"))
+"""What the worst answer may take. A shape that takes longer is tried again, for others on the machine can only make it longer."""
 TRIES = 6
 UPDATED, REJECTED = "listener_manager.lds.update_success", "listener_manager.lds.update_rejected"
 
@@ -127,14 +128,14 @@ def test_the_largest_rules_hold_up_no_connection(
         assert wait_for(lambda: envoy.counter(UPDATED) == 1 and configured(envoy) > 0, 20)
         for shape, policy in shapes.SHAPES.items():
             tried = [update(policy)]
-            while tried[-1].most >= STALL_SECONDS and len(tried) < TRIES:
+            while tried[-1].longest >= STALL_SECONDS and len(tried) < TRIES:
                 # For a configuration that it still has, Envoy would do nothing.
                 tried.append(update({**policy, "default_action": {"cluster": f"other{len(tried)}"}}))
-            least = min(tried, key=lambda pinging: pinging.most)
-            stalls[shape] = least.most
+            least = min(tried, key=lambda pinging: pinging.longest)
+            stalls[shape] = least.longest
             times = f", the least of {len(tried)}" if tried[1:] else ""
             record_property(
-                shape, f"{1e3 * least.most:.0f} ms of the worker, {1e3 * least.longest:.0f} ms passed{times}"
+                shape, f"{1e3 * least.longest:.0f} ms, {1e3 * least.most:.0f} ms of the worker's processor time{times}"
             )
         assert envoy.counter(REJECTED) == 0
     assert max(stalls.values()) < STALL_SECONDS, stalls

@@ -12,6 +12,7 @@ TESTED_BY = {
     # ---- the filter
     "filter/counters.py": "tests/unit/test_plugin.py",
     "filter/index.py": "tests/unit/test_policy.py",
+    "filter/intervals.py": "tests/unit/test_sides.py",
     "filter/matching.py": "tests/unit/test_policy.py",
     "filter/pack_cidrs.py": "tests/unit/test_cidrs.py",
     "filter/readers.py": "tests/unit/test_configuration_refused.py",

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from filter.address import packed
 from filter.index import Side
 from filter.pack_cidrs import pack
-from filter.policy import POSITIONS, Action, Policy, Rule, source_position
+from filter.policy import POSITIONS, Policy, Rule, RuleAction, source_position
 from filter.routing import ISTIO, STANDALONE, route
 from filter.server_names import normal_form
 from tests.policies import cases
@@ -99,7 +99,8 @@ def test_the_position_is_the_documented_one() -> None:
 
 def test_a_source_keeps_its_side_when_the_percentage_grows() -> None:
     rules = [
-        Policy([({"source_percentage": Side([0, step])}, Rule(Action("canary")))]) for step in range(500, 10_001, 500)
+        Policy([({"source_percentage": Side([0, step])}, Rule(RuleAction("canary")))])
+        for step in range(500, 10_001, 500)
     ]
     for last in range(256):
         sides = [policy.decide(bytes([192, 0, 2, last])).action.cluster == "canary" for policy in rules]
@@ -134,13 +135,13 @@ def test_a_long_server_name_is_no_way_around_a_wildcard() -> None:
     assert not policy.decide(server_name=normal_form("a" * 100_000 + "example")).action.reject
 
 
-def test_ten_thousand_blocks_are_looked_up_not_walked() -> None:
-    blocks = [f"10.{i >> 6}.{(i & 63) << 2}.0/22" for i in range(10_000)]
+def test_eight_thousand_blocks_are_looked_up_not_walked() -> None:
+    blocks = [f"10.{i >> 6}.{(i & 63) << 2}.0/22" for i in range(8_000)]
     policy = cases.read({"rules": [{"match": {"source_cidrs": blocks}, "action": {"reject": True}}]})
     assert policy.source_cidrs is not None
-    assert len(policy.source_cidrs.keys) == 20_000
-    assert policy.decide(bytes([10, 156, 63, 255])).action.reject
-    assert not policy.decide(bytes([10, 156, 64, 0])).action.reject
+    assert len(policy.source_cidrs.keys) == 16_000
+    assert policy.decide(bytes([10, 124, 255, 255])).action.reject
+    assert not policy.decide(bytes([10, 125, 0, 0])).action.reject
 
 
 @pytest.mark.parametrize(
