@@ -10,7 +10,7 @@ from toolchain.cpython.recursion import REFUSE, REFUSE_MARSHAL, STACK_POINTER, F
 from toolchain.guard import stackguard
 from toolchain.guard.callgraph import call_graph
 from toolchain.guard.circles import circles
-from toolchain.guard.recursion import Rules, Tables
+from toolchain.guard.recursion import Tables, rules_of
 from toolchain.tools import ToolchainError
 from toolchain.wasm.format import FormatError, Module
 
@@ -37,7 +37,7 @@ NOTHING = Tables()
 def verify(text: str, tables: Tables = NOTHING) -> None:
     made = module(text)
     pointer = next(e.index for e in made.exports() if e.name == "main.__stack_pointer")
-    rules = Rules(made.function_names(), tables)
+    rules = rules_of(made.function_names(), tables)
     rules.verify(call_graph(made, pointer, rules.unfollowed))
 
 
@@ -120,7 +120,7 @@ def test_a_name_that_no_function_has_is_an_error(tables: Tables) -> None:
 def instance(text: str, tables: Tables) -> tuple[wasmtime.Store, Exports]:
     made = module(text)
     exports = {e.name: e.index for e in made.exports()}
-    stackguard.check(made, exports, exports["main.__stack_pointer"], Rules(made.function_names(), tables))
+    stackguard.check(made, exports, exports["main.__stack_pointer"], rules_of(made.function_names(), tables))
     store = wasmtime.Store()
     return store, wasmtime.Instance(store, wasmtime.Module(store.engine, made.encode()), []).exports(store)
 

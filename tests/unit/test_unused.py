@@ -7,7 +7,7 @@ import wasmtime
 
 from toolchain.guard.callgraph import call_graph
 from toolchain.guard.data import read_constants, read_table
-from toolchain.guard.recursion import Rules, Tables
+from toolchain.guard.recursion import Tables, rules_of
 from toolchain.runtime import unused
 from toolchain.wasm.code import UNREACHABLE, function_body
 from toolchain.wasm.format import FormatError, Module
@@ -33,7 +33,7 @@ RELOCATIONS = '(func (export "lib.__wasm_apply_data_relocs") (i32.store (i32.con
 
 def drop(text: str, pieces: list[tuple[str, str]] = PIECES) -> tuple[Module, int]:
     module = Module(bytes(wasmtime.wat2wasm(f"(module {LIBRARY} {text})")))
-    rules = Rules(module.function_names(), TABLES)
+    rules = rules_of(module.function_names(), TABLES)
     table = read_table(module, read_constants(module, 0))
     return module, unused.drop(module, call_graph(module, 0, rules.unfollowed), table, rules, pieces)
 

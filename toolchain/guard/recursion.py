@@ -8,7 +8,8 @@ tables are in `cpython/recursion.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -43,44 +44,40 @@ CPYTHON = Tables(
 )
 
 
+@dataclass(frozen=True)
 class Rules:
-    """Tables, for the functions of one module."""
+    """The tables, for the functions of one module: `rules_of` makes them."""
 
-    def __init__(self, names: Mapping[int, str], tables: Tables = CPYTHON) -> None:
-        self.names, self.tables = names, tables
-        self._indices: dict[str, list[int]] = {}
-        for index, name in names.items():
-            self._indices.setdefault(name, []).append(index)
-        self.checked = {self.index(name): failure for name, failure in tables.checked.items()}
-        self._bounded, self._unfollowed = self._find(tables.bounded), self._find(tables.unfollowed)
-        for first, last in tables.families.items():
-            members = [index for index, name in names.items() if name.startswith((first, last))]
-            self._unfollowed.update(range(min(members), max(members) + 1))
+    names: Mapping[int, str]
+    """What the module calls each function."""
+
+    tables: Tables
+    """What is known by name."""
+
+    indices: Mapping[str, Sequence[int]]
+    """The functions of each name."""
+
+    checked: Mapping[int, Failure]
+    """The functions to which a check is added, and what it raises."""
+
+    bounded: Set[int]
+    """The functions with a reason why a circle through them ends."""
+
+    unfollowed_functions: Set[int]
+    """The functions whose calls through pointers are not followed."""
 
     def index(self, name: str) -> int:
         """Returns the function of a name, or raises FormatError if there is none, or more than one."""
-        found = self._indices.get(name, [])
-        if len(found) != 1:
-            raise FormatError(f"{len(found)} functions are called {name}, which cpython/recursion.py names")
-        return found[0]
-
-    def _find(self, table: Mapping[str, str]) -> set[int]:
-        found: set[int] = set()
-        for pattern in (word for words in table for word in words.split()):
-            matching = [name for name in self._indices if fnmatchcase(name, pattern)]
-            if not matching:
-                raise FormatError(f"no function is called {pattern}, which cpython/recursion.py names")
-            found.update(index for name in matching for index in self._indices[name])
-        return found
+        return _only(self.indices, name)
 
     def unfollowed(self, index: int) -> bool:
         """Tells whether a function's calls through pointers are not followed."""
-        return index in self._unfollowed
+        return index in self.unfollowed_functions
 
     def checks(self, graph: CallGraph) -> set[int]:
         """Returns the functions that ask CPython's own guard."""
-        own = {index for name in cpython.OWN_CHECKS for index in self._indices.get(name, ())}
-        limits = [offset for index in self._indices.get(cpython.COMPARES, ()) for offset in graph.runs[index].offsets]
+        own = {index for name in cpython.OWN_CHECKS for index in self.indices.get(name, ())}
+        limits = [offset for index in self.indices.get(cpython.COMPARES, ()) for offset in graph.runs[index].offsets]
         return {
             index
             for index, run in graph.runs.items()
@@ -94,7 +91,7 @@ class Rules:
             raise ToolchainError(
                 f"a call through a pointer of which nothing is known, in {found}; see UNFOLLOWED in cpython/recursion.py"
             )
-        broken = self._bounded | self.checked.keys() | self.checks(graph)
+        broken = self.bounded | self.checked.keys() | self.checks(graph)
         nodes = {node for node in [*graph.following, *graph.runs] if node not in broken}
         lines = []
         for circle in circles(nodes, lambda node: graph.following.get(node, ())):
@@ -106,3 +103,33 @@ class Rules:
                 "recursion without a check; cpython/recursion.py has to have one of each line's functions, in CHECKED or with a reason in "
                 "BOUNDED:\n" + "\n".join(sorted(lines))
             )
+
+
+def rules_of(names: Mapping[int, str], tables: Tables = CPYTHON) -> Rules:
+    """Returns the tables for a module's functions; raises FormatError for a name that none of them has."""
+    indices: dict[str, list[int]] = {}
+    for index, name in names.items():
+        indices.setdefault(name, []).append(index)
+    checked = {_only(indices, name): failure for name, failure in tables.checked.items()}
+    unfollowed = _find(indices, tables.unfollowed)
+    for first, last in tables.families.items():
+        members = [index for index, name in names.items() if name.startswith((first, last))]
+        unfollowed.update(range(min(members), max(members) + 1))
+    return Rules(names, tables, indices, checked, _find(indices, tables.bounded), unfollowed)
+
+
+def _only(indices: Mapping[str, Sequence[int]], name: str) -> int:
+    found = indices.get(name, [])
+    if len(found) != 1:
+        raise FormatError(f"{len(found)} functions are called {name}, which cpython/recursion.py names")
+    return found[0]
+
+
+def _find(indices: Mapping[str, Sequence[int]], table: Mapping[str, str]) -> set[int]:
+    found: set[int] = set()
+    for pattern in (word for words in table for word in words.split()):
+        matching = [name for name in indices if fnmatchcase(name, pattern)]
+        if not matching:
+            raise FormatError(f"no function is called {pattern}, which cpython/recursion.py names")
+        found.update(index for name in matching for index in indices[name])
+    return found

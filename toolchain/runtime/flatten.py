@@ -32,7 +32,7 @@ from toolchain.guard import stackguard
 from toolchain.guard.callgraph import call_graph
 from toolchain.guard.charge import charge
 from toolchain.guard.data import read_constants, read_table
-from toolchain.guard.recursion import Rules
+from toolchain.guard.recursion import rules_of
 from toolchain.runtime import docstrings, pristine, unused, waits
 from toolchain.runtime.component import split
 from toolchain.runtime.layout import BOUNDARY, HELPERS, MAIN, SETUP, Layout, recognise
@@ -107,7 +107,7 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> 
     data = _pristine(layout, wheel)
     flat = _merged([*_parts(layout, extension, data), Part(BOUNDARY, extension.module)], tools)
     exports = {e.name: e for e in flat.exports()}
-    stack_pointer, rules = exports[_STACK_POINTER].index, Rules(flat.function_names())
+    stack_pointer, rules = exports[_STACK_POINTER].index, rules_of(flat.function_names())
     tools.say("guarding against deep recursion")
     graph = call_graph(flat, stack_pointer, rules.unfollowed)
     rules.verify(graph)
