@@ -18,7 +18,7 @@ import yaml
 Resource = dict[str, Any]
 
 K8S = Path("k8s")
-FOLDERS = ["base", "envoyfilter", "gateway", "overlay", "trafficextension", "wasmplugin"]
+FOLDERS = ["base", "envoyfilter", "gateway", "load", "overlay", "trafficextension", "wasmplugin"]
 COMPONENTS = ["port-80", "proxy-protocol", "sni", "spare"]
 EXCLUSIVE = {"sni", "spare"}
 """Both bring rules: one of them at most."""

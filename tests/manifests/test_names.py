@@ -47,11 +47,11 @@ def test_a_plugin_and_an_extension_say_the_same(rendered: dict[str, list[Resourc
 
 
 def test_a_service_leads_to_pods_that_listen(rendered: dict[str, list[Resource]]) -> None:
-    for resources in (rendered["base"], rendered["gateway"]):
+    for resources in (rendered["base"], rendered["gateway"], rendered["load"]):
         for service in of_kind(resources, "Service"):
             pods = [
                 w["spec"]["template"]
-                for w in of_kind(resources, "Deployment")
+                for w in of_kind(resources, "Deployment", "Job")
                 if _selects(service["spec"]["selector"], w)
             ]
             assert len(pods) == 1
@@ -79,7 +79,7 @@ def test_images_have_the_versions_of_their_sources(rendered: dict[str, list[Reso
     assert VERSION and ENVOY
     images = {c["image"] for resources in rendered.values() for c in containers(resources)}
     assert f"envoyproxy/envoy:v{ENVOY[1]}" in images
-    assert f"registry.example.com/egress-router:{VERSION[1]}" in images
+    assert {f"registry.example.com/{name}:{VERSION[1]}" for name in ("egress-router", "locust")} <= images
     assert not [image for image in images if image.endswith(":latest") or ":" not in image]
     (plugin,) = of_kind(rendered["wasmplugin"], "WasmPlugin")
     assert plugin["spec"]["url"] == f"oci://registry.example.com/tcp-routing:{VERSION[1]}"
@@ -108,6 +108,23 @@ def test_a_pod_may_do_little(rendered: dict[str, list[Resource]]) -> None:
         for workload in of_kind(resources, "Deployment", "Job"):
             pod = workload["spec"]["template"]["spec"]
             assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"]
+
+
+def test_locust_gets_what_it_reads_and_its_master_is_found(rendered: dict[str, list[Resource]]) -> None:
+    master, worker = (c for c in containers(rendered["load"]) if c["name"] == "locust")
+    read = set(re.findall(r'env_var="(\w+)"', Path("bench/locustfile.py").read_text(encoding="utf-8")))
+    named = {variable["name"] for container in (master, worker) for variable in container["env"]}
+    assert {name for name in named if name.startswith("BENCH_")} == {"BENCH_WASM", "BENCH_BASELINE"} <= read
+    services = {
+        f"{service['metadata']['name']}:{port['port']}"
+        for service in of_kind(rendered["load"], "Service")
+        for port in service["spec"]["ports"]
+    }
+    used = {variable["value"] for variable in worker["env"]} | {worker["args"][1].partition("=")[2] + ":5557"}
+    assert used <= services
+    (workers,) = (r for r in of_kind(rendered["load"], "Job") if r["metadata"]["name"] == "locust-worker")
+    expected = next(variable["value"] for variable in master["env"] if variable["name"] == "LOCUST_EXPECT_WORKERS")
+    assert workers["spec"]["completions"] == workers["spec"]["parallelism"] == int(expected)
 
 
 @pytest.mark.parametrize("name", ["base", "envoyfilter with proxy-protocol"])

@@ -39,7 +39,7 @@ def test_every_script_is_one(script: str) -> None:
 
 def test_what_is_applied_is_there() -> None:
     applied = set(re.findall(r"(?:apply|delete) --kustomize (\S+?)`?(?:[\s,]|$)", README))
-    assert applied == {"k8s/overlay"}
+    assert applied == {"k8s/overlay", "k8s/load"}
     assert all(Path(path, "kustomization.yaml").is_file() for path in applied)
 
 
