@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from envoy import waiting
 
 PROJECT = "envoy-tcp-routing-test"
 NETWORK = "envoy-tcp-routing"
@@ -31,6 +32,7 @@ _OVERRIDE = """\
 services:
   envoy: {ports: !reset []}
   locust: {ports: !reset []}
+  prometheus: {ports: !reset []}
 """
 
 
@@ -53,14 +55,9 @@ def run(
     return done
 
 
-def wait_for(found: Callable[[], bool], seconds: float = WAIT_SECONDS) -> bool:
-    """Waits until something is so, and tells whether it came to be."""
-    deadline = time.monotonic() + seconds
-    while not found():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.5)
-    return True
+def wait_for(found: Callable[[], bool]) -> bool:
+    """Waits as long as anything here may take, and tells whether it came to be."""
+    return waiting.wait_for(found, WAIT_SECONDS, pause=0.5)
 
 
 @dataclass
@@ -125,7 +122,7 @@ def _no_engine() -> str:
 def _copy(work: Path) -> Path:
     """Copies what `docker compose` reads into a directory, all but the module."""
     tree = work / "tree"
-    for name in [".dockerignore", "docker-compose.yaml", "bench", "egress_router", "envoy", "third_party"]:
+    for name in [".dockerignore", "docker-compose.yaml", "bench", "egress_router", "envoy", "observe", "third_party"]:
         target = tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
         # What lies here are Bazel's links.

@@ -6,10 +6,12 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.compose.conftest import ROUTERS, Stack, run, wait_for
+from tests.compose.conftest import CLIENT_NAMES, ROUTERS, Stack, run, wait_for
+from tests.observe.committed import queries, rules
 
 SERVICES = ["envoy", *ROUTERS]
 README = Path("README.md").read_text(encoding="utf-8")
@@ -48,8 +50,8 @@ def test_the_baseline_and_the_admin_interface(stack: Stack) -> None:
     assert run(*stack.curl(0, port=9901, path="/ready")).stdout.strip() == "LIVE"
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_is_confined(stack: Stack, service: str) -> None:
+def check_confined(stack: Stack, service: str) -> None:
+    """Asserts what no service may do."""
     found = json.loads(stack.inspect(service, "{{json .}}"))
     host, config = found["HostConfig"], found["Config"]
     assert host["ReadonlyRootfs"]
@@ -69,6 +71,11 @@ def test_a_service_is_confined(stack: Stack, service: str) -> None:
     assert re.search(r"^NoNewPrivs:\s1$", status, re.MULTILINE)
     written = stack.compose("exec", "-T", service, "touch", "/tmp/file", check=False)
     assert "Read-only file system" in written.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_confined(stack: Stack, service: str) -> None:
+    check_confined(stack, service)
 
 
 @pytest.mark.parametrize("parity", [0, 1])
@@ -121,6 +128,33 @@ def test_the_profile_bench_has_a_page_and_as_many_workers_as_asked_for(stack: St
         assert wait_for(lambda: "3 workers connected" in stack.compose("logs", "locust").stdout)
     finally:
         stack.compose("rm", "--stop", "--force", "locust", "locust-worker")
+
+
+def test_the_profile_observe(stack: Stack) -> None:
+    configuration = stack.directory / "observe" / "prometheus.yml"
+    configuration.write_text(configuration.read_text().replace(": 15s", ": 1s"))
+    stack.compose("up", "--detach", "--wait", "prometheus")
+
+    def api(path: str, **parameters: str) -> Any:
+        """Returns what Prometheus answers to a client on the stack's network."""
+        asks = ["curl", "--silent", "--get", f"http://prometheus:9090/api/v1/{path}"]
+        given = [word for pair in parameters.items() for word in ("--data-urlencode", "=".join(pair))]
+        return json.loads(run("docker", "exec", CLIENT_NAMES[0], *asks, *given).stdout)["data"]
+
+    def unanswered() -> list[str]:
+        """The dashboard's queries without an answer: an increase needs two samples."""
+        return [name for name, expression in queries().items() if not api("query", query=expression)["result"]]
+
+    try:
+        check_confined(stack, "prometheus")
+        assert wait_for(lambda: stack.answered(0) and stack.answered(1) and not unanswered()), unanswered()
+        routed = api("query", query="tcp_routing_routed")["result"]
+        assert {sample["metric"]["cluster"] for sample in routed} == set(ROUTERS)
+        assert wait_for(lambda: all(rule["health"] == "ok" for rule in api("rules")["groups"][0]["rules"]))
+        assert [rule["name"] for rule in api("rules")["groups"][0]["rules"]] == [rule["alert"] for rule in rules()]
+        assert [alert for alert in api("alerts")["alerts"] if alert["state"] == "firing"] == []
+    finally:
+        stack.compose("rm", "--stop", "--force", "prometheus")
 
 
 def test_nothing_of_this_wrote_an_error(stack: Stack) -> None:

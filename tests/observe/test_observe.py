@@ -20,17 +20,13 @@ from typing import Any
 import pytest
 import yaml
 
-from envoy import configuration, process, routers
+from envoy import configuration, process, routers, waiting
 from envoy.client import ask
+from tests.observe.committed import queries, rules
 
 OBSERVE = Path("observe").absolute()
-DASHBOARD = json.loads((OBSERVE / "dashboard.json").read_text(encoding="utf-8"))
-QUERIES = {
-    f"{panel['title']}: {target['legendFormat']}": target["expr"]
-    for panel in DASHBOARD["panels"]
-    for target in panel["targets"]
-}
-RULES = yaml.safe_load((OBSERVE / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+QUERIES = queries()
+RULES = rules()
 ALERTS = [rule["alert"] for rule in RULES]
 MODULE = Path("filter/filter.wasm").absolute()
 WAIT_SECONDS = 60.0
@@ -43,12 +39,9 @@ def needed(program: str) -> str:
     return found
 
 
-def wait_for(found: Callable[[], Any]) -> Any:
-    """Waits until something is so, and returns it, or what it is after a while."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (value := found()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return value
+def wait_for(found: Callable[[], Any]) -> bool:
+    """Waits until something is so, and tells whether it came to be."""
+    return waiting.wait_for(found, WAIT_SECONDS, pause=0.1)
 
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -72,8 +65,7 @@ class Prometheus:
 
     def query(self, expression: str) -> list[Any]:
         """Returns the samples of a query, as Grafana would send it."""
-        filled = expression.replace("$__rate_interval", "1m").replace("$instance", ".+")
-        samples: list[Any] = self.get("api/v1/query", query=filled)["result"]
+        samples: list[Any] = self.get("api/v1/query", query=expression)["result"]
         return samples
 
     def firing(self) -> set[str]:
@@ -171,15 +163,17 @@ def test_the_dashboards_queries_and_an_alert_on_a_real_envoy(prometheus: Prometh
     assert wait_for(lambda: not unanswered()), unanswered()
     (share,) = prometheus.query(next(e for name, e in QUERIES.items() if name.startswith("Filtered")))
     assert float(share["value"][1]) == pytest.approx(1)
-    assert wait_for(prometheus.firing) == {"NoAddress"}
+    assert wait_for(prometheus.firing)
+    assert prometheus.firing() == {"NoAddress"}
 
 
 def test_a_real_prometheus_can_evaluate_every_alert(prometheus: Prometheus) -> None:
     def evaluated() -> list[Any]:
-        rules = prometheus.get("api/v1/rules")["groups"][0]["rules"]
-        return rules if all(rule["health"] != "unknown" for rule in rules) else []
+        found: list[Any] = prometheus.get("api/v1/rules")["groups"][0]["rules"]
+        return found
 
-    assert {rule["name"]: rule.get("lastError", "") for rule in wait_for(evaluated)} == dict.fromkeys(ALERTS, "")
+    assert wait_for(lambda: all(rule["health"] != "unknown" for rule in evaluated()))
+    assert {rule["name"]: rule.get("lastError", "") for rule in evaluated()} == dict.fromkeys(ALERTS, "")
 
 
 def test_every_metric_that_is_named_is_one_that_envoy_has(prometheus: Prometheus) -> None:

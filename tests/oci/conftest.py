@@ -8,7 +8,6 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from envoy.process import die_with_parent
+from envoy.waiting import wait_for
 
 USER, PASSWORD = "author", "secret"
 _HTPASSWD = f"{USER}:$2b$04$KdXdLQSOWPcn/x1XZ0/26uE81gp14DWaoyyKHmF/Dn8pVugW5.PVK\n"
@@ -88,17 +88,16 @@ def serve(work: Path, password: bool = False) -> Iterator[Registry]:
 
 
 def _wait(registry: Registry, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            registry.get("")
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"the registry does not answer:\n{log.read_text(errors='replace')}")
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text(errors="replace")
+        with contextlib.suppress(OSError):
+            # A registry that asks for a password answers, too.
+            with contextlib.suppress(urllib.error.HTTPError):
+                registry.get("")
+            return True
+        return False
+
+    assert wait_for(answers, START_SECONDS), log.read_text(errors="replace")
 
 
 @pytest.fixture(scope="session")
