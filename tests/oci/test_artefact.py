@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from oci import image
 from oci.registry import RegistryError, push
+from tests.oci import containers
 from tests.oci.conftest import PASSWORD, USER, Registry, needed, run
 from tests.oci.istio import NotTaken, module_of
 
@@ -92,6 +95,19 @@ def test_a_runtime_unpacks_what_a_volume_shows(registry: Registry, tmp_path: Pat
     (file,) = (path for path in (tmp_path / "volume").rglob("*") if path.is_file())
     assert file.name == "plugin.wasm" and file.read_bytes() == MODULE
     assert stat.S_IMODE(file.stat().st_mode) == 0o444
+
+
+def test_containerd_mounts_what_it_pulls(registry: Registry) -> None:
+    if os.geteuid():
+        pytest.skip("only root mounts")
+    push(LAYOUTS["compat"], f"{registry.host}/{NAME}:mounted")
+    place = f"{registry.host}/{NAME}@{image.digest(LAYOUTS['compat'])}"
+    with tempfile.TemporaryDirectory(prefix="ctr-", dir="/tmp") as short, containers.serve(Path(short)) as containerd:
+        containerd.ctr("pull", "--plain-http", place)
+        with containerd.mounted(place, Path(short, "volume")) as volume:
+            (file,) = volume.iterdir()
+            assert file.name == "plugin.wasm" and file.read_bytes() == MODULE
+            assert stat.S_IMODE(file.stat().st_mode) == 0o444
 
 
 def test_without_the_password_nothing_gets_in(guarded: Registry) -> None:
