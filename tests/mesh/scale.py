@@ -20,7 +20,7 @@ from typing import Any
 
 from envoy import memory, process
 from envoy.waiting import wait_for
-from tests.mesh import control_plane, istio_sidecar
+from tests.mesh import control_plane, fleet, istio_sidecar
 from tests.mesh.control_plane import Node
 
 SETTINGS = ("Envoys", "plugins in each", "VMs")
@@ -139,7 +139,7 @@ def _fleet(count: int) -> Any:
 def measure(options: argparse.Namespace) -> dict[str, str]:
     """Runs everything and returns the table."""
     plugins, count = options.plugins, options.envoys
-    table = {"date": datetime.date.today().isoformat(), "machine": machine()}
+    table = {"date": datetime.date.today().isoformat(), "machine": machine(), "module": str(MODULE.stat().st_size)}
     table |= {"Envoys": str(count), "plugins in each": str(plugins)}
     table["VMs"] = "one for each plugin" if options.own_vms else "one for all plugins"
     with _fleet(count) as fleet:
@@ -174,10 +174,10 @@ def main() -> None:
     table = measure(parser.parse_args())
     for what, value in table.items():
         print(f"{what}: {value}", flush=True)
-    record = Path(os.environ.get("PROXY_WASM_WORKSPACE", "."), "tests/mesh/scale.json")
-    runs = json.loads(record.read_text()) if record.exists() else {}
-    runs[", ".join(f"{what}: {table[what]}" for what in SETTINGS)] = table
-    record.write_text(json.dumps(runs, indent=2, sort_keys=True) + "\n")
+    root = Path(os.environ.get("PROXY_WASM_WORKSPACE", "."))
+    runs = fleet.read(root) | {", ".join(f"{what}: {table[what]}" for what in SETTINGS): table}
+    (root / fleet.RECORD).write_text(json.dumps(runs, indent=2, sort_keys=True) + "\n")
+    fleet.write(root)
 
 
 if __name__ == "__main__":
