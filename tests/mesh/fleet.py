@@ -35,9 +35,9 @@ An Envoy with one plugin, {pods} pods on a node, and the module of that run, whi
 
 """
 _TAIL = """
-An image volume is pulled once a node, and the node keeps it. A WasmPlugin's module is fetched by each pod, at each start. The processor time
-is that of the machine above. A thousand sidecars that start at once on a thousand processors take as long as one. The rate of updates is what
-one machine did that ran the Envoys, too: their own processor time is most of it.
+An image volume is pulled once a node, and the node keeps it. A WasmPlugin's module is fetched by each pod, at each start. The processor
+time is that of the machine above. A thousand sidecars that start at once on a thousand processors take as long as one. The rate of updates
+is what one machine did that ran the Envoys, too: their own processor time is most of it.
 """
 
 
