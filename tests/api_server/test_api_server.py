@@ -73,6 +73,18 @@ def test_a_job_that_is_there_cannot_be_changed(kubernetes: Server, rendered: dic
     assert not done.succeeded and "field is immutable" in done.text
 
 
+def test_the_quick_starts_own_commands(kubernetes: Server, tmp_path: Path) -> None:
+    overlay = str(copied(tmp_path) / "overlay")
+    assert kubernetes.kubectl("delete", "job", "client-check", "--ignore-not-found").succeeded
+    for words in (["apply", "--kustomize", overlay], ["apply", "--kustomize", overlay]):
+        done = kubernetes.kubectl(*words)
+        assert done.succeeded, done.text
+    done = kubernetes.kubectl("delete", "--kustomize", overlay, "--wait=false")
+    assert done.succeeded, done.text
+    left = kubernetes.kubectl("get", "deployments,jobs,services,networkpolicies,envoyfilters", "--output=name")
+    assert set(left.text.split()) <= {"service/kubernetes"}
+
+
 def change(path: str, value: Any) -> Callable[[Resource], None]:
     """Returns what sets a field below `spec`."""
 

@@ -38,8 +38,8 @@ def test_every_script_is_one(script: str) -> None:
 
 
 def test_what_is_applied_is_there() -> None:
-    applied = set(re.findall(r"(?:apply|delete) --kustomize (\S+?)`?(?:[\s,]|$)", README))
-    assert applied == {"k8s/overlay", "k8s/load"}
+    applied = set(re.findall(r"(?:apply|delete) --kustomize (k8s/\w+)", README))
+    assert applied == {"k8s/overlay", "k8s/load", "k8s/wasmplugin"}
     assert all(Path(path, "kustomization.yaml").is_file() for path in applied)
 
 
