@@ -18,7 +18,7 @@ import proxy_wasm
 from command import default_training, memo, packages, requirements, runtime, scanning, weighing
 from command.packages import Package
 from command.project import Project
-from toolchain.recipe.filter import FilterInputs, build_filter, freeze, tiered_quickly
+from toolchain.recipe.filter import FilterInputs, freeze, tiered, tiered_quickly
 from toolchain.tier.build import Learned
 from toolchain.tools import Say, ToolchainError, silent
 
@@ -56,7 +56,7 @@ def build(project: Project, say: Say = silent, locked: bool = False) -> Built:
         _explained(project, taken),
         memo.kept(inputs.runtime) as known,
     ):
-        built = build_filter(inputs, say, known)
+        built = tiered(inputs, freeze(inputs, say, known, coarse=True), say, known)
         whose = weighing.owner(*inputs.root)
         report = weighing.text(built, taken, whose)
         picture = weighing.picture(project.name, built, taken, whose)
@@ -80,8 +80,13 @@ def _record(project: Project, module: bytes, taken: list[Package], locked: bool)
 
 def build_quickly(project: Project, learned: Learned) -> Built:
     """Returns a project's filter for a look at it: no training is done, and what an earlier one taught is compiled. Raises as `build`."""
-    with _inputs(project, silent) as (inputs, taken), _explained(project, taken), memo.kept(inputs.runtime) as known:
-        frozen = freeze(inputs, memo=known)
+    with (
+        _inputs(project, silent) as (inputs, taken),
+        _explained(project, taken),
+        # What was compiled of a source that is about to change again is not worth writing.
+        memo.kept(inputs.runtime, write=False) as known,
+    ):
+        frozen = freeze(inputs, memo=known, coarse=True)
         module = tiered_quickly(inputs, frozen, learned)
     return Built(module, "", (*_seen(project, taken), *frozen.warnings), learned)
 

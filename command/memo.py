@@ -15,17 +15,31 @@ from toolchain.wasm.format import FormatError, Reader, sized
 _MOST = 32 << 20
 """So many bytes are kept; a filter needs some four million."""
 _DIGEST = hashlib.sha256().digest_size
+_held: dict[Path, tuple[tuple[int, int] | None, Memo]] = {}
+"""The memo that was used last, and the time and size of its file then."""
 
 
 @contextlib.contextmanager
-def kept(directory: Path) -> Iterator[Memo]:
-    """Reads the memo of a runtime's directory, and writes it if there is more in it at the end of the block."""
+def kept(directory: Path, write: bool = True) -> Iterator[Memo]:
+    """Reads the memo of a runtime's directory, and writes it, unless that is not wished, if there is more in it at the end of the block."""
     path = directory / f"memo-deflate-{version('deflate')}"
-    memo = _read(path)
+    state, memo = _held.pop(path, (None, {}))
+    # What this process has, it need not read again.
+    if state is None or state != _state(path):
+        memo = _read(path)
     before = set(memo)
     yield memo
-    if not memo.keys() <= before:
+    if write and not memo.keys() <= before:
         _write(path, memo)
+    _held[path] = _state(path), memo
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _read(path: Path) -> Memo:

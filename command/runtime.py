@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import hashlib
 import os
@@ -40,6 +41,7 @@ def files() -> list[Path]:
     return found
 
 
+@functools.cache
 def digest() -> str:
     """Returns the sha256 of the runtime, in hexadecimal."""
     return hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files())).hexdigest()

@@ -65,11 +65,18 @@ class Snapshot:
 
 
 def snapshot(
-    runtime: bytes, compiled: Path | None, sources: Sources, module: str, abi: Abi, memo: Memo | None = None
+    runtime: bytes,
+    compiled: Path | None,
+    sources: Sources,
+    module: str,
+    abi: Abi,
+    memo: Memo | None = None,
+    coarse: bool = False,
 ) -> Snapshot:
     """Returns the filter's core module, or raises `ToolchainError`, with the Python traceback where the import failed.
 
-    A memo of this runtime spares compiling what was compiled before.
+    A memo of this runtime spares compiling what was compiled before. A coarse module is made sooner, and is larger: for one that gets a
+    cold tier, which packs the memory anyway.
     """
     engine = make_engine()
     code = _compile(engine, runtime, compiled)
@@ -97,7 +104,7 @@ def snapshot(
     if not registered:
         raise ToolchainError(f"{module} registers no context; end it with proxy_wasm.register(YourRootContext)")
     frozen = Module(runtime)
-    vm.write_state(frozen)
+    vm.write_state(frozen, coarse)
     unused = set(abi.callbacks) - registered
     frozen.put_exports(
         e for e in frozen.exports() if e.name not in unused and not e.name.startswith(boundary.BUILD_PREFIX)

@@ -181,5 +181,6 @@ def test_the_runtime_is_the_second_start_and_can_be_started_no_more(
 def test_memory_becomes_as_few_segments_as_engines_take(monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytearray(b"a" + bytes(9) + b"b" + bytes(10) + b"c" + bytes(100))
     assert builder._segments(data) == [(0, b"a" + bytes(9) + b"b"), (21, b"c")]
+    assert builder._segments(data, (32, 64)) == [(0, bytes(data[:22]))]
     monkeypatch.setattr(builder, "_MAX_SEGMENTS", 1)
     assert builder._segments(data) == [(0, bytes(data[:22]))]

@@ -43,8 +43,10 @@ def filled(directory: Path, count: int) -> None:
 
 def test_it_is_there_again(tmp_path: Path) -> None:
     filled(tmp_path, 3)
-    with on_disk.kept(tmp_path) as memo:
-        assert answered(memo, "kind", b"\1", bytes) == b"\1" * 1000
+    for _ in range(2):
+        with on_disk.kept(tmp_path) as memo:
+            assert answered(memo, "kind", b"\1", bytes) == b"\1" * 1000
+        on_disk._held.clear()
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -62,6 +64,7 @@ def test_what_nobody_asks_for_is_forgotten_first(tmp_path: Path, monkeypatch: py
     with on_disk.kept(tmp_path) as memo:
         for question in (b"\0", b"another"):
             answered(memo, "kind", question, lambda: bytes(1000))
+    on_disk._held.clear()  # as another process finds it
     with on_disk.kept(tmp_path) as memo:
         kept = [answer[0] for answer in memo.values()]
         assert kept == [2, 0, 0]
@@ -70,3 +73,14 @@ def test_what_nobody_asks_for_is_forgotten_first(tmp_path: Path, monkeypatch: py
 def test_a_directory_that_nobody_may_write_is_no_error(tmp_path: Path) -> None:
     filled(tmp_path / "not there", 1)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_shall_not_be_written_is_known_to_this_process_alone(tmp_path: Path) -> None:
+    with on_disk.kept(tmp_path, write=False) as memo:
+        answered(memo, "kind", b"", lambda: b"answer")
+    with on_disk.kept(tmp_path) as memo:
+        pass
+    assert not list(tmp_path.iterdir())
+    filled(tmp_path, 1)
+    with on_disk.kept(tmp_path) as memo:
+        assert len(memo) == 1

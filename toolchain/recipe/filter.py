@@ -93,8 +93,8 @@ def build_filter(inputs: FilterInputs, say: Say = silent, memo: Memo | None = No
     return tiered(inputs, freeze(inputs, say, memo), say, memo)
 
 
-def freeze(inputs: FilterInputs, say: Say = silent, memo: Memo | None = None) -> Snapshot:
-    """Returns the filter's module without a cold tier; raises as `build_filter`."""
+def freeze(inputs: FilterInputs, say: Say = silent, memo: Memo | None = None, coarse: bool = False) -> Snapshot:
+    """Returns the filter's module without a cold tier; raises as `build_filter`. `coarse` is `snapshot`'s."""
     abi, files = _abi(inputs), RuntimeFiles(inputs.runtime)
     for root in inputs.root:
         if not root.is_dir():
@@ -105,7 +105,7 @@ def freeze(inputs: FilterInputs, say: Say = silent, memo: Memo | None = None) ->
         say("compiling the runtime for this machine (`python -m toolchain runtime --step compile` would keep it)")
     say(f"freezing {inputs.module}")
     compiled = files.compiled if files.compiled.exists() else None
-    frozen = snapshot(runtime, compiled, sources, inputs.module, abi, memo)
+    frozen = snapshot(runtime, compiled, sources, inputs.module, abi, memo, coarse)
     verify.verify(frozen.module, abi)
     return frozen
 
@@ -127,14 +127,15 @@ def tiered(inputs: FilterInputs, frozen: Snapshot, say: Say = silent, memo: Memo
 
 
 def tiered_quickly(inputs: FilterInputs, frozen: Snapshot, learned: Learned) -> bytes:
-    """Returns the filter of a snapshot for a look at it: what an earlier training taught it does, and it is somewhat larger.
+    """Returns the filter of a snapshot for a look at it: what an earlier training taught is compiled, and it is somewhat larger and slower.
 
-    Raises as `build_filter`.
+    It imports all host calls. Raises as `build_filter`.
     """
     from toolchain.tier import build, pack
 
-    module = build.untrained(frozen.module, _prepared(inputs.runtime), learned, pack.compress_quickly)
-    return _finished(inputs, frozen, module)
+    module = build.untrained(frozen.module, _prepared(inputs.runtime), learned, pack.compress_quickly, hinted=False)
+    verify.verify(module, _abi(inputs))
+    return module
 
 
 @functools.lru_cache(maxsize=1)

@@ -169,8 +169,10 @@ def build(
     return Built(_hinted(tiered, learned), report(functions), said, learned, weights)
 
 
-def untrained(snapshot: bytes, prepared: Prepared, learned: Learned, compress: Compress = compress) -> bytes:
-    """Returns a snapshot's module with a cold tier, made of what an earlier training taught."""
+def untrained(
+    snapshot: bytes, prepared: Prepared, learned: Learned, compress: Compress = compress, hinted: bool = True
+) -> bytes:
+    """Returns a snapshot's module with a cold tier, made of what an earlier training taught; with hints for V8, or without."""
     tiered = assemble(
         snapshot,
         learned.kept,
@@ -180,7 +182,7 @@ def untrained(snapshot: bytes, prepared: Prepared, learned: Learned, compress: C
         started=learned.started,
         compress=compress,
     )
-    return _hinted(tiered, learned)
+    return _hinted(tiered, learned) if hinted else tiered.module
 
 
 def _hinted(tiered: Tiered, learned: Learned) -> bytes:

@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ _WASI_NOSYS = 52
 _MONOTONIC = 1
 _TELL_SECONDS, _LIMIT_SECONDS = 10, 60  # of the processor's time
 _MAX_SEGMENTS = 60_000  # V8 takes 100,000
+_GAPS = (10, 16, 32, 64, 128, 256, 1024, PAGE)
 
 Answers = dict[bytes, Callable[[str], bytes]]
 """What the program in it (boot/boot.py) can ask for: foreign functions by name, which no proxy has."""
@@ -138,8 +139,11 @@ class BuilderVm:
             text = bytes(self.memory.read(self.store, error))
             raise ToolchainError(f"CPython does not start: {text[: text.index(0)].decode()}")
 
-    def write_state(self, module: Module) -> None:
-        """Makes this VM's state the initial state of the module that it runs: memory, its size, and globals."""
+    def write_state(self, module: Module, coarse: bool = False) -> None:
+        """Makes this VM's state the initial state of the module that it runs: memory, its size, and globals.
+
+        Coarse segments are fewer and larger, for a module whose memory is packed after this.
+        """
         module.put_globals(
             Global(g.type, True, _constant(g.type, self._global(i))) if g.mutable else g
             for i, g in enumerate(module.globals())
@@ -150,7 +154,7 @@ class BuilderVm:
         # The stack lies below everything else.
         stack = min(self._global(i) for i, g in enumerate(module.globals()) if g.mutable)
         memory[:stack] = bytes(stack)
-        segments = _segments(memory)
+        segments = _segments(memory, _GAPS[-2:] if coarse else _GAPS)
         module.put(DATA, vector(data_segment(address, data) for address, data in segments))
         module.put(DATA_COUNT, leb(len(segments)))
 
@@ -302,9 +306,9 @@ def _constant(kind: int, value: int) -> bytes:
     return expression(i32_const(value) if kind == I32 else i64_const(value))
 
 
-def _segments(memory: bytearray) -> list[tuple[int, bytes]]:
-    """Returns the stretches of memory that are not zero, joined over gaps so small that a segment would cost more."""
-    for gap in (10, 16, 32, 64, 128, 256, 1024, PAGE):
+def _segments(memory: bytearray, gaps: Sequence[int] = _GAPS) -> list[tuple[int, bytes]]:
+    """Returns the stretches of memory that are not zero, joined over gaps: of these the smallest with which there are few enough."""
+    for gap in gaps:
         stretch = re.compile(rb"[^\0](?:\0{0,%d}[^\0]+)*" % (gap - 1), re.DOTALL)
         segments = [(found.start(), bytes(found.group())) for found in stretch.finditer(memory)]
         if len(segments) <= _MAX_SEGMENTS:
