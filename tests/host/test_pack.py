@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import struct
 import zlib
@@ -17,6 +18,7 @@ from toolchain.wasm.format import DATA, PAGE, Module, Reader
 
 _PAGES, _BEGIN, _SIZE = 5, PAGE, 3 * PAGE
 _RANDOM = random.Random(7)
+_DAMAGED = "cold tier: the module's data is damaged"
 
 
 def _text(size: int) -> bytes:
@@ -55,21 +57,31 @@ def _module(data: bytes) -> bytes:
     )
 
 
+@functools.cache
+def _engine() -> wasmtime.Engine:
+    config = wasmtime.Config()
+    config.consume_fuel = True
+    return wasmtime.Engine(config)
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled(module: bytes) -> wasmtime.Module:
+    return wasmtime.Module(_engine(), module)
+
+
 class Vm:
     def __init__(self, module: bytes) -> None:
         self.lines: list[str] = []
-        config = wasmtime.Config()
-        config.consume_fuel = True
-        engine = wasmtime.Engine(config)
+        engine = _engine()
         self._store = wasmtime.Store(engine)
         self._store.set_fuel(500_000_000)
         linker = wasmtime.Linker(engine)
         kind = wasmtime.FuncType([wasmtime.ValType.i32()] * 3, [wasmtime.ValType.i32()])
         linker.define_func("env", "proxy_log", kind, self._log)
-        self._exports = linker.instantiate(self._store, wasmtime.Module(engine, module)).exports(self._store)
+        self._exports = linker.instantiate(self._store, _compiled(module)).exports(self._store)
 
     def _log(self, level: int, address: int, size: int) -> int:
-        self.lines.append(self.memory()[address : address + size].decode())
+        self.lines.append(self.memory()[address : address + size].decode(errors="replace"))
         return 0
 
     def memory(self, name: str = "memory") -> bytes:
@@ -77,8 +89,8 @@ class Vm:
         assert isinstance(memory, wasmtime.Memory)
         return bytes(memory.read(self._store))
 
-    def write(self, address: int, data: bytes) -> None:
-        memory = self._exports["memory"]
+    def write(self, address: int, data: bytes, name: str = "memory") -> None:
+        memory = self._exports[name]
         assert isinstance(memory, wasmtime.Memory)
         memory.write(self._store, data, address)
 
@@ -158,7 +170,39 @@ def test_data_of_another_size_or_form_is_told(wrong: str, monkeypatch: pytest.Mo
     vm = Vm(assemble(_module(CONTENTS["words"]), (1,), INTERPRETER.read_bytes()).module)
     with pytest.raises(wasmtime.Trap):
         vm.initialize()
-    assert vm.lines == ["cold tier: the module's data is damaged"]
+    assert vm.lines == [_DAMAGED]
+
+
+def _said_at_the_start(vm: Vm) -> list[str]:
+    """Returns what a VM says when it starts; it must then end, and its memory must be as before."""
+    with pytest.raises(wasmtime.Trap):
+        vm.initialize()
+    assert vm.memory() == bytes(_PAGES * PAGE)
+    return vm.lines
+
+
+def test_each_byte_of_the_data_that_changes_is_told_at_the_start() -> None:
+    """The bytes of both segments: of state, texts and the table of blocks, and of all that is packed."""
+    chance, tiered = random.Random(3), assemble(_module(b"few words, few words"), (), INTERPRETER.read_bytes())
+    module, places = with_tiers_memory(tiered.module), tiered.places
+    reader = Reader(Module(module).get(DATA))
+    assert (reader.u32(), reader.u32(), reader.u32()) == (2, 2, 1)
+    reader.expression()
+    active = reader.take(reader.u32())
+    assert reader.u32() == 1
+    size = reader.u32()
+    assert module.endswith(reader.take(size))
+    # The first segment is in memory as it is in the file: nothing need be compiled anew.
+    for at in range(len(active)):
+        vm, address = Vm(module), places.state + at
+        vm.write(address, bytes([active[at] ^ 1 << chance.randrange(8)]), TIERS_MEMORY)
+        lines = _said_at_the_start(vm)
+        # A letter of the very text that says so may be another.
+        assert lines == [_DAMAGED] or (len(lines) == 1 and address in range(places.damaged, places.blocks)), at
+    for at in range(len(module) - size, len(module)):
+        damaged = bytearray(module)
+        damaged[at] ^= 1 << chance.randrange(8)
+        assert _said_at_the_start(Vm(bytes(damaged))) == [_DAMAGED], at
 
 
 @pytest.mark.parametrize("contents", ["words", "noise"])
@@ -177,7 +221,7 @@ def test_any_bit_that_flips_is_told_at_the_start(contents: str) -> None:
         vm = Vm(bytes(module))
         with pytest.raises(wasmtime.Trap):
             vm.initialize()
-        assert vm.lines == ["cold tier: the module's data is damaged"]
+        assert vm.lines == [_DAMAGED]
         assert vm.memory() == bytes(_PAGES * PAGE)
 
 
@@ -210,7 +254,7 @@ def test_damaged_data_is_told_and_nothing_is_written_elsewhere(monkeypatch: pyte
             vm.initialize()
         except wasmtime.Trap as trap:
             assert trap.trap_code != wasmtime.TrapCode.OUT_OF_FUEL
-            assert vm.lines in ([], ["cold tier: the module's data is damaged"])
+            assert vm.lines in ([], [_DAMAGED])
             told += bool(vm.lines)
         # The tables, that of blocks included, may have changed, the room to unpack, and behind it what is on its way to the image.
         largest = 1 << 16

@@ -136,6 +136,7 @@ STATE = Structure(
     "State",
     "What the interpreter is given.",
     (
+        Field("u64", "own_checksum", "of the fields that follow (pack.py)"),
         Field("const u32 *", "offsets", "of each function's body"),
         Field(
             "u8 *",
@@ -156,7 +157,9 @@ STATE = Structure(
         Field("u32", "element_count", "how many elements the table has"),
         Field("u32", "types", "how many types of functions the module has"),
         Field("u32", "loops", "in the interpreter's own table: of narrow code, of wide code, then `fetch`"),
-        Field("u64", "checksum", "of the blocks and all that the segment holds (pack.py)"),
+        Field("u32", "packed", "how many bytes the segment has, in whole words"),
+        Field("u32", "unused", "where C puts nothing, so that the next field is aligned"),
+        Field("u64", "checksum", "of the texts and blocks behind this structure, and of all that the segment holds"),
     ),
 )
 

@@ -111,8 +111,11 @@ def segments(plan: Plan, contents: Contents, loops: int) -> list[bytes]:
     """Returns the segments that the tier adds, an active and the passive one; `loops` is the element of the interpreter's first loop."""
     places = contents.places
     blocks = [*contents.at_start, *(replace(block, at=places.bodies + block.at) for block in contents.bodies)]
-    table_of_blocks, passive = entries(blocks), segment(blocks)
+    passive = segment(blocks)
+    behind = OVERRUN + DAMAGED
+    behind += bytes(places.blocks - places.overrun - len(behind)) + entries(blocks)
     state = STATE.form.pack(
+        0,
         places.elements + 4 * len(plan.elements),
         places.bodies,
         places.blocks,
@@ -125,10 +128,12 @@ def segments(plan: Plan, contents: Contents, loops: int) -> list[bytes]:
         len(plan.elements),
         len(plan.declarations.kinds),
         loops,
-        checksum(table_of_blocks + passive),
+        len(passive),
+        0,
+        checksum(behind + passive),
     )
-    head = state + OVERRUN + DAMAGED
-    head += bytes(places.blocks - places.state - len(head)) + table_of_blocks
+    fields = state[STATE.offset("offsets") :]
+    head = checksum(fields).to_bytes(len(state) - len(fields), "little") + fields + behind
     if contents.at_start:
         active = data_segment(places.state, head, plan.own.memory)
     else:

@@ -136,16 +136,21 @@ static void run_body(const State *state, const Body *body, Slot *frame, const u8
 
 #include "inflate.h"
 
-// Whether the segment, looked at piece by piece where there is room, and the table of blocks are what they were when they were packed.
-OUTLINE int sound(const State *state, u32 *room) {
-  const Block *last = state->blocks + state->block_count;
-  u32 end = (last->from + 3) & ~3u;
+#define ADD(begin, end) \
+  for (const u32 *word = (const u32 *)(begin); word < (const u32 *)(end); word++) sums += sum += *word
+
+// Whether the state, what lies behind it, and the segment, looked at piece by piece where there is room, are what they were when they were
+// packed. The state comes first: it says where all else is.
+OUTLINE int sound(const State *state, u8 *room) {
   u64 sum = 0, sums = 0;
-  for (const u32 *word = (const u32 *)state->blocks; word < (const u32 *)(last + 1); word++) sums += sum += *word;
-  for (u32 at = 0, size; at < end; at += size) {
-    size = end - at < PIECE ? end - at : PIECE;
-    load((u8 *)room, at, size);
-    for (const u32 *word = room; word < room + size / sizeof(u32); word++) sums += sum += *word;
+  ADD(&state->own_checksum + 1, state + 1);
+  if (sums != state->own_checksum) return 0;
+  sum = sums = 0;
+  ADD(state + 1, state->blocks + state->block_count + 1);
+  for (u32 at = 0, size; at < state->packed; at += size) {
+    size = state->packed - at < PIECE ? state->packed - at : PIECE;
+    load(room, at, size);
+    ADD(room, room + size);
   }
   return sums == state->checksum;
 }
@@ -162,7 +167,8 @@ EXPORT(fetch) __attribute__((minsize)) void fetch(State *state, const u8 *body, 
       end = middle;
   }
   if (!body) {
-    if (state->at_start && !sound(state, (u32 *)top)) damaged();
+    // Not only where there is something to unpack: a bit that flips can say that there is nothing.
+    if ((state->at_start || !state->blocks->fetched) && !sound(state, top)) damaged();
     first = 0;
     end = state->at_start;
     state->at_start = 0;
