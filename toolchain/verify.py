@@ -23,6 +23,7 @@ from toolchain.wasm.format import (
     I64,
     MEMORY,
     MEMORY_KIND,
+    NAMES,
     START,
     FormatError,
     FunctionType,
@@ -52,7 +53,10 @@ _UNUSED_FEATURES = (
     "relaxed_simd",
     "tail_call",
     "stack_switching",
+    "wide_arithmetic",
+    "custom_page_sizes",
 )
+_FUNCTION_NAMES = 1  # the subsection of the custom section `name` that Envoy reads
 
 
 def verify(data: bytes, abi: Abi) -> None:
@@ -86,6 +90,8 @@ def _check_sections(module: Module) -> None:
             raise ToolchainError("the module has a start function, which would run before the proxy calls it")
         if section == 0 and (name := Reader(body).name()) not in CUSTOM_SECTIONS:
             raise ToolchainError(f"the module has a custom section {name!r}, which could hold native code")
+        if section == 0 and name == NAMES:
+            _check_names(body)
     memory = Reader(module.get(MEMORY))
     memories = memory.repeat()
     if len(memories) > MAX_MEMORIES:
@@ -94,6 +100,30 @@ def _check_sections(module: Module) -> None:
         least = read_limits(memory)
         if least > MAX_PAGES:
             raise ToolchainError(f"the module wants {least} pages of memory, and Envoy's V8 gives {MAX_PAGES}")
+
+
+def _check_names(section: bytes) -> None:
+    """Raises FormatError for names of functions that Envoy cannot read: it then loads nothing, though no engine looks at them."""
+    reader = Reader(section)
+    reader.name()
+    while reader.more():
+        kind, size = reader.u8(), _number(reader)
+        end = reader.position + size
+        if kind != _FUNCTION_NAMES:
+            reader.take(size)
+            continue
+        for _ in range(_number(reader)):
+            _number(reader)
+            reader.take(_number(reader))
+        if reader.position != end:
+            raise FormatError("the names of its functions end elsewhere than they say")
+
+
+def _number(reader: Reader) -> int:
+    begin, number = reader.position, reader.u32()
+    if number >> 30 or reader.position - begin > 5:
+        raise FormatError(f"a number of its names is larger than Envoy reads: {number}")
+    return number
 
 
 def _host_call_type(call: HostCall) -> FunctionType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.envoy.conftest import MODULE
 
 PORTS = {"egress-router1": 1, "egress-router2": 1}
 REFUSED = "no such thing"
+DAMAGED = "cold tier: the module's data is damaged"
 REMOTE: dict[str, Any] = {
     "http_uri": {"uri": "http://127.0.0.1:1/filter.wasm", "cluster": "egress-router1", "timeout": "1s"},
     "sha256": "0" * 64,
@@ -29,6 +31,14 @@ def refuse(made: Configuration, work: Path) -> None:
 def break_module(made: Configuration, work: Path) -> None:
     (work / "broken.wasm").write_bytes(b"no module")
     configuration.plugin(made)["vm_config"]["code"]["local"]["filename"] = str(work / "broken.wasm")
+
+
+def damage_module(made: Configuration, work: Path, place: float) -> None:
+    damaged = bytearray(MODULE.read_bytes())
+    # What is packed is the end of the file, and most of it.
+    damaged[int(len(damaged) * place)] ^= 4
+    (work / "damaged.wasm").write_bytes(damaged)
+    configuration.plugin(made)["vm_config"]["code"]["local"]["filename"] = str(work / "damaged.wasm")
 
 
 def misspell(made: Configuration, work: Path) -> None:
@@ -58,6 +68,7 @@ def refuse_in_a_file(made: Configuration, work: Path) -> None:
     [
         (refuse, f"[TCP WASM] Refused: the configuration is '{REFUSED}'"),
         (break_module, "Failed to load Wasm code"),
+        *((partial(damage_module, place=place), DAMAGED) for place in (0.6, 0.9, 0.999999)),
         (misspell, "'root_idd') has unknown fields"),
         (fetch_with_nack, "Unable to create Wasm plugin"),
     ],

@@ -83,7 +83,7 @@ def section(number: int, body: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", ["name", "producers", "target_features"])
 def test_what_tools_leave_for_people_may_stay(name: str) -> None:
-    verify(module(GOOD) + section(0, text(name) + b"\0"), ABI)
+    verify(module(GOOD) + section(0, text(name) + b"\0\0"), ABI)
 
 
 @pytest.mark.parametrize("name", ["precompiled_v8_v14.0.1_1_linux_x86_64", "precompiled", "", "name "])
@@ -114,6 +114,32 @@ def test_each_callback_has_one_signature(name: str) -> None:
 def test_what_a_proxy_needs_is_there(missing: str) -> None:
     with pytest.raises(ToolchainError, match=f"does not export {missing}"):
         verify(module(GOOD.replace(f'(export "{missing}")', "")), ABI)
+
+
+def named(names: bytes) -> bytes:
+    return module(GOOD) + section(0, text("name") + names)
+
+
+def test_names_that_envoy_reads_are_good() -> None:
+    verify(named(b"\0\2\1x" + b"\1\7\2" + b"\0\1f" + b"\1\1g" + b"\2\0"), ABI)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (b"\1\7\1\0\1f", "end elsewhere than they say"),
+        (b"\1\4\1\0\2f", "unexpected end"),
+        (b"\1\4\2\0\1f", "unexpected end"),
+        (b"\1\5\1\0\1fx", "end elsewhere than they say"),
+        (b"\1\3\1\0\1f", "end elsewhere than they say"),
+        (b"\2\x09", "unexpected end"),
+        (b"\1\x08\1\x80\x80\x80\x80\4\1f", "larger than Envoy reads"),
+        (b"\1\x08\1\x80\x80\x80\x80\x80\0\0", "larger than Envoy reads"),
+    ],
+)
+def test_names_that_envoy_does_not_read_are_refused(names: bytes, message: str) -> None:
+    with pytest.raises(ToolchainError, match=message):
+        verify(named(names), ABI)
 
 
 @pytest.mark.parametrize("data", [b"", b"\0asm", b"\0asm\x0d\0\1\0", b"(module)"])
