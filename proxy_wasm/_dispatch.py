@@ -137,8 +137,9 @@ def _root_class() -> type[RootContext]:
         return root_classes[None]
     root_id = (get_property(property_path("plugin_root_id")) or b"").decode("utf-8", "replace")
     cls = root_classes.get(root_id) or root_classes.get(None)
-    if cls is None:
-        raise LookupError(f"no root context is registered for root id {root_id!r}")
+    # No proxy's root id has bytes that are no text: a training asks so which ids there are.
+    if cls is None or "\ufffd" in root_id:
+        raise LookupError(f"no root context is registered for root id {root_id!r}; registered: {[*root_classes]}")
     return cls
 
 

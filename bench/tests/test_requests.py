@@ -55,6 +55,14 @@ def test_a_floor_makes_its_filters_host_calls(python: Variant, floor: Variant, c
     assert bool(made) == (python.name != "empty")
 
 
+@pytest.mark.parametrize("name", ["typical", "await"])
+def test_the_three_hundredth_request_costs_what_the_thirtieth_does(name: str, cache: Path) -> None:
+    vm = steps.started(BY_NAME[name], Host(), cache)
+    taken = [steps.serve(vm) for _ in range(320)]
+    early, late = sum(taken[20:40]), sum(taken[300:320])
+    assert abs(late - early) < early * 0.05
+
+
 @pytest.mark.parametrize(("python", "floor"), PAIRS, ids=[python.name for python, _ in PAIRS])
 def test_a_floor_exports_its_filters_callbacks(python: Variant, floor: Variant, tmp_path: Path) -> None:
     exported = []

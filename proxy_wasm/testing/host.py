@@ -323,7 +323,8 @@ class Host(HttpCalls):
             raise HostStatus("BAD_ARGUMENT")
         if cluster in self.empty_clusters:
             raise HostStatus("INTERNAL_FAILURE")
-        call = STEP * (len(self.http_calls) + 1)
+        call = STEP * self.next_call
+        self.next_call += 1
         self.http_calls[call] = HttpCall(
             self.context.context_id,
             self.root.context_id,

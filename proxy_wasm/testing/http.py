@@ -98,6 +98,7 @@ class HttpCalls(ABC):
     def __init__(self) -> None:
         self.clusters: set[bytes] | None = None
         self.empty_clusters: set[bytes] = set()
+        self.next_call = 1
         self.grpc_calls: dict[int, GrpcCall] = {}
         self.grpc_status: tuple[int, bytes] = (0, b"")
         self.crash: EnvoyCrashError | None = None
@@ -176,7 +177,8 @@ class HttpCalls(ABC):
     def _grpc(self, kind: int, cluster: bytes, service: bytes, method: bytes, metadata: bytes) -> int:
         if self.clusters is not None and cluster not in self.clusters:
             raise HostStatus("PARSE_FAILURE")
-        call = _STEP * (len(self.grpc_calls) + 1) + kind
+        call = _STEP * self.next_call + kind
+        self.next_call += 1
         pairs = parse_header_map(metadata)
         self.grpc_calls[call] = GrpcCall(
             self.context.context_id, self.root.context_id, cluster, service, method, pairs, unary=kind == _GRPC_CALL

@@ -7,12 +7,15 @@ the build reads what ran. After what happens seldom, it yields `seldom(vm)`.
 
 from __future__ import annotations
 
+import ast
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxy_wasm.testing.exchange import pairs
-from proxy_wasm.testing.host import PLUGIN_CONFIGURATION, Host
+from proxy_wasm.testing.exchange import Exchange, pairs
+from proxy_wasm.testing.host import PLUGIN_CONFIGURATION, Context, Host
+from proxy_wasm.testing.http import GrpcCall
 from proxy_wasm.testing.lifecycle import Connection, Vm
 from proxy_wasm.testing.wasm import WasmModule
 
@@ -26,8 +29,13 @@ SOURCES = ("127.22.0.10:58108", "172.22.0.11:443", "[::1]:57246", "[2001:db8::a]
 CALLBACK_SECONDS = 60.0
 """What one callback may take in a training."""
 
+_FIRST_NUMBER = 1000
+"""Contexts and calls have the numbers of a proxy that has run for a while. CPython has all integers up to 256 ready made, and what it
+does with others it would never do in a training with small ones."""
+
 _MILLISECOND = 10**6
 _ERROR = 4
+_NO_ROOT_ID, _REGISTERED = b"\xff", "; registered: "
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -41,6 +49,11 @@ class _Trained(WasmModule):
     _warned = False
     _seen = 0
 
+    def create_context(self, parent_context_id: int = 0, properties: dict[bytes, bytes] | None = None) -> Context:
+        if parent_context_id:
+            self._next_context_id = max(self._next_context_id, _FIRST_NUMBER)
+        return super().create_context(parent_context_id, properties)
+
     def _call(self, callback: str, *arguments: int) -> int | None:
         result = super()._call(callback, *arguments)
         if result == 0 and callback in ("proxy_on_vm_start", "proxy_on_configure"):
@@ -48,7 +61,8 @@ class _Trained(WasmModule):
         lines = [text for level, text in self.host.logs[self._seen :] if level == _ERROR]
         self._seen = len(self.host.logs)
         begin = next((i for i, text in enumerate(lines) if _TRACEBACK in text), None)
-        if begin is not None and not self._warned:
+        asked = self.host.properties.get(b"plugin_root_id") == _NO_ROOT_ID
+        if begin is not None and not self._warned and not asked:
             self._warned = True
             text = "\n".join(lines[begin:])
             warnings.warn(f"{callback} raised an exception in the training:\n{text}", TrainingWarning, stacklevel=2)
@@ -72,6 +86,7 @@ def start(module: bytes, host: Host | None = None) -> WasmModule:
     `CALLBACK_SECONDS` raises GuestStuck.
     """
     vm = _Trained(module, host, limit_seconds=CALLBACK_SECONDS)
+    vm.host.next_call = _FIRST_NUMBER
     vm.host.random = bytes  # zeros
     vm.host.clock_step = _MILLISECOND
     return vm
@@ -95,7 +110,7 @@ def seldom(vm: WasmModule) -> Seldom:
     return memory
 
 
-def open_many(vm: WasmModule, sources: Iterable[str | None], count: int = 200) -> None:
+def open_many(vm: Vm, sources: Iterable[str | None], count: int = 200) -> None:
     """Opens many connections at once and closes them all: tables and memory grow and shrink as they will in a proxy."""
     turns = list(sources)
     connections = [vm.connection(source=turns[i % len(turns)]) for i in range(count)]
@@ -103,24 +118,6 @@ def open_many(vm: WasmModule, sources: Iterable[str | None], count: int = 200) -
         connection.new_connection()
     for connection in connections:
         connection.close()
-
-
-def answer_calls(vm: Vm) -> None:
-    """Answers the HTTP calls that wait for it, with 200 and a body; those that are made meanwhile wait for the next time."""
-    for call, made in list(vm.host.http_calls.items()):
-        if not made.answered:
-            vm.http_call_response(call, [(b":status", b"200"), (b"content-type", b"text/plain")], b"OK")
-
-
-def _use(connection: Connection) -> None:
-    connection.new_connection()
-    answer_calls(connection.vm)
-    if not connection.context.closed:
-        connection.downstream_data(b"GET / HTTP/1.1\r\n\r\n")
-        answer_calls(connection.vm)
-    if connection.goes_on:
-        connection.upstream_data(b"HTTP/1.1 200 OK\r\n\r\n", end_of_stream=True)
-    connection.close()
 
 
 _REQUEST = {
@@ -132,41 +129,157 @@ _REQUEST = {
     "x-request-id": "7f3b7a9e-2d5c-4f2b-9d1d-2f1d5c4f2b9d",
     "content-type": "application/json",
 }
-_RESPONSE = {"content-type": "application/json", "server": "envoy", "date": "Sat, 28 Nov 2026 10:00:00 GMT"}
-_PIECES = [b'{"name": ', b'"value"}']
+_RESPONSE = {
+    "content-type": "application/json",
+    "server": "envoy",
+    "date": "Sat, 28 Nov 2026 10:00:00 GMT",
+    "x-envoy-upstream-service-time": "1",
+}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What comes of a call, of HTTP or of gRPC."""
+
+    status: int
+    body: bytes = b""
+    grpc_status: int = 0
+
+
+_GOOD = _Answer(200, b"OK")
+_OTHERS = (_Answer(403, b"no", 7), _Answer(503, b"upstream connect error", 14), _Answer(0, grpc_status=13))
+"""A refusal, nobody who answers, and a call that is reset."""
+
+
+def answer_calls(vm: Vm) -> None:
+    """Answers the calls that wait for it, well; those that are made meanwhile wait for the next time."""
+    _answer_calls(vm, _GOOD)
+
+
+def _answer_calls(vm: Vm, answer: _Answer) -> None:
+    for call, made in list(vm.host.http_calls.items()):
+        if not made.answered and made.root_context_id in vm.host.contexts:
+            headers = [(b":status", b"%d" % answer.status), *pairs(_RESPONSE)] if answer.status else []
+            vm.http_call_response(call, headers, answer.body)
+    for number, grpc_call in list(vm.host.grpc_calls.items()):
+        if not grpc_call.ended and grpc_call.root_context_id in vm.host.contexts:
+            _answer_grpc(vm, number, grpc_call, answer.grpc_status)
+
+
+def _answer_grpc(vm: Vm, number: int, made: GrpcCall, status: int) -> None:
+    metadata = [(b"content-type", b"application/grpc")]
+    if not made.unary:
+        vm.grpc_metadata(number, metadata)
+        for _ in made.messages:
+            if not made.ended:
+                vm.grpc_receive(number, b"")
+    if made.unary and not status:
+        vm.grpc_receive(number, b"")
+    elif not made.ended:
+        if not made.unary:
+            vm.grpc_metadata(number, metadata, trailing=True)
+        vm.grpc_close(number, status, b"a message" if status else b"")
+
+
+def _use(connection: Connection, answer: _Answer = _GOOD) -> None:
+    connection.new_connection()
+    _answer_calls(connection.vm, answer)
+    if not connection.context.closed:
+        connection.downstream_data(b"GET / HTTP/1.1\r\n\r\n")
+        _answer_calls(connection.vm, answer)
+    if connection.goes_on:
+        connection.upstream_data(b"HTTP/1.1 200 OK\r\n\r\n", end_of_stream=True)
+    connection.close()
+
+
+_PIECES = [b'{"name": "value", "text": "', b"0123456789abcdef" * 40, b'"}']
+_TRAILERS = {"x-checksum": "1"}
+_AT_ONCE = 250
+"""So many requests that CPython looks for garbage among what they hold."""
 
 
 def exchange(vm: Vm, headers: Headers = (), body: Iterable[bytes] = (), trailers: Headers | None = None) -> None:
     """Sends a request through the filter and answers it, if the filter lets it; a response has the same body and trailers."""
+    _respond(_request(vm, headers, body, trailers), body, trailers)
+
+
+def _request(
+    vm: Vm, headers: Headers, body: Iterable[bytes], trailers: Headers | None, answer: _Answer = _GOOD
+) -> Exchange:
     made = vm.exchange()
     made.request([*_REQUEST.items(), *pairs(headers)], body, trailers)
-    answer_calls(vm)
+    _answer_calls(vm, answer)
+    _answer_calls(vm, answer)  # a second call, made when the first was answered
+    return made
+
+
+def _respond(made: Exchange, body: Iterable[bytes], trailers: Headers | None) -> None:
     if made.upstream.headers is not None and made.local_response is None and not made.was_reset:
         made.respond(200, _RESPONSE, body, trailers)
-        answer_calls(vm)
+        answer_calls(made.vm)
     made.close()
+    # Thousands would be looked through for one that waits.
+    for calls in (made.vm.host.http_calls, made.vm.host.grpc_calls):
+        if len(calls) > _AT_ONCE:
+            calls.clear()
 
 
 def _exchange_many(vm: Vm) -> None:
-    for _ in range(3):
-        for body, trailers in (([], None), (_PIECES, None), (_PIECES, {"x-checksum": "1"})):
-            exchange(vm, (), body, trailers)
+    kinds: list[tuple[list[bytes], Headers | None]] = [([], None), (_PIECES, None), (_PIECES, _TRAILERS)]
+    for answer in (*[_GOOD] * 6, *_OTHERS):
+        for body, trailers in kinds:
+            _respond(_request(vm, (), body, trailers, answer), body, trailers)
     # A request without an authority is logged, and nothing else.
     vm.exchange().close()
+    waiting = [vm.exchange() for _ in range(_AT_ONCE)]
+    for made in waiting:
+        made.request(_REQUEST)
+    # One that is over before its calls are answered, whose answers come all the same.
+    waiting.pop().close()
+    answer_calls(vm)
+    for made in waiting:
+        _respond(made, [], None)
+
+
+def _connect_many(vm: Vm) -> None:
+    for answer in (_GOOD, *_OTHERS):
+        for source in SOURCES:
+            _use(vm.connection(source=source, early_data=True), answer)
+    open_many(vm, SOURCES)
+
+
+def _use_root(vm: Vm) -> None:
+    for answer in (_GOOD, *_OTHERS):
+        vm.tick()
+        for queue, entries in vm.host.queues.items():
+            entries.append(b"an entry")
+            vm.queue_ready(queue)
+        _answer_calls(vm, answer)
+
+
+def _root_ids(vm: Vm) -> list[bytes]:
+    """Returns the root ids for which a filter has a class, of which an empty one is every other.
+
+    They are in its refusal of a root id that no proxy has.
+    """
+    vm.host.properties[b"plugin_root_id"] = _NO_ROOT_ID
+    vm.create_context()
+    told = next((line for line in reversed(vm.host.lines(_ERROR)) if _REGISTERED in line), "")
+    ids: list[str | None] = ast.literal_eval(told.partition(_REGISTERED)[2]) if told else [None]
+    return [(root_id or "").encode() for root_id in ids]
 
 
 def train(module: bytes, configuration: bytes = b"") -> Iterator[bytes]:
-    """Yields the memory of a VM that has had connections, or requests, with this configuration of the plugin."""
+    """Yields the memory of a VM that has had connections, or requests, with this configuration of the plugin, for each of its root ids."""
     vm = start(module)
-    vm.start(configuration=configuration)
-    configured(vm)
     of_http = any(name.startswith(("proxy_on_request_", "proxy_on_response_")) for name in vm.exports)
-    if of_http:
-        _exchange_many(vm)
-    if not of_http or "proxy_on_new_connection" in vm.exports:
-        for source in SOURCES:
-            _use(vm.connection(source=source, early_data=True))
-        open_many(vm, SOURCES)
-    vm.tick()
-    answer_calls(vm)
-    yield vm.memory
+    of_tcp = not of_http or "proxy_on_new_connection" in vm.exports
+    for root_id in _root_ids(vm):
+        vm.start(configuration=configuration, root_id=root_id)
+        configured(vm)
+        if of_http:
+            _exchange_many(vm)
+        if of_tcp:
+            _connect_many(vm)
+        _use_root(vm)
+        yield vm.memory

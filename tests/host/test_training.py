@@ -8,8 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+import proxy_wasm
 from proto.set_envoy_filter_state_pb import SetEnvoyFilterStateArguments
+from proxy_wasm import HttpContext, RootContext, StreamContext, grpc
 from proxy_wasm.testing import training
+from proxy_wasm.testing.inprocess import InProcess
 from proxy_wasm.testing.wasm import GuestStuck
 from tests.host.toolchain_case import build, freeze, write
 from toolchain.tier.build import warned
@@ -128,3 +131,70 @@ def test_a_wait_at_import_fails_the_build(tmp_path: Path, source: str) -> None:
     write(tmp_path, {"plugin.py": f"import threading, time\n{source}\n"})
     with pytest.raises(ToolchainError, match="nothing may wait in a proxy"):
         freeze(tmp_path)
+
+
+class Request(HttpContext):
+    async def on_request_headers(self, header_count: int, end_of_stream: bool) -> None:
+        print("a request of", type(self.root).__name__, self.context_id > 256)
+        answer = await self.fetch("authz")
+        reply = await grpc.unary("authz", "Authz", "Check")
+        print("answers", answer.status, reply.status)
+
+    def on_request_complete(self, body: bytes) -> None:
+        print("a body of some size", len(body) > 256)
+
+    def on_response_trailers(self, trailer_count: int) -> None:
+        print("trailers")
+
+
+class Stream(StreamContext):
+    def on_upstream_data(self, size: int, end_of_stream: bool) -> None:
+        print("a connection of", type(self.root).__name__)
+
+
+class One(RootContext):
+    http_context = Request
+
+    def on_configure(self, configuration: bytes) -> bool:
+        proxy_wasm.register_shared_queue("entries")
+        return True
+
+    def on_tick(self) -> None:
+        print("a tick")
+
+    def on_queue_ready(self, queue: int) -> None:
+        print("an entry", proxy_wasm.dequeue_shared_queue(queue))
+
+
+class Two(RootContext):
+    http_context = Request
+    stream_context = Stream
+
+
+_TOLD = {
+    *(
+        "a request of One True",
+        "a request of Two True",
+        "a connection of Two",
+        "a tick",
+        "an entry b'an entry'",
+        "trailers",
+    ),
+    *("answers 200 0", "answers 403 7", "answers 503 14", "answers 0 13"),
+    *("a body of some size True", "a body of some size False"),
+}
+
+
+class InTraining(InProcess):
+    memory = b""
+
+
+def test_the_default_training_makes_every_callback_of_every_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    with InTraining(grpc=True) as vm:
+        proxy_wasm.register(One, "one")
+        proxy_wasm.register(Two)
+        vm._next_context_id = vm.host.next_call = 1000
+        monkeypatch.setattr(training, "start", lambda module: vm)
+        monkeypatch.setattr(training, "configured", lambda vm: None)
+        assert len(list(training.train(b""))) == 2
+        assert set(vm.host.lines(2)) == _TOLD

@@ -92,7 +92,7 @@ def test_a_root_id_without_a_class_does_not_start() -> None:
     with InProcess() as vm:
         register(RootContext, "one")
         assert not vm.start(root_id=b"two")
-        assert "no root context is registered for root id 'two'" in vm.host.lines(4)[-1]
+        assert "no root context is registered for root id 'two'; registered: ['one']" in vm.host.lines(4)[-1]
 
 
 @pytest.mark.parametrize(
