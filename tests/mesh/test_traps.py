@@ -9,7 +9,7 @@ import pytest
 
 from envoy.waiting import wait_for
 from tests.mesh import envoy_filter, istio_sidecar
-from tests.mesh.backends import HTTP, client_hello
+from tests.mesh.backends import HTTP, client_hello, connect
 from tests.mesh.conftest import Client
 from tests.mesh.manifests import Resource
 from tests.mesh.network import DATABASE_SERVICE, INTERNET
@@ -60,6 +60,12 @@ def test_a_silent_client_is_closed_without_the_original_destination_first(even: 
     assert even.reaches(INTERNET, 443, client_hello("direct.example.com")) == ("internet", 443)
     assert even.reaches(INTERNET, 443) is None
     assert even.sidecar.logged(2)[-1]["chain"] == "virtualOutbound-blackhole"
+
+
+def test_a_silent_client_waits_without_the_timeout(even: Client) -> None:
+    used(even, without(filters(["sni"]), lambda patch: patch["patch"]["operation"] == "MERGE"))
+    with connect(even.sidecar.pod, INTERNET, 443, timeout=1) as silent, pytest.raises(TimeoutError):
+        silent.recv(1)
 
 
 def test_a_change_ends_what_goes_through_the_filter_after_the_drain_time_and_nothing_else(even: Client) -> None:
