@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,13 @@ def keys(home: Path) -> Keys:
     done = made.cosign("generate-key-pair")
     assert done.returncode == 0, done.stderr
     return made
+
+
+@pytest.fixture(autouse=True)
+def _programs() -> None:
+    """A proof that skips proves nothing."""
+    for program in ("cosign", "docker-registry"):
+        assert shutil.which(program), f"{program} is not installed"
 
 
 @pytest.mark.parametrize("variant", LAYOUTS)
