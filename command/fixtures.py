@@ -1,7 +1,8 @@
-"""What a test of a filter has by itself: the pytest fixtures `vm`, `wasm_vm` and `envoy`, for the project that pytest runs in."""
+"""What a test of a filter has by itself: the pytest fixtures `vm`, `wasm_vm` and `envoy`, for the project that the test lies in."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import tempfile
@@ -26,44 +27,91 @@ _ERROR = 4  # the ABI's log level
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--wasm`."""
+    """Adds `--wasm`, `--envoy` and `--module`."""
     group = parser.getgroup("proxy-wasm")
     group.addoption("--wasm", action="store_true", help="the fixture vm is the built module, as wasm_vm is")
+    group.addoption("--envoy", action="store_true", help="the fixture vm is a real Envoy with the built module")
+    group.addoption(
+        "--module", metavar="FILE", help="the built module, instead of one built now; {name} is the project's"
+    )
+
+
+class _Kept:
+    """What tests of one run share: for each project its classes, its module, and an Envoy."""
+
+    def __init__(self, open_until_the_end: contextlib.ExitStack) -> None:
+        self.root_classes: dict[Project, dict[str | None, type[RootContext]]] = {}
+        self.modules: dict[Project, Path] = {}
+        self.envoys: dict[Project, RunningEnvoy] = {}
+        self.open_until_the_end = open_until_the_end
 
 
 @pytest.fixture(scope="session")
-def _project(pytestconfig: pytest.Config) -> Project:
+def _kept() -> Iterator[_Kept]:
+    with contextlib.ExitStack() as open_until_the_end:
+        yield _Kept(open_until_the_end)
+
+
+@pytest.fixture
+def _project(request: pytest.FixtureRequest) -> Project:
     from command import project
 
-    return _failing(lambda: project.find(pytestconfig.rootpath))
+    return _failing(lambda: project.find(request.path.parent))
 
 
-@pytest.fixture(scope="session")
-def _root_classes(_project: Project) -> dict[str | None, type[RootContext]]:
+@pytest.fixture
+def _root_classes(_project: Project, _kept: _Kept) -> dict[str | None, type[RootContext]]:
+    if _project not in _kept.root_classes:
+        _forget_modules([other.root for other in _kept.root_classes if other.root != _project.root])
+        _kept.root_classes[_project] = _imported(_project)
+    return _kept.root_classes[_project]
+
+
+def _imported(project: Project) -> dict[str | None, type[RootContext]]:
     from proxy_wasm import _dispatch
 
-    if str(_project.root) not in sys.path:
-        sys.path.insert(0, str(_project.root))
+    if str(project.root) not in sys.path:
+        sys.path.insert(0, str(project.root))
     before = dict(_dispatch.root_classes)
-    importlib.import_module(_project.filter)
+    importlib.import_module(project.filter)
     registered = {root: found for root, found in _dispatch.root_classes.items() if before.get(root) is not found}
     # A test file may have imported the filter before.
     return registered or dict(_dispatch.root_classes)
 
 
-@pytest.fixture(scope="session")
-def _module(_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from command import building
+def _forget_modules(roots: list[Path]) -> None:
+    """Forgets what was imported of other projects: each may have a `plugin`."""
+    for root in roots:
+        sys.path[:] = [entry for entry in sys.path if entry != str(root)]
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or "").is_relative_to(root):
+                del sys.modules[name]
 
-    out = tmp_path_factory.mktemp("proxy-wasm") / f"{_project.name}.wasm"
-    _failing(lambda: building.build_apart(_project, out))
-    return out
+
+@pytest.fixture
+def _module(_project: Project, _kept: _Kept, request: pytest.FixtureRequest) -> Path:
+    given: str | None = request.config.getoption("--module")
+    if given:
+        return Path(given.replace("{name}", _project.name)).absolute()
+    if _project not in _kept.modules:
+        from command import building
+
+        scratch = _kept.open_until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="proxy-wasm-"))
+        out = Path(scratch, f"{_project.name}.wasm")
+        _failing(lambda: building.build_apart(_project, out))
+        _kept.modules[_project] = out
+    return _kept.modules[_project]
 
 
 @pytest.fixture
 def vm(request: pytest.FixtureRequest) -> Vm:
-    """The filter in this process, started with the project's configuration; with `--wasm` it is the built module."""
-    found: Vm = request.getfixturevalue("wasm_vm" if request.config.getoption("--wasm") else "_in_process")
+    """The filter in this process, started with the project's configuration; with `--wasm` it is the built module.
+
+    With `--envoy` it is a real Envoy.
+    """
+    options = request.config.option
+    name = "_envoy_vm" if options.envoy else "wasm_vm" if options.wasm else "_in_process"
+    found: Vm = request.getfixturevalue(name)
     return found
 
 
@@ -91,38 +139,62 @@ def wasm_vm(_module: Path, _project: Project) -> Iterator[Vm]:
     _show_errors(made)
 
 
+@pytest.fixture
+def _envoy_vm(_project: Project, _module: Path) -> Iterator[Vm]:
+    from command import envoy_running
+
+    _need_envoy()
+    with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as scratch, contextlib.ExitStack() as stack:
+        made = _failing(lambda: stack.enter_context(envoy_running.running(_project, _module, Path(scratch))))
+        made.start_lines = made.host.lines()
+        made.host.logs.clear()
+        yield made
+        _show_errors(made)
+
+
 def _show_errors(vm: Vm) -> None:
     """Prints what the filter logged as errors: pytest shows it beside a test that failed, and an exception is no riddle."""
     for line in vm.host.lines(_ERROR):
         print(line, file=sys.stderr)
 
 
-@pytest.fixture(scope="session")
-def envoy(_project: Project, _module: Path) -> Iterator[RunningEnvoy]:
-    """A real Envoy with the project's `envoy.yaml`, on free ports, and the built module; without an Envoy the test is skipped."""
+@pytest.fixture
+def envoy(_project: Project, _module: Path, _kept: _Kept) -> RunningEnvoy:
+    """A real Envoy with the project's `envoy.yaml`, on free ports, and the built module; without an Envoy the test is skipped.
+
+    All tests of a project share it.
+    """
+    from command import proxy
+
+    _need_envoy()
+    if _project not in _kept.envoys:
+        enter = _kept.open_until_the_end.enter_context
+        work = Path(enter(tempfile.TemporaryDirectory(prefix="proxy-wasm-")))
+        served = _failing(lambda: proxy.Served(_project, work, free_ports=True))
+        _failing(lambda: served.publish(_module.read_bytes()))
+        found = _failing(lambda: enter(proxy.running(served, work)))
+        _kept.envoys[_project] = RunningEnvoy(found.listeners[served.ways()[0].listener], found.log)
+    return _kept.envoys[_project]
+
+
+def _need_envoy() -> None:
     from command import proxy
 
     try:
         proxy.find_envoy()
     except ToolchainError as error:
         pytest.skip(str(error))
-    with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as scratch:
-        work = Path(scratch)
-        served = _failing(lambda: proxy.Served(_project, work, free_ports=True))
-        _failing(lambda: served.publish(_module.read_bytes()))
-        running = proxy.running(served, work)
-        found = _failing(running.__enter__)
-        try:
-            yield RunningEnvoy(found.listeners[served.ways()[0].listener], found.log)
-        finally:
-            running.__exit__(None, None, None)
 
 
 def _started(vm: Vm, project: Project) -> Vm:
-    if not vm.start(configuration=project.configured()):
+    from command import proxy
+
+    vm_configuration, configuration, root_id = _failing(lambda: proxy.settings(project))
+    if not vm.start(vm_configuration, configuration, root_id):
         log = "\n".join(vm.host.lines())
-        where = project.configuration.name if project.configuration else "an empty configuration"
-        pytest.fail(f"the filter does not start with {where}:\n{log}", pytrace=False)
+        where = project.configuration or project.envoy
+        pytest.fail(f"the filter does not start with the configuration of {where.name}:\n{log}", pytrace=False)
+    vm.start_lines = vm.host.lines()
     vm.host.logs.clear()
     return vm
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 _LINE = re.compile(r"\[\S+ (?P<time>[\d:]+)\.\d+\]\[\d+\]\[(?P<level>\w+)\]\[(?P<logger>\w+)\] \[\S+\] (?P<text>.*)")
-_FILTERS = re.compile(r"wasm log(?: \S+){0,3}?: (?P<text>.*)")
+FILTERS = re.compile(r"wasm log(?: \S*[^\s:]){0,3}?: (?P<text>.*)", re.DOTALL)
+"""A line of a filter's, behind the plugin's name, its root id and the VM's id, as far as they are given."""
+
 _GRAVE = ("error", "critical")
 _TELLING = ("wasm", "config", "upstream")  # of other parts of Envoy, a warning is not about the filter
 _POLL_SECONDS = 0.05
@@ -31,7 +33,7 @@ def read(line: str) -> Line | None:
     found = _LINE.fullmatch(line)
     if not found:
         return Line("", "", False, line) if line.strip() else None
-    filters = _FILTERS.fullmatch(found["text"]) if found["logger"] == "wasm" else None
+    filters = FILTERS.fullmatch(found["text"]) if found["logger"] == "wasm" else None
     if filters:
         return Line(found["time"], found["level"], True, filters["text"])
     shown = found["level"] in _GRAVE or (found["level"] == "warning" and found["logger"] in _TELLING)

@@ -136,7 +136,7 @@ def test(arguments: tuple[str, ...]) -> None:
     """Run the project's tests: pytest, which takes the ARGUMENTS.
 
     Tests have the fixtures `vm` (the filter in this process), `wasm_vm` (the built module) and `envoy` (a real Envoy). With --wasm, `vm`
-    is the built module too.
+    is the built module too. With --envoy it is a real Envoy, and a test that asks for what Envoy does not show is skipped.
     """
     import subprocess
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -24,7 +25,7 @@ from envoy.discovery import Listeners
 from toolchain.tools import ToolchainError
 
 _WASM = re.compile(r"type\.googleapis\.com/envoy\.extensions\.filters\.(network|http)\.wasm\.v3\.Wasm")
-_TEXT = "type.googleapis.com/google.protobuf.StringValue"
+TEXT = "type.googleapis.com/google.protobuf.StringValue"
 _PROXY_PROTOCOL = "envoy.filters.listener.proxy_protocol"
 _PROXY_HEADERS = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
 _LISTENERS = "listener_manager.lds."
@@ -57,9 +58,9 @@ class Served:
 
     def __init__(self, project: Project, work: Path, free_ports: bool = False, proxy_protocol: bool = False) -> None:
         self._project, self._work = project, work
-        self.whole = _load(project)
+        self.whole = load(project)
         if proxy_protocol:
-            _take_proxy_headers(self.whole["static_resources"]["listeners"])
+            take_proxy_headers(self.whole["static_resources"]["listeners"])
         if free_ports:
             _free_ports(self.whole)
         self._listeners: Listeners | None = None
@@ -100,28 +101,38 @@ class Served:
         return [
             Way(listener["name"], http)
             for listener in self._listeners.made["static_resources"]["listeners"]
-            for http in {kind == "http" for kind, _ in _plugins(listener)}
+            for http in {kind == "http" for kind, _ in plugins(listener)}
         ]
 
     def _insert(self, listeners: list[dict[str, Any]], module: Path) -> None:
-        for _, config in _plugins(listeners):
-            config.setdefault("vm_config", {})["code"] = {"local": {"filename": str(module)}}
-            if self._project.configuration is not None:
-                config["configuration"] = {"@type": _TEXT, "value": self._project.configured().decode()}
+        insert(listeners, module, self._project.configured() if self._project.configuration else None)
 
 
-def _load(project: Project) -> dict[str, Any]:
+def insert(listeners: Any, module: Path, configuration: bytes | None) -> None:
+    """Puts a module, and a configuration if there is one, into every plugin of some listeners."""
+    for _, config in plugins(listeners):
+        config.setdefault("vm_config", {})["code"] = {"local": {"filename": str(module)}}
+        if configuration is not None:
+            config["configuration"] = {"@type": TEXT, "value": configuration.decode()}
+
+
+def _read(project: Project) -> Any:
     try:
-        whole = yaml.safe_load(project.envoy.read_text(encoding="utf-8"))
+        return yaml.safe_load(project.envoy.read_text(encoding="utf-8"))
     except OSError as error:
         raise ToolchainError(
             f"cannot read {project.envoy}: {error.strerror}; Envoy's configuration is needed: --tcp and --http bring one"
         ) from None
     except yaml.YAMLError as error:
         raise ToolchainError(f"{project.envoy} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def load(project: Project) -> dict[str, Any]:
+    """Returns a project's `envoy.yaml`, which has a listener with the filter; raises `ToolchainError`."""
+    whole = _read(project)
     if not isinstance(whole, dict) or not whole.get("static_resources", {}).get("listeners"):
         raise ToolchainError(f"{project.envoy} has no static_resources with listeners")
-    if not any(_plugins(whole["static_resources"]["listeners"])):
+    if not any(plugins(whole["static_resources"]["listeners"])):
         raise ToolchainError(
             f"{project.envoy} has no filter envoy.filters.network.wasm or envoy.filters.http.wasm in its listeners"
         )
@@ -130,24 +141,61 @@ def _load(project: Project) -> dict[str, Any]:
     return unshared
 
 
-def _plugins(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def has_listener(project: Project) -> bool:
+    """Tells whether a listener of `envoy.yaml` has the filter; raises `ToolchainError` if it cannot be read."""
+    return any(plugins(_read(project)))
+
+
+def settings(project: Project) -> tuple[bytes, bytes, bytes]:
+    """Returns what the project's first plugin is given in Envoy: the VM's configuration, its own, and its root id."""
+    own = project.configured()
+    config = next(_settings(_read(project)), None) if project.envoy.is_file() else None
+    if config is None:
+        return b"", own, b""
+    if project.configuration is None:
+        own = _configuration(config.get("configuration"))
+    vm = _configuration(config.get("vm_config", {}).get("configuration"))
+    return vm, own, str(config.get("root_id", "")).encode()
+
+
+def _settings(value: Any) -> Iterator[dict[str, Any]]:
+    """Yields what plugins are configured with, those without a listener too."""
+    if isinstance(value, dict) and isinstance(value.get("vm_config"), dict):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _settings(item)
+
+
+def _configuration(given: Any) -> bytes:
+    """Returns the bytes that a plugin gets of an Any, as far as a filter can read them without protobuf."""
+    if not isinstance(given, dict):
+        return b""
+    value = given.get("value", "")
+    kind = str(given.get("@type")).rpartition(".")[2]
+    if kind == "BytesValue":
+        return base64.b64decode(value)
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
+
+
+def plugins(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the Wasm plugins in a part of a configuration: network or http, and its `config`."""
     if isinstance(value, list):
         for item in value:
-            yield from _plugins(item)
+            yield from plugins(item)
     elif isinstance(value, dict):
         found = _WASM.fullmatch(str(value.get("@type")))
         if found and isinstance(value.get("config"), dict):
             yield found[1], value["config"]
         for item in value.values():
-            yield from _plugins(item)
+            yield from plugins(item)
 
 
-def _take_proxy_headers(listeners: list[dict[str, Any]]) -> None:
+def take_proxy_headers(listeners: list[dict[str, Any]]) -> None:
     """Lets connections to listeners with the filter begin with a PROXY header, which says their source address."""
     for listener in listeners:
         filters = listener.setdefault("listener_filters", [])
-        if any(_plugins(listener)) and not any(one.get("name") == _PROXY_PROTOCOL for one in filters):
+        if any(plugins(listener)) and not any(one.get("name") == _PROXY_PROTOCOL for one in filters):
             config = {"@type": _PROXY_HEADERS, "allow_requests_without_proxy_protocol": True}
             filters.insert(0, {"name": _PROXY_PROTOCOL, "typed_config": config})
 

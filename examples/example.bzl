@@ -71,6 +71,14 @@ def example(name, deps = [], training = None):
         srcs = ["plugin.py"] + deps,
         visibility = ["//visibility:public"],
     )
+    native.filegroup(
+        name = "project",
+        srcs = ["pyproject.toml"] + native.glob(
+            ["training.py"],
+            allow_empty = True,
+        ),
+        visibility = ["//visibility:public"],
+    )
     native.exports_files([
         "README.md",
         "envoy.yaml",

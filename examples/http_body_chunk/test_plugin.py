@@ -1,19 +1,14 @@
-from examples.http_body_chunk.plugin import Plugin
-from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.lifecycle import Vm
 
 
-def test_a_chunk_with_the_pattern_is_refused() -> None:
-    with InProcess(Plugin) as vm:
-        assert vm.start()
-        exchange = vm.exchange()
-        exchange.request(body=["nothing here", "here is the pattern", "too late"])
-        assert exchange.downstream.status == 403
-        assert exchange.downstream.body == b"pattern found in chunk: 2"
+def test_a_chunk_with_the_pattern_is_refused(vm: Vm) -> None:
+    exchange = vm.exchange()
+    exchange.request(body=["nothing here", "here is the pattern", "too late"])
+    assert exchange.downstream.status == 403
+    assert exchange.downstream.body == b"pattern found in chunk: 2"
 
 
-def test_a_body_without_it_goes_on_whole() -> None:
-    with InProcess(Plugin) as vm:
-        assert vm.start()
-        exchange = vm.exchange()
-        exchange.request(body=["nothing ", "here"])
-        assert exchange.upstream.body == b"nothing here"
+def test_a_body_without_it_goes_on_whole(vm: Vm) -> None:
+    exchange = vm.exchange()
+    exchange.request(body=["nothing ", "here"])
+    assert exchange.upstream.body == b"nothing here"

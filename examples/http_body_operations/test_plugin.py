@@ -1,7 +1,8 @@
 import pytest
 
-from examples.http_body_operations.plugin import Echo, Edit
+from examples.http_body_operations.plugin import Echo
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.lifecycle import Vm
 
 
 @pytest.mark.parametrize("side", ["request", "response"])
@@ -13,13 +14,11 @@ from proxy_wasm.testing.inprocess import InProcess
         ("replace", b"[this is replaced body]"),
     ],
 )
-def test_a_body_is_edited(side: str, operation: str, body: bytes) -> None:
-    with InProcess(Edit) as vm:
-        assert vm.start()
-        exchange = vm.exchange()
-        exchange.request({"buffer-replace-at": side, "buffer-operation": operation}, "[original body]")
-        exchange.respond(200, body=exchange.upstream.body)
-        assert exchange.downstream.body == body
+def test_a_body_is_edited(vm: Vm, side: str, operation: str, body: bytes) -> None:
+    exchange = vm.exchange()
+    exchange.request({"buffer-replace-at": side, "buffer-operation": operation}, "[original body]")
+    exchange.respond(200, body=exchange.upstream.body)
+    assert exchange.downstream.body == body
 
 
 def test_the_other_plugin_sends_the_body_back() -> None:

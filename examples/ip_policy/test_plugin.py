@@ -1,7 +1,7 @@
 import pytest
 
-from examples.ip_policy.plugin import Plugin, read_policy
-from proxy_wasm.testing.inprocess import InProcess
+from examples.ip_policy.plugin import read_policy
+from proxy_wasm.testing.lifecycle import Vm
 
 POLICY = b"""\
 deny  10.1.0.0/16      # the guests' network
@@ -15,12 +15,11 @@ allow 2001:db8::/32
     ("source", "let_in"),
     [("10.2.3.4:1", True), ("10.1.2.3:1", False), ("[2001:db8::1]:1", True), ("192.0.2.1:1", False)],
 )
-def test_addresses(source: str, let_in: bool) -> None:
-    with InProcess(Plugin) as vm:
-        assert vm.start(configuration=POLICY)
-        exchange = vm.exchange({b"source\0address": source.encode()})
-        exchange.request()
-        assert (exchange.upstream.headers is not None) == let_in
+def test_addresses(vm: Vm, source: str, let_in: bool) -> None:
+    assert vm.configure(POLICY)
+    exchange = vm.exchange(source=source)
+    exchange.request()
+    assert (exchange.upstream.headers is not None) == let_in
 
 
 @pytest.mark.parametrize("line", ["allow 10.0.0.1/8", "permit 10.0.0.0/8", "allow"])

@@ -1,9 +1,6 @@
 import pytest
 
-from examples.json_validation.plugin import Plugin
-from proxy_wasm.testing.inprocess import InProcess
-
-CONFIGURATION = b'{"requiredKeys": ["id", "token"]}'
+from proxy_wasm.testing.lifecycle import Vm
 
 
 @pytest.mark.parametrize(
@@ -16,10 +13,8 @@ CONFIGURATION = b'{"requiredKeys": ["id", "token"]}'
         ("text/plain", "{}", b"content-type must be provided\n"),
     ],
 )
-def test_payloads(content_type: str, body: str, refusal: bytes) -> None:
-    with InProcess(Plugin) as vm:
-        assert vm.start(configuration=CONFIGURATION)
-        exchange = vm.exchange()
-        exchange.request({"content-type": content_type}, body)
-        assert exchange.downstream.body == refusal
-        assert exchange.upstream.ended == (not refusal)
+def test_payloads(vm: Vm, content_type: str, body: str, refusal: bytes) -> None:
+    exchange = vm.exchange()
+    exchange.request({"content-type": content_type}, body)
+    assert exchange.downstream.body == refusal
+    assert exchange.upstream.ended == (not refusal)

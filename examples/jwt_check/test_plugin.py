@@ -5,13 +5,12 @@ import json
 
 import pytest
 
-from examples.jwt_check.plugin import Plugin
-from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.lifecycle import Vm
 
 FUTURE = 4_000_000_000
 
 
-def token(key: bytes = b"a key", algorithm: str = "HS256", expires: float = FUTURE) -> str:
+def token(key: bytes = b"an example's key", algorithm: str = "HS256", expires: float = FUTURE) -> str:
     parts = {"alg": algorithm}, {"sub": "alice", "exp": expires}
     texts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts]
     signature = hmac.digest(key, b".".join(texts), hashlib.sha256)
@@ -29,10 +28,8 @@ def token(key: bytes = b"a key", algorithm: str = "HS256", expires: float = FUTU
         (f"Bearer {token(expires=1)}", b"the token is expired\n"),
     ],
 )
-def test_tokens(authorization: str, refusal: bytes) -> None:
-    with InProcess(Plugin) as vm:
-        assert vm.start(configuration=b'{"key": "a key"}')
-        exchange = vm.exchange()
-        exchange.request({"authorization": authorization, "x-user": "root"})
-        assert exchange.downstream.body == refusal
-        assert exchange.upstream.header("x-user") == (None if refusal else b"alice")
+def test_tokens(vm: Vm, authorization: str, refusal: bytes) -> None:
+    exchange = vm.exchange()
+    exchange.request({"authorization": authorization, "x-user": "root"})
+    assert exchange.downstream.body == refusal
+    assert exchange.upstream.header("x-user") == (None if refusal else b"alice")

@@ -1,7 +1,6 @@
 import pytest
 
-from examples.redaction.plugin import Plugin
-from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.lifecycle import Vm
 
 
 @pytest.mark.parametrize(
@@ -13,11 +12,9 @@ from proxy_wasm.testing.inprocess import InProcess
         ("image/png", "ann@example.com", b"ann@example.com"),
     ],
 )
-def test_bodies(content_type: str, body: str, redacted: bytes) -> None:
-    with InProcess(Plugin) as vm:
-        assert vm.start()
-        exchange = vm.exchange()
-        exchange.request()
-        # A match that lies in two pieces is found too.
-        exchange.respond(200, {"content-type": content_type}, [body[:16], body[16:]])
-        assert exchange.downstream.body == redacted
+def test_bodies(vm: Vm, content_type: str, body: str, redacted: bytes) -> None:
+    exchange = vm.exchange()
+    exchange.request()
+    # A match that lies in two pieces is found too.
+    exchange.respond(200, {"content-type": content_type}, [body[:16], body[16:]])
+    assert exchange.downstream.body == redacted

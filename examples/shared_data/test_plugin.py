@@ -1,14 +1,13 @@
 from examples.shared_data.plugin import KEY, Plugin
 from proxy_wasm.testing.host import Host, HostStatus
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.lifecycle import Vm
 
 
-def test_each_request_counts() -> None:
-    with InProcess(Plugin) as vm:
-        assert vm.start()
-        for _ in range(3):
-            vm.exchange().request()
-        assert vm.host.lines() == ["shared value: 1", "shared value: 2", "shared value: 3"]
+def test_each_request_counts(vm: Vm) -> None:
+    for _ in range(3):
+        vm.exchange().request()
+    assert vm.host.lines() == ["shared value: 1", "shared value: 2", "shared value: 3"]
 
 
 class BusyHost(Host):

@@ -1,16 +1,10 @@
 """Routes connections by the parity of the client's address: even to one cluster, odd to the other."""
 
 import proxy_wasm
-from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
+from proxy_wasm.envoy import route_to
 
 SOURCE_ADDRESS = proxy_wasm.property_path("source", "address")
 CLUSTERS = ("even", "odd")
-
-
-def choose_cluster(name: str) -> None:
-    """Makes `tcp_proxy` connect to this cluster."""
-    arguments = SetEnvoyFilterStateArguments(path="envoy.tcp_proxy.cluster", value=name, span=LifeSpan.FilterChain)
-    proxy_wasm.call_foreign_function("set_envoy_filter_state", arguments.SerializeToString())
 
 
 class Connection(proxy_wasm.StreamContext):
@@ -20,7 +14,7 @@ class Connection(proxy_wasm.StreamContext):
         if address is None:
             return  # a Unix socket: the cluster stays that of `tcp_proxy`
         cluster = CLUSTERS[address[-1] % 2]
-        choose_cluster(cluster)
+        route_to(cluster)
         print(f"{source.decode()} goes to {cluster}")
 
 

@@ -49,6 +49,9 @@ class Vm(ABC):
     def __init__(self, host: Host | None = None) -> None:
         self.host = host or Host()
         self.root = Context(0)
+        self.start_lines: list[str] = []
+        """What the fixtures' VMs logged when they started, before the test's own lines."""
+
         self._next_context_id = 1
 
     @abstractmethod

@@ -85,6 +85,9 @@ def test_the_first_minute(environment: Environment, tmp_path: Path, option: str,
     said = environment.works("test", cwd=hello)
     assert "4 passed" in said and "skipped" not in said, said
     assert re.search(r"build/hello\.wasm: [\d.]+ MB", environment.works("build", "--report", "build/r.html", cwd=hello))
+    for host in ("--wasm", "--envoy"):
+        said = environment.works("test", host, "--module", "build/{name}.wasm", cwd=hello)
+        assert "4 passed" in said and "skipped" not in said, said
     report = (hello / "build" / "r.html").read_text()
     assert "<svg" in report and "<title>plugin: " in report and "\ncompiled: " in report.replace("<pre>", "\n")
     assert "and nothing more" in environment.works("verify", "build/hello.wasm", cwd=hello)
@@ -96,6 +99,38 @@ def test_the_first_minute(environment: Environment, tmp_path: Path, option: str,
     assert digest in facts and callback in facts and "0.2.1" in facts
     assert "nothing is wrong" in environment.works("check", cwd=hello)
     assert "Envoy" in environment.works("doctor", cwd=hello)
+
+
+IN_ENVOY = """
+from proxy_wasm.testing.lifecycle import REMOTE
+
+
+def test_what_is_wrong_fails(vm):
+    vm.connection(source="10.0.0.1:4711").new_connection()
+    assert vm.host.lines() == ["good day, 10.0.0.1:4711"]
+
+
+def test_what_envoy_does_not_show_is_skipped(vm):
+    assert vm.host.shared_data == {}
+
+
+def test_a_connection_lives_and_another_configuration_counts(vm):
+    connection = vm.connection({"destination.port": 443}, source="[2001:db8::1]:4711")
+    assert connection.new_connection() == 0 and connection.goes_on and connection.cluster is None
+    connection.downstream_data(b"ping")
+    connection.upstream_data(b"pong")
+    connection.close(REMOTE)
+    assert vm.host.lines() == ["hello, [2001:db8::1]:4711"]
+    assert vm.configure(b'{"blocked": ["2001:db8::1"]}') and not vm.configure(b"?")
+"""
+
+
+def test_pytest_envoy_shows_what_is_so_and_no_more(environment: Environment, hello: Path) -> None:
+    (hello / "test_plugin.py").write_text(IN_ENVOY)
+    done = environment.run("test", "--envoy", "-rs", cwd=hello)
+    assert "1 failed, 1 passed, 1 skipped" in done.stdout, done.stdout
+    assert "['hello, 10.0.0.1:4711'] == ['good day, 10.0.0.1:4711']" in done.stdout
+    assert "vm.host.shared_data: a real Envoy does not show that to a test" in done.stdout
 
 
 def test_a_request_is_seen_and_an_edit_changes_what_happens(environment: Environment, hello: Path) -> None:
