@@ -331,6 +331,8 @@ class _Translation:
     def _access(self, opcode: int, alignment: int, offset: int, memory: int = 0) -> None:
         if alignment & wasm.OTHER_MEMORY:
             raise UnknownInstruction(_ANOTHER_MEMORY)
+        if offset >> 32:
+            raise UnknownInstruction("an address of more than 32 bits")
         if opcode in wasm.LOADS:
             address = self.stack.pop()
             self.writer.emit_result(opcode, self.operands.push(), address)

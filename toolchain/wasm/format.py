@@ -11,7 +11,8 @@ CORE_MODULE = b"\0asm\1\0\0\0"
 
 # section ids
 TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT = range(1, 13)
-_SECTION_ORDER = [*range(TYPE, CODE), DATA_COUNT, CODE, DATA]
+TAG = 13  # of exceptions
+_SECTION_ORDER = [*range(TYPE, GLOBAL), TAG, *range(GLOBAL, CODE), DATA_COUNT, CODE, DATA]
 
 NAMES = "name"  # the custom section that names functions
 

@@ -1,0 +1,153 @@
+"""Runs the tests of others, and writes docs/conformance.json and the page that is made of it.
+
+`./bazelw run //tests/conformance -- specification DIRECTORY` takes the WebAssembly specification's, as they are or as `wast2json` writes
+them. `./bazelw run //tests/conformance -- cpython DIRECTORY` takes CPython's library, with its package `test`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.conformance.record import (
+    PAGE,
+    RECORD,
+    CPython,
+    Outcomes,
+    Record,
+    Specification,
+    compare,
+    counted,
+    page,
+    read,
+    write,
+)
+from tests.conformance.regression import CHOSEN, Runner, build, every, names
+
+TOGETHER = 12
+"""So many modules of tests are built into one filter."""
+
+
+def processor() -> str:
+    """Returns the processor's model, as the kernel names it."""
+    found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else "an unnamed processor"
+
+
+def today() -> str:
+    """Returns the date, as ISO 8601 writes it."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+# ---- the WebAssembly specification's
+
+
+def converted(directory: Path, work: Path) -> Iterator[Path]:
+    """Yields the scripts of a directory as `wast2json` writes them; of one that it does not read, the name that it would have."""
+    yield from sorted(directory.glob("*.json"))
+    for wast in sorted(directory.glob("*.wast")):
+        out = work / wast.stem / f"{wast.stem}.json"
+        out.parent.mkdir()
+        done = subprocess.run(["wast2json", "--enable-all", wast, "-o", out], capture_output=True, check=False)
+        if done.returncode:
+            out.unlink(missing_ok=True)
+        yield out
+
+
+def specification(directory: Path, suite: str, only: Sequence[str]) -> tuple[Specification, bool]:
+    """Runs the scripts of a directory in every form of being cold; tells whether nothing was different."""
+    from tests.cold.specification import FORMS, Ran, run
+
+    with tempfile.TemporaryDirectory(prefix="conformance-") as work:
+        scripts = [path for path in converted(directory, Path(work)) if not only or path.stem in only]
+        found = [path for path in scripts if path.exists()]
+        made = Specification(suite, today(), processor(), len(found), [p.stem for p in scripts if not p.exists()])
+        compiled: set[Path] = set()
+        for form in FORMS:
+            total = Ran()
+            for path in found:
+                if path in compiled:
+                    continue
+                ran = run(path, form)
+                total.add(ran)
+                if not ran.cold:  # in no other form is anything of it cold
+                    compiled.add(path)
+                if ran.different or ran.unmet:
+                    print(f"{form}: {path.stem}: {ran.different} {ran.unmet}", flush=True)
+            made.forms[form] = {
+                "scripts": total.scripts,
+                "modules": total.modules,
+                "refused": sum(total.refused.values()),
+                "functions": total.functions,
+                "cold": total.cold,
+                "commands": total.same + len(total.different) + len(total.explained),
+                "the same": total.same,
+                "on refused modules": total.left,
+            }
+            made.refused = made.refused or dict(total.refused)
+            made.different += [f"{form}: {line}" for line in total.different]
+            made.explained = made.explained or total.explained
+            print(f"{form}: {made.forms[form]}", flush=True)
+    return made, not made.different
+
+
+# ---- CPython's
+
+
+def cpython(library: Path, chosen: Sequence[str], record: CPython) -> Iterator[None]:
+    """Runs modules of tests, some at a time, and adds what they come to; yields after each lot."""
+    modules = list(names(library, chosen))
+    for first in range(0, len(modules), TOGETHER):
+        lot = modules[first : first + TOGETHER]
+        with tempfile.TemporaryDirectory(prefix="conformance-") as work:
+            built = build(library, lot, Path(work))
+            runners = [Runner(module, Path(work)) for module in (built.compiled, built.cold)]
+            record.runtime = runners[0].version()
+            for name in lot:
+                classes, absent = runners[0].classes(name)
+                found: list[Outcomes] = [{}, {}]
+                for cls in classes:
+                    for runner, outcomes in zip(runners, found, strict=True):
+                        outcomes.update(runner.run(name, cls))
+                record.modules[name] = compare(absent, *found)
+                print(f"{name}: {counted(found[0])} {absent}, {len(record.modules[name].different)} differ", flush=True)
+                yield
+
+
+def main() -> int:
+    """Runs what the command line says; the exit status is 1 if cold code did something else than compiled code."""
+    parser = argparse.ArgumentParser(prog="conformance", description="Runs the tests of others.")
+    parser.add_argument("what", choices=["specification", "cpython"])
+    parser.add_argument("directory", type=Path, help="where the tests are")
+    parser.add_argument("--suite", default="tests of an unnamed version", help="what they are, for the page")
+    parser.add_argument("--all", action="store_true", help="all of CPython's modules of tests")
+    parser.add_argument("--only", nargs="*", default=[], help="some scripts or modules of tests")
+    options = parser.parse_args()
+    workspace = Path(os.environ.get("PROXY_WASM_WORKSPACE", "."))
+    directory = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), options.directory)
+    record = read((workspace / RECORD).read_text()) if (workspace / RECORD).is_file() else Record()
+
+    def save() -> None:
+        (workspace / RECORD).write_text(write(record))
+        (workspace / PAGE).write_text(page(record))
+
+    if options.what == "specification":
+        record.specification, same = specification(directory, options.suite, options.only)
+        save()
+        return 0 if same else 1
+    before = record.cpython.modules if record.cpython and options.only else {}
+    record.cpython = CPython(options.suite, "", today(), processor(), before)
+    for _ in cpython(directory, options.only or (every(directory) if options.all else CHOSEN), record.cpython):
+        save()
+    return 1 if any(tests.different for tests in record.cpython.modules.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

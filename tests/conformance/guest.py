@@ -1,0 +1,151 @@
+"""Runs CPython's own tests in the VM: each configuration is a command, and each line of the log that begins with a tab an answer.
+
+- `{"version": ""}` is answered with CPython's version,
+- `{"classes": MODULE}` with a line for each class of tests in a module, or why it is not there,
+- `{"run": MODULE, "class": CLASS, "without": [ID]}` with a line when a test begins, and one with what it came to.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import json
+import os
+import platform
+import sys
+import unittest
+from types import ModuleType, TracebackType
+from typing import Any
+
+import proxy_wasm
+
+# Written when this is built.
+NAMES: list[str] = importlib.import_module("conformance_modules").NAMES
+_MESSAGE = 300
+
+Error = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+loaded: dict[str, ModuleType] = {}
+absent: dict[str, str] = {}
+
+
+def _load(name: str) -> None:
+    try:
+        loaded[name] = importlib.import_module(name)
+    except unittest.SkipTest as reason:
+        absent[name] = f"skipped: {reason}"
+    except BaseException as error:
+        absent[name] = f"failed: {type(error).__name__}: {error}"
+
+
+def say(*words: str) -> None:
+    """Logs an answer."""
+    proxy_wasm.info("\t" + "\t".join(word.replace("\t", " ").replace("\n", " ")[:_MESSAGE] for word in words))
+
+
+def _summary(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+class Result(unittest.TestResult):
+    """Tells what each test came to. A test whose subtest fails has failed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outcome = "passed", ""
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        """Says that a test begins, since it may end the VM."""
+        super().startTest(test)
+        self._outcome = "passed", ""
+        say("begins", test.id())
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        """Says what came of it."""
+        super().stopTest(test)
+        say("ended", test.id(), *self._outcome)
+
+    def _note(self, test: object, outcome: str, message: str) -> None:
+        if isinstance(test, unittest.TestCase):
+            self._outcome = outcome, message
+        else:  # what stands for a class or module that cannot be set up
+            say("ended", str(test), outcome, message)
+
+    def addError(self, test: unittest.TestCase, err: Error) -> None:
+        """Notes an error."""
+        self._note(test, "failed", _summary(err[1]))
+
+    def addFailure(self, test: unittest.TestCase, err: Error) -> None:
+        """Notes a failure."""
+        self._note(test, "failed", _summary(err[1]))
+
+    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Error | None) -> None:
+        """Notes a subtest that failed."""
+        if err is not None:
+            self._note(test, "failed", _summary(err[1]))
+
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
+        """Notes why a test was skipped."""
+        self._note(test, "skipped", reason)
+
+    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:
+        """Notes that a test passed of which nobody expected it."""
+        self._note(test, "failed", "an unexpected success")
+
+
+def classes(module: ModuleType) -> dict[str, type[unittest.TestCase]]:
+    """Returns a module's classes of tests, as `unittest` finds them."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, unittest.TestCase) and value.__module__ != "unittest.case"
+    }
+
+
+def flat(suite: unittest.TestSuite) -> list[unittest.TestCase]:
+    """Returns the tests of a suite."""
+    return [test for test in suite if isinstance(test, unittest.TestCase)]
+
+
+def run(module: ModuleType, name: str, without: list[str]) -> None:
+    """Runs the tests of a class but for some."""
+    tests = flat(unittest.defaultTestLoader.loadTestsFromTestCase(classes(module)[name]))
+    unittest.TestSuite(test for test in tests if test.id() not in without).run(Result())
+
+
+class Root(proxy_wasm.RootContext):
+    """Takes commands."""
+
+    def on_configure(self, configuration: bytes) -> bool:
+        """Does what the configuration says."""
+        if not configuration:
+            return True
+        command = json.loads(configuration)
+        if "version" in command:
+            say("version", platform.python_version())
+            return True
+        name = command.get("classes") or command["run"]
+        if name in absent:
+            say("absent", absent[name])
+        elif "classes" in command:
+            for found in classes(loaded[name]):
+                say("class", found)
+        else:
+            run(loaded[name], command["class"], command["without"])
+        return True
+
+
+# Modules have no file here, and CPython's tests look for their neighbours when they are imported.
+builtins.__file__ = "/test/no_file.py"
+
+# As where CPython's own runner has no tests of networks, of much memory or of long computations.
+support: Any = importlib.import_module("test.support")
+support.use_resources = {}
+support.max_memuse = support.real_max_memuse = 0
+for name in NAMES:
+    _load(name)
+# What tests look for, and nobody set.
+sys.argv = ["test"]
+os.environ.clear()
+
+proxy_wasm.register(Root)

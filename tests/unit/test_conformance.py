@@ -1,0 +1,82 @@
+"""docs/conformance.md is what the last runs' record makes: nobody has edited it, and every failure has a reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.conformance.kinds import KINDS, kind_of
+from tests.conformance.record import (
+    PAGE,
+    RECORD,
+    UNCLASSIFIED,
+    CPython,
+    ModuleRun,
+    Outcome,
+    Record,
+    Specification,
+    compare,
+    page,
+    read,
+    write,
+)
+from tests.conformance.regression import every, names
+
+PASSED, SKIPPED, FAILED = Outcome("passed"), Outcome("skipped", "no files"), Outcome("failed", "KeyError: 1")
+FILES = next(iter(KINDS))
+
+
+def test_the_page_is_made_of_the_record() -> None:
+    record = read(RECORD.read_text())
+    assert PAGE.read_text() == page(record)
+    assert RECORD.read_text() == write(record)
+
+
+def test_cold_code_does_what_compiled_code_does() -> None:
+    record = read(RECORD.read_text())
+    assert record.specification and record.cpython
+    assert record.specification.different == []
+
+
+def test_every_pattern_is_one_and_can_be_found() -> None:
+    assert all(re.compile(pattern) for pattern in KINDS.values())
+    assert kind_of("test.test_io.T.test_x", "FileNotFoundError: no such file") == FILES
+    assert kind_of("test.test_none.T.test_x", "Strange: nobody knows") is None
+
+
+def test_what_differs_is_told_with_both_outcomes() -> None:
+    compiled = {"a": PASSED, "b": FAILED, "c": SKIPPED, "d": Outcome("ended the VM", "unreachable")}
+    assert compare("", compiled, compiled).different == {}
+    made = compare("", compiled, {"a": FAILED, "b": FAILED, "c": SKIPPED, "e": PASSED})
+    assert made.compiled == {"ended the VM": 1, "failed": 1, "passed": 1, "skipped": 1}
+    assert made.otherwise == {"b": ["failed", "KeyError: 1"], "d": ["ended the VM", "unreachable"]}
+    assert made.different == {
+        "a": ["passed: ", "failed: KeyError: 1"],
+        "d": ["ended the VM: unreachable", "did not run"],
+        "e": ["did not run", "passed: "],
+    }
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    tests = ModuleRun(
+        {"passed": 2, "failed": 2}, "", {"t.A": ["failed", "FileNotFoundError: x"], "t.B": ["failed", "odd"]}
+    )
+    record = Record(
+        Specification("a suite", "2026-11-28", "A Processor", 3, ["gc"], {"all cold": {"scripts": 3}}, {"too new": 2}),
+        CPython("a suite", "3.14.0", "2026-11-28", "A Processor", {"test.test_a": tests}),
+    )
+    assert read(write(record)) == record
+    made = page(record)
+    assert "Of 4 scripts, `wast2json` reads 3." in made
+    assert "| too new | 2 |" in made
+    assert "Nothing is otherwise cold." in made
+    assert f"| {FILES} | 1 |\n| {UNCLASSIFIED} | 1 |" in made
+    assert "| `test.test_a` | 2 | 2 | 0 | 0 | 0 |" in made
+
+
+def test_modules_of_tests_are_found(tmp_path: Path) -> None:
+    for name in ("test_a.py", "test_b/test_c.py", "test_b/helper.py", "data.py"):
+        (tmp_path / "test" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "test" / name).touch()
+    assert every(tmp_path) == ["test_a", "test_b"]
+    assert list(names(tmp_path, ["test_a", "test_b", "test_gone"])) == ["test.test_a", "test.test_b.test_c"]
