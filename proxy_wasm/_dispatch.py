@@ -84,24 +84,23 @@ def on_connection(context_id: int, root: RootContext) -> ActionOrLater:
     return stream.on_new_connection()
 
 
-# Classes whose streams are not kept, and the latest connection's, if it was one of them: most connections need not look further.
-_brief: set[type[StreamContext]] = set()
+# Whether a class's streams are kept, and the latest connection's, if it was one that is not: most connections need not look further.
+_kept: dict[type[StreamContext], bool] = {}
 _latest: type[StreamContext] | None = None
 
 
 def _is_kept(stream_class: type[StreamContext]) -> bool:
     """Tells whether a class's streams can be called after `on_new_connection`: else nobody needs them any more."""
     global _latest
-    if stream_class not in _brief:
-        for name in vars(StreamContext):
-            if name.startswith("on_") and name != "on_new_connection" and overrides(stream_class, StreamContext, name):
-                return True
+    kept = _kept.get(stream_class)
+    if kept is None:
+        later = [name for name in vars(StreamContext) if name.startswith("on_") and name != "on_new_connection"]
         # A coroutine may have to be closed.
-        if is_async(stream_class.on_new_connection):
-            return True
-        _brief.add(stream_class)
-    _latest = stream_class
-    return False
+        kept = is_async(stream_class.on_new_connection)
+        kept = _kept[stream_class] = kept or any(overrides(stream_class, StreamContext, name) for name in later)
+    if not kept:
+        _latest = stream_class
+    return kept
 
 
 def overrides(cls: type | None, base: type, method: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import _proxy_wasm
 
-from proxy_wasm._maps import checked, parse, serialize
+from proxy_wasm._maps import as_text, checked, parse, serialize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ class Headers:
 
     def __setitem__(self, name: Text, value: Text) -> None:
         """Replaces all values of a header by one."""
-        _proxy_wasm.proxy_replace_header_map_value(self._map, checked(name), checked(value))
+        _proxy_wasm.proxy_replace_header_map_value(self._map, as_text(name), as_text(value))
 
     def add(self, name: Text, value: Text) -> None:
         """Adds a value, after those that the header has."""
-        _proxy_wasm.proxy_add_header_map_value(self._map, checked(name), checked(value))
+        _proxy_wasm.proxy_add_header_map_value(self._map, as_text(name), as_text(value))
 
     def __delitem__(self, name: Text) -> None:
         """Removes all values of a header; it need not be there."""

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from proxy_wasm._contexts import ActionOrLater, RootContext
     from proxy_wasm._headers import Headers
 
+    _Tell = Callable[[HttpContext, int, bool], ActionOrLater]
+
 __all__ = ["HttpContext", "StreamStateError"]
 
 _CONTINUE, _PAUSE = Action.CONTINUE, Action.PAUSE
@@ -58,21 +60,22 @@ def make(context_id: int, root: RootContext, keep: bool = True) -> HttpContext |
         stream = streams[context_id] = _FailedRequest(context_id, root)
         _dispatch.log_error("proxy_on_context_create", context_id, error)
         return stream
-    if keep or (http_class not in _brief and _is_kept(http_class)):
+    kept = _kept.get(http_class)
+    if kept is None:
+        kept = _is_kept(http_class)
+    if kept or keep or _dispatch.answers_wanted:
         streams[context_id] = stream
     return stream
 
 
-_brief: set[type[HttpContext]] = set()
+_kept: dict[type[HttpContext], bool] = {}
 
 
 def _is_kept(http_class: type[HttpContext]) -> bool:
     """Tells whether a class's contexts can be called after `on_request_headers`: else nobody needs them any more."""
-    waits = _dispatch.answers_wanted or _dispatch.is_async(http_class.on_request_headers)
-    if waits or any(overrides(http_class, HttpContext, name) for name in _LATER):
-        return True
-    _brief.add(http_class)
-    return False
+    kept = _dispatch.is_async(http_class.on_request_headers)
+    kept = _kept[http_class] = kept or any(overrides(http_class, HttpContext, name) for name in _LATER)
+    return kept
 
 
 def on_context_create(context_id: int, root: RootContext) -> None:
@@ -113,8 +116,16 @@ def on_log(context_id: int) -> None:
 
 
 def on_delete(context_id: int) -> None:
-    undecided.pop(context_id, None)
-    _end(context_id)
+    if undecided:
+        undecided.pop(context_id, None)
+    stream: Any = streams.get(context_id)
+    if isinstance(stream, HttpContext):
+        stream._state |= ENDING
+        # Nothing else is to be told that it is gone.
+        if not _dispatch.answers_wanted:
+            del streams[context_id]
+            stream.on_delete()
+            return
     _dispatch.on_delete(context_id)
 
 
@@ -124,7 +135,8 @@ def on_delete(context_id: int) -> None:
 class _Side:
     """The request, or the response: the bits of its state, and its callbacks, which are the same for both."""
 
-    def __init__(self, name: str, paused: int, over: int, complete: int, begun: int, sent: int) -> None:
+    def __init__(self, name: str, tell: _Tell, paused: int, over: int, complete: int, begun: int, sent: int) -> None:
+        self._tell = tell
         self._paused = paused
         self._over = over  # what a local response or a reset leaves nothing to do with
         self._complete = complete
@@ -173,7 +185,7 @@ class _Side:
         stream._state = stream._state & ~self._paused | self._begun  # what it returns decides anew
         whole = stream._whole & self._complete
         try:
-            result: ActionOrLater = getattr(stream, self._on_headers)(header_count, end_of_stream != 0)
+            result = self._tell(stream, header_count, end_of_stream != 0)
         except BaseException:
             if whole and not end_of_stream:
                 self._remove_length(stream)
@@ -185,7 +197,7 @@ class _Side:
                 result = self._remove_length_later(stream, result)
             else:
                 self._remove_length(stream)
-        return self.went(stream, result)
+        return self.went(stream, result) if result is not None or stream._state & RESET else None
 
     def went(self, stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
         """Writes down whether the side is held back now; what is reset must not go on: Envoy would crash at its end."""
@@ -228,10 +240,19 @@ class _Side:
         return _then(result, tell)
 
 
+# CPython finds a method by a name that is a constant much faster than by one that is data.
+def _tell_request(stream: HttpContext, header_count: int, end_of_stream: bool) -> ActionOrLater:
+    return stream.on_request_headers(header_count, end_of_stream)
+
+
+def _tell_response(stream: HttpContext, header_count: int, end_of_stream: bool) -> ActionOrLater:
+    return stream.on_response_headers(header_count, end_of_stream)
+
+
 _PARTS = ("headers", "body", "trailers", "complete")
-_REQUEST = _Side("request", REQUEST_PAUSED, ANSWERED, REQUEST_COMPLETE, 0, 0)
+_REQUEST = _Side("request", _tell_request, REQUEST_PAUSED, ANSWERED, REQUEST_COMPLETE, 0, 0)
 # Once the headers are sent, there is no answering any more.
-_RESPONSE = _Side("response", RESPONSE_PAUSED, REPLACED, RESPONSE_COMPLETE, BEGUN, RESPONDING)
+_RESPONSE = _Side("response", _tell_response, RESPONSE_PAUSED, REPLACED, RESPONSE_COMPLETE, BEGUN, RESPONDING)
 
 
 def on_request(context_id: int, root: RootContext, header_count: int, end_of_stream: int) -> ActionOrLater:

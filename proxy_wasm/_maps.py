@@ -42,11 +42,16 @@ def checked(text: Text) -> bytes:
 
     The proxy would take it, and in a response write it out: what follows would be a header of its own.
     """
-    data = text.encode() if isinstance(text, str) else text
+    data = text if type(text) is bytes else text.encode() if isinstance(text, str) else text
     # Numbers: CPython looks whether bytes are a number first, and makes and drops an exception.
     if 10 in data or 13 in data or 0 in data:
         raise ValueError(f"a header with a line's end or a NUL in it: {data!r}")
     return data
+
+
+def as_text(text: Text) -> Text:
+    """Returns a name or value as a host call takes it; raises as `checked`, but looks at most texts as a whole."""
+    return text if type(text) is str and text.isprintable() else checked(text)
 
 
 def _u32(number: int) -> bytes:

@@ -138,7 +138,7 @@ def test_calls_that_lead_nowhere_leave_nothing_behind(how: str, lives: int) -> N
         def life() -> None:
             connection = connect(vm)
             if how == "one fails":
-                vm.http_call_response(4, OK)
+                vm.http_call_response(waiting(vm)[0], OK)
             connection.close()
             for call in waiting(vm) if how == "answered late" else ():
                 vm.http_call_response(call, OK)
