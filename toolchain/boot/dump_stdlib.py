@@ -1,6 +1,6 @@
-"""Runs once inside componentize-py and hands out the standard library that belongs to its interpreter, as a zip file.
+"""Runs once inside componentize-py and hands out the standard library of the CPython there, as a zip file.
 
-What the interpreter needs before it can ask for anything comes as marshalled code too, and as a title and source.
+What CPython needs before it can ask for anything comes as marshalled code too, and as a title and source.
 """
 
 import marshal

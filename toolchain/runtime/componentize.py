@@ -45,7 +45,7 @@ def _restart_with(library: Path) -> None:
 
 
 def componentize(sources: Path, out: Path, work: Path) -> Path:
-    """Writes a component of the linked interpreter and returns the directory in which its program ran.
+    """Writes a component of the linked CPython and returns the directory in which its program ran.
 
     componentize-py's own command line is not used: it mounts the host's site-packages.
     """
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--sources", type=Path, required=True, help="the directory of the boot programs")
     parser.add_argument("--component", type=Path, required=True, help="write the component here")
     parser.add_argument(
-        "--stdlib", type=Path, required=True, help="write the interpreter's standard library here, as a zip file"
+        "--stdlib", type=Path, required=True, help="write CPython's standard library here, as a zip file"
     )
     options = parser.parse_args()
     # Not LD_PRELOAD, which the caller may use for something else.

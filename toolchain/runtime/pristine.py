@@ -1,6 +1,6 @@
 """The linked libraries' memory as it is before any code has run.
 
-The component that componentize-py hands out holds an interpreter which has run, with all that its own helpers imported and the
+The component that componentize-py hands out holds a CPython which has run, with all that its own helpers imported and the
 holes that they left: that state would be in every VM. Each library's own data is still at hand: the wheel carries the
 libraries whole, as Zstandard frames or plain, and the code of each, which linking does not change, says which is which.
 """

@@ -1,7 +1,7 @@
 """Starts CPython in the flattened module, with the program that loads filters, and writes its state as the runtime's.
 
-It is started twice: the first one compiles what the second is started with, without docstrings. Nothing but the interpreter and
-that program is in the memory then: componentize-py's own interpreter, which has run before, is not (pristine.py).
+It is started twice: the first one compiles what the second is started with, without docstrings. Nothing but CPython and
+that program is in the memory then: what componentize-py's run of CPython left behind is not (pristine.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from toolchain.wasm.format import Module
 
 
 def start(flat: bytes, stdlib: Path, say: Say = silent) -> bytes:
-    """Returns the flattened module with a started interpreter for its initial state."""
+    """Returns the flattened module with a started CPython as its initial state."""
     say("starting CPython")
     module = Module(flat)
     export_globals(module)

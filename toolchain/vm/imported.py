@@ -1,6 +1,6 @@
 """Finds what a module's source imports, when and where, in its syntax tree.
 
-It runs in the interpreter that compiles (`builder.Compiler`), since the builder's own Python may be older than the syntax.
+It runs in the CPython that compiles (`builder.Compiler`), since the builder's own Python may be older than the syntax.
 """
 
 import _ast
@@ -136,5 +136,5 @@ def builtin_names(nothing: bytes) -> bytes:
 
 # A long sum is a deep tree.
 sys.setrecursionlimit(100_000)
-# `BuilderVm.python` calls functions of the program that the interpreter was started with.
+# `BuilderVm.python` calls functions of the program that CPython was started with.
 vars(sys.modules["boot"]).update(imports=imports, builtin_names=builtin_names)

@@ -116,7 +116,7 @@ class Sources:
         return self._sources.get(origin, b"")
 
     def frozen(self, name: str) -> bytes:
-        """Returns the marshalled code of a module that the interpreter needs before it can import anything."""
+        """Returns the marshalled code of a module that CPython needs before it can import anything."""
         return self._frozen(name)
 
     def frozen_source(self, name: str) -> bytes:
