@@ -86,6 +86,8 @@ def test_a_codec_does_what_it_does_on_a_desktop(guest: Evaluate, codec: str) -> 
         ("threading.Barrier(2).wait(1)", "this lock is held"),
         ("queue.Queue().get()", "this lock is held"),
         ("queue.Queue().get(timeout=1)", "this lock is held"),
+        ("threading.Thread(target=print).start()", "no threads"),
+        ("__import__('concurrent.futures').futures.ThreadPoolExecutor().submit(print)", "no threads"),
         ("queue.SimpleQueue().get()", "this queue is empty"),
         ("queue.SimpleQueue().get(timeout=1)", "this queue is empty"),
         ("select.select([], [], [], 1)", "select.select"),
@@ -99,13 +101,55 @@ def test_what_would_wait_raises_and_names_the_callback(guest: Evaluate, expressi
     assert "set_tick_period(milliseconds)" in found and "on_tick" in found
 
 
-@pytest.mark.parametrize("expression", ["asyncio.run(asyncio.sleep(1))", "asyncio.new_event_loop()"])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "asyncio.run(asyncio.sleep(1))",
+        "asyncio.new_event_loop()",
+        "asyncio.get_running_loop()",
+        "asyncio.get_event_loop()",
+        "asyncio.sleep(1).send(None)",
+        "asyncio.gather()",
+        "asyncio.timeout(1)",
+        "asyncio.Future()",
+        "asyncio.Queue().get().send(None)",
+        "asyncio.to_thread(print).send(None)",
+    ],
+)
 def test_asyncio_says_in_one_line_that_it_has_no_event_loop(guest: Evaluate, expression: str) -> None:
     assert guest(expression).startswith("RuntimeError: asyncio has no event loop in a proxy")
 
 
 def test_a_module_that_is_not_there_says_who_left_it_out(guest: Evaluate) -> None:
     assert guest("__import__('turtle')").startswith("ModuleNotFoundError: the filter was built without it")
+
+
+@pytest.mark.parametrize("name", ["ssl", "_ssl", "ctypes", "bz2", "fcntl", "tkinter"])
+def test_a_module_without_its_c_library_says_so(guest: Evaluate, name: str) -> None:
+    found = guest(f"__import__({name!r})")
+    assert found == f"ModuleNotFoundError: CPython in a proxy has no C library for it: No module named {name!r}"
+
+
+@pytest.mark.parametrize(
+    "expression", ["socket()", "socketpair()", "getaddrinfo('a', 80)", "create_connection(('127.0.0.1', 80))"]
+)
+def test_a_socket_names_what_there_is_instead(guest: Evaluate, expression: str) -> None:
+    found = guest(f"__import__('socket').{expression}")
+    assert found.startswith("OSError: there are no sockets in a proxy") and "fetch()" in found
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "__import__('os')._exit(1)",
+        "__import__('os').abort()",
+        "__import__('signal').raise_signal(15)",
+        "__import__('faulthandler')._sigsegv()",
+        "pickle.loads(b'cos\\n_exit\\n(I1\\ntR.')",
+    ],
+)
+def test_what_would_end_the_vm_raises(guest: Evaluate, expression: str) -> None:
+    assert guest(expression).startswith("RuntimeError: this would end the VM")
 
 
 def test_clocks_that_count_from_the_start_count_from_the_vms(guest: Evaluate) -> None:
@@ -227,6 +271,8 @@ class Stream:
             orjson = None
 def other():
     from native import fast
+def third():
+    import ssl
 """
     write(tmp_path, {"plugin.py": source + _REGISTER, "native.cpython-311-x86_64-linux-gnu.so": ""})
     assert freeze(tmp_path).warnings == [
@@ -234,6 +280,7 @@ def other():
         "there is no such module at build time",
         "plugin.py:10: native is imported in other, and will not be in the proxy: "
         "native is compiled (native.cpython-311-x86_64-linux-gnu.so); only pure Python fits",
+        "plugin.py:12: ssl is imported in third, and will not be in the proxy: CPython in a proxy lacks a module that it imports",
     ]
 
 

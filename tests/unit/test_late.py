@@ -38,7 +38,7 @@ CORE = {"_pylong", "decimal", "encodings.cp437", "encodings.idna", "stringprep"}
 
 @pytest.fixture(scope="module")
 def imports() -> Imports:
-    """Returns the program that runs in the compiling interpreter, run by this one."""
+    """Returns the program that runs in the compiling CPython, run by this one."""
     source = Path("toolchain/vm/imported.py").read_bytes()
     # There annotations are not evaluated.
     code = compile(source, "imported.py", "exec", __future__.annotations.compiler_flag, dont_inherit=True)
@@ -64,6 +64,9 @@ class Sources:
     def find(self, name: str) -> Found | None:
         source = self.own.get(name, LIBRARY.get(name))
         return None if source is None else Found("M", f"{name}.py", source.encode(), name not in self.own)
+
+    def names(self) -> list[str]:
+        return [*LIBRARY, "needs_c"]
 
     def compiled(self, name: str) -> str | None:
         return f"{name} is compiled" if name == "fast" else None
@@ -151,11 +154,12 @@ def test_a_package_for_programs_comes_whole_but_none_for_processes(imports: Impo
 
 def test_what_will_fail_is_a_warning(imports: Imports) -> None:
     own = {
-        "plugin": "def f():\n    import nowhere\n    import fast\n    from part import value\n    import sys, json, later\n",
+        "plugin": "def f():\n    import nowhere\n    import fast\n    from part import value\n    import sys, json, later, needs_c\n",
         "part": "def g():\n    try:\n        import absent\n    except ImportError:\n        pass\n",
     }
     assert search(imports, own, later={"later": "import nowhere\n"})[1] == [
         "later.py:1: nowhere is imported when this module is, and will not be in the proxy: there is no such module at build time",
         "plugin.py:2: nowhere is imported in f, and will not be in the proxy: there is no such module at build time",
         "plugin.py:3: fast is imported in f, and will not be in the proxy: fast is compiled",
+        "plugin.py:5: needs_c is imported in f, and will not be in the proxy: CPython in a proxy lacks a module that it imports",
     ]

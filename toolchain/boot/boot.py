@@ -30,6 +30,9 @@ _dictionary = b""
 _NOT_IN_THE_MODULE = "the filter was built without it; import it at the top of one of its modules: No module named "
 _NO_PROCESSES = "there are no processes in a proxy: No module named "
 _PROCESSES = ("concurrent.futures.process", "multiprocessing", "_multiprocessing")
+_NO_LIBRARY = "CPython in a proxy has no C library for it: No module named "
+_LIBRARIES = """ _bz2 _ctypes _curses _hashlib _lzma _ssl _tkinter _zstd bz2 ctypes curses fcntl grp lzma mmap pwd readline resource \
+ssl syslog termios tkinter """
 _AST_ONLY = 0x400  # ast.PyCF_ONLY_AST
 
 
@@ -72,6 +75,8 @@ class Finder:
         if not answer:
             if cls.sealed and name.startswith(_PROCESSES):
                 raise ModuleNotFoundError(f"{_NO_PROCESSES}{name!r}", name=name)
+            if f" {name} " in _LIBRARIES:
+                raise ModuleNotFoundError(f"{_NO_LIBRARY}{name!r}", name=name)
             return None
         kind = answer[:1]
         if kind == b"N":
@@ -138,10 +143,16 @@ def _zone(key: str) -> object:
     return _io.BytesIO(data)
 
 
-def _no_loop(cls: type, *arguments: object, **named: object) -> None:
+def _no_loop(*arguments: object, **named: object) -> None:
     raise RuntimeError(
-        "asyncio has no event loop in a proxy, where nothing may wait: return from the callback, and go on in the one that brings "
-        "what you wait for (on_tick, on_http_call_response)"
+        "asyncio has no event loop in a proxy, where nothing may wait: await what proxy_wasm has in an async callback (fetch, gather), "
+        "or return, and go on in the callback that brings what you wait for (on_tick, on_http_call_response)"
+    )
+
+
+def _no_socket(*arguments: object, **named: object) -> None:
+    raise OSError(
+        "there are no sockets in a proxy: call a service that Envoy has as a cluster, with fetch() or http_call()"
     )
 
 
@@ -162,13 +173,29 @@ def _amend_configuration(module: Any) -> None:
     module._get_sysconfigdata = dict
 
 
+def _amend_events(module: Any) -> None:
+    module.get_running_loop = module._BaseDefaultEventLoopPolicy.get_event_loop = _no_loop
+
+
+def _amend_locks(module: Any) -> None:
+    module._LoopBoundMixin._get_loop = _no_loop
+
+
+def _amend_sockets(module: Any) -> None:
+    module.getaddrinfo = module.gethostbyname = _no_socket
+    module.socket.__new__ = staticmethod(_no_socket)
+
+
 def _amend_loop(module: Any) -> None:
     # Not __init__: of what is never made, no finalizer complains.
     module.BaseSelectorEventLoop.__new__ = staticmethod(_no_loop)
 
 
 _AMENDED = {
+    "asyncio.events": _amend_events,
+    "asyncio.mixins": _amend_locks,
     "asyncio.selector_events": _amend_loop,
+    "socket": _amend_sockets,
     "sysconfig": _amend_configuration,
     "zoneinfo._common": _amend_zones,
     "zoneinfo._tzpath": _amend_zone_names,

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-WAITING = ("time_sleep", "select_select", "select_poll_poll", "_PyMutex_LockTimed", "_PyParkingLot_Park")
-"""The functions in which Python code can wait; waits.c has what is called instead, with the same parameters."""
+WAITING = (
+    "time_sleep",
+    "select_select",
+    "select_poll_poll",
+    "_PyMutex_LockTimed",
+    "do_start_new_thread",
+    "_PyParkingLot_Park",
+)
+"""The functions in which Python code can wait, and the one that starts a thread; waits.c has what is called instead.
+
+What is called instead has the same parameters.
+"""
 
 POLLING = frozenset({"clock_nanosleep", "poll", "_PySemaphore_Wait", "__pthread_cond_timedwait"})
 """What a wait ends in. A test holds that only what cannot be reached from Python still calls it."""

@@ -1,4 +1,5 @@
 // What CPython would wait in: a sleep, a lock that is held, a queue, a select. Here it raises instead (waits.py puts it in its place).
+// So does the start of a thread.
 //
 // A worker has one thread. While it waits, none of its connections is served, and nobody is left to release the lock.
 #include "boundary.h"
@@ -52,6 +53,12 @@ EXPORT("waits#_PyMutex_LockTimed") int wait_lock(volatile u8 *mutex, i64 timeout
   if (!(flags & (HANDLE_SIGNALS | FAIL_IF_INTERRUPTED))) __builtin_trap();
   refuse(REFUSAL("this lock is held: acquire()"));
   return LOCK_INTERRUPTED;
+}
+EXPORT("waits#do_start_new_thread")
+int wait_thread(void *state, PyObject *function, PyObject *arguments, PyObject *keywords, void *handle, int daemon) {
+  refuse("there are no threads in a proxy: one thread serves all connections of a worker. "
+         "Call set_tick_period(milliseconds), return, and do the work in parts in on_tick()");
+  return -1;
 }
 // What is left of it is an empty queue: it hands on what the other thread gave it, which is null.
 EXPORT("waits#_PyParkingLot_Park")

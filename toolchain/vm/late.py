@@ -173,12 +173,17 @@ class _Search:
                 base = self._base(name, found, entry)
                 runs_late = entry.late or name in self.kept
                 if runs_late and not (entry.optional or entry.instead or self._is_there(base)):
-                    why = self.known.sources.compiled(base) or "there is no such module at build time"
+                    why = self._reason(base)
                     where = f"in {entry.where.rpartition('.')[2]}" if entry.late else "when this module is"
                     lines.append(
                         f"{found.origin}:{entry.line}: {base} is imported {where}, and will not be in the proxy: {why}"
                     )
         return lines
+
+    def _reason(self, name: str) -> str:
+        sources = self.known.sources
+        needs = "CPython in a proxy lacks a module that it imports" if name in sources.names() else None
+        return sources.compiled(name) or needs or "there is no such module at build time"
 
     def _is_there(self, name: str) -> bool:
         # A package of the library may make a module itself, as os makes os.path.
