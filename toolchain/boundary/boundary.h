@@ -75,8 +75,8 @@ typedef struct {
 // Makes the module _proxy_wasm; CPython has been started.
 int start_boundary(void);
 
-// Gets ready for errors in deep recursion (recursion.c).
-void start_recursion(void);
+// Gets ready for errors in deep recursion (recursion.c); 0 if the thread state is not as it was.
+int start_recursion(void);
 
 static PyObject *type_error, *str_type, *none;
 static PyObject *status_handler, *error_handler, *action_type, *known_roots, *known_streams;

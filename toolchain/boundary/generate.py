@@ -207,8 +207,7 @@ int start_boundary(void) {{
   PyObject *module = PyImport_AddModule("_proxy_wasm");
   for (u32 i = 0; i < sizeof methods / sizeof *methods; i++)
     PyObject_SetAttrString(module, methods[i].name, PyCMethod_New(&methods[i], 0, 0, 0));
-  start_recursion();
-  return limit_recursion();
+  return start_recursion() && limit_recursion();
 }}
 EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callbacks[callback] != 0; }}
 

@@ -17,5 +17,5 @@ breaks stops it too. What no build can see, a test does: `//tests/host:late` loo
 
 What must be kept in sync: `header.py`, which gives the C files their part of this as `cpython.h`. What they know on their own is CPython's
 stable API, and two structures: `Frozen` in start.c, which is CPython's `_frozen`, and the thread state, which `limit_recursion` in
-boundary.h searches. CONTRIBUTING.md has the steps to a new CPython.
+boundary.h and `find_calls` in guard/recursion.c search. CONTRIBUTING.md has the steps to a new CPython.
 """

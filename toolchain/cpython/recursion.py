@@ -135,17 +135,24 @@ UNFOLLOWED: dict[str, str] = {
 """Whose calls through pointers are not followed, and what they reach."""
 
 CALLED_INSTEAD: dict[tuple[str | None, str], str] = {
-    ("subtype_dealloc", "PyObject_CallFinalizerFromDealloc"): "stackguard#finalize",
+    (None, "PyObject_CallFinalizerFromDealloc"): "stackguard#finalize",
+    ("TaskObj_dealloc", "PyObject_CallFinalizer"): "stackguard#finalize_task",
+    ("releasebuffer_call_python", "vectorcall_method"): "stackguard#release_buffer",
     ("PyObject_ClearWeakRefs", "PyObject_CallOneArg"): "stackguard#weakref_callback",
 }
 """Callers (None for all) and what they call, each with the boundary's function that is called instead.
 
-Only what classes of Python do when an object goes is refused near the limit. A generator that is refused its end would go with its frame
-still suspended, which CPython does not expect.
+They are the ways in which an object that goes has Python code run. A generator that is refused its end goes with its frame still suspended.
+`gen_dealloc` clears such a frame anyway, as it has to for an asynchronous generator whose hook does nothing.
 """
 
-REFUSED = {"PyInit__sqlite3": "stackguard#no_sqlite"}
-"""What always fails, with the boundary's function that raises the error: SQLite goes down as far as the SQL that it is given."""
+_ENDS = "os__exit os_abort signal_raise_signal faulthandler_sigabrt faulthandler_sigfpe faulthandler_sigsegv"
+
+REFUSED = {"PyInit__sqlite3": "stackguard#no_sqlite", **dict.fromkeys(_ENDS.split(), "stackguard#no_end")}
+"""What always fails, with the boundary's function that raises the error.
+
+SQLite goes down as far as the SQL that it is given. The others end the program, which is the VM here.
+"""
 
 UNUSED = (("pysqlite_close_all_blobs", "_pysqlite_long_as_int64"), ("sqlite3_log", "pcache1Shrink"))
 """What only a refused module uses, its own functions and its library's: the first and the last function of each piece."""

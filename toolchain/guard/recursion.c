@@ -7,17 +7,34 @@ Py_ssize_t PYTHON(PyTuple_Size)(PyObject *);
 PyObject *PYTHON(PyTuple_GetItem)(PyObject *, Py_ssize_t);
 void PYTHON(PyErr_SetRaisedException)(PyObject *);
 void PYTHON(PyErr_WriteUnraisable)(PyObject *);
+int PYTHON(Py_GetRecursionLimit)(void);
+PyObject *PYTHON(Py_GetConstant)(u32);
+void PYTHON(PyObject_CallFinalizer)(PyObject *);
 int PYTHON(PyObject_CallFinalizerFromDealloc)(PyObject *);
+PyObject *PYTHON(PyObject_VectorcallMethod)(PyObject *, PyObject *const *, u32, PyObject *);
 PyObject *PYTHON(PyObject_CallOneArg)(PyObject *, PyObject *);
 
 // Kept from the start: near the limit, nothing can be looked up.
-static PyObject *value_error, *recursion_error, *import_error;
+static PyObject *value_error, *recursion_error, *import_error, *runtime_error;
 
-void start_recursion(void) {
+// How many calls of Python may still nest, and how many may at all: two words of the thread state, and a third that is zero.
+static const u32 *calls_left;
+
+static int find_calls(void) {
+  enum { USED = 100 };
+  const u32 *words = PyThreadState_Get(), most = (u32)Py_GetRecursionLimit();
+  for (u32 i = 0; i < THREAD_STATE && !calls_left; i++)
+    if (words[i + 1] == most && words[i] <= most && words[i] > most - USED && !words[i + 2]) calls_left = words + i;
+  return calls_left != 0;
+}
+
+int start_recursion(void) {
   PyObject *builtins = PyImport_AddModule("builtins");
   value_error = PyObject_GetAttrString(builtins, "ValueError");
   recursion_error = PyObject_GetAttrString(builtins, "RecursionError");
   import_error = PyObject_GetAttrString(builtins, "ImportError");
+  runtime_error = PyObject_GetAttrString(builtins, "RuntimeError");
+  return find_calls();
 }
 
 EXPORT("stackguard#refuse") int refuse(void) { return Py_EnterRecursiveCall(" in C"); }
@@ -29,6 +46,11 @@ EXPORT("stackguard#refuse_marshal") int refuse_marshal(void) {
 
 EXPORT("stackguard#no_sqlite") PyObject *no_sqlite(void) {
   PyErr_SetString(import_error, "there is no sqlite3 in a proxy: a deep query would use up the stack, and end the VM");
+  return 0;
+}
+
+EXPORT("stackguard#no_end") PyObject *no_end(void) {
+  PyErr_SetString(runtime_error, "this would end the VM, and all that it does for connections: raise an exception instead");
   return 0;
 }
 
@@ -46,12 +68,23 @@ EXPORT("stackguard#refuse_bases") int refuse_bases(PyObject *bases) {
 }
 
 // What Python code does when an object goes may let go of another one, and so on. Near the limit CPython puts objects aside, and
-// comes back to them when there is stack again: code that makes its like for each one that goes would never end. It ends here, as it
-// does natively by the limit of Python's own recursion, which is further than this stack reaches: what an object does when it goes is a
-// RecursionError if it goes within what another one does, and the stack is nearly used up. NEARLY is more than CPython's margin, below
-// which objects are put aside; TIMES is for what leaps over it.
-enum { NEARLY = RECURSION_LIMIT + 0x10000, DEEP = RECURSION_LIMIT + 0x40000, TIMES = 10000 };
-static u32 depth, deep_ones;
+// comes back to them when there is stack again: code that makes its like for each one that goes would never end. Natively the limit of
+// Python's own recursion ends it, which is further than this stack reaches. So it ends here: what an object does when it goes is a
+// RecursionError if the stack is nearly used up, and code of Python that runs for another one let it go.
+//
+// A chain is another matter: what an object holds may go after its code has returned, and all of them shall come to their end. A chain
+// has no more members than there was memory for when the first one went. So from then on it is no chain, but code that makes its like.
+//
+// NEARLY is more than CPython's margin, below which objects are put aside; TIMES is for what leaps over it. A generator takes more
+// than LEAST bytes, and so does an object with a dict.
+enum { NEARLY = RECURSION_LIMIT + 0x10000, DEEP = RECURSION_LIMIT + 0x40000, TIMES = 10000, LEAST = 64, PAGE = 0x10000 };
+static struct {
+  u32 depth; // how many run, each within what another one does
+  u32 calls; // how many calls of Python had nested where the innermost one began
+  u32 leaps; // how many have let others go DEEP down
+  u32 chain; // how many more a chain may have NEARLY at the end of the stack
+  int told;
+} ends;
 
 // CPython's stack pointer: this module has a stack of its own. stackguard.py puts the answer in.
 EXPORT("stackguard#stack_pointer") __attribute__((noinline)) u32 stack_pointer(void) {
@@ -59,44 +92,76 @@ EXPORT("stackguard#stack_pointer") __attribute__((noinline)) u32 stack_pointer(v
   return answer;
 }
 
-static int enter(void) {
-  u32 here = depth ? stack_pointer() : 0;
-  if (depth && (here < NEARLY || (here < DEEP && deep_ones++ > TIMES))) return 0;
-  depth++;
+static int is_like(u32 calls) {
+  u32 here = stack_pointer();
+  if (calls > ends.calls) return here < NEARLY || (here < DEEP && ends.leaps++ > TIMES);
+  return here < NEARLY && !(ends.chain && ends.chain--);
+}
+
+// Whether the code for an object that goes may run; `before` is for leave().
+static int enter(u32 *before) {
+  u32 calls = calls_left[1] - calls_left[0];
+  if (!ends.depth) ends.chain = __builtin_wasm_memory_size(0) * (PAGE / LEAST);
+  else if (is_like(calls)) return 0;
+  *before = ends.calls;
+  ends.calls = calls;
+  ends.depth++;
   return 1;
 }
 
-static void leave(void) {
-  if (!--depth) deep_ones = 0;
+static void leave(u32 before) {
+  ends.calls = before;
+  if (!--ends.depth) ends.leaps = ends.told = 0;
+}
+
+// Raises the error, once for all that go within the outermost one.
+static int raise_once(void) {
+  if (ends.told) return 0;
+  ends.told = 1;
+  PyErr_SetString(recursion_error, "maximum recursion depth exceeded in a finalizer: it goes undone, and so do others like it");
+  return 1;
 }
 
 EXPORT("stackguard#finalize") int finalize(PyObject *object) {
-  static int telling; // who tells of an error opens files, in vain, and these have finalizers too
-  int result = 0;
-  if (enter()) {
-    result = PyObject_CallFinalizerFromDealloc(object);
-    leave();
-  } else if (!telling) {
-    // As in CPython's own: the collector may run meanwhile, and must not find an object without a reference.
-    u32 *references = (u32 *)object;
-    telling = 1;
-    *references = 1;
-    PyObject *error = PyErr_GetRaisedException();
-    PyErr_SetString(recursion_error, "maximum recursion depth exceeded in a finalizer");
-    PyErr_WriteUnraisable(0);
-    PyErr_SetRaisedException(error);
-    result = --*references ? -1 : 0;
-    telling = 0;
+  u32 before;
+  if (enter(&before)) {
+    int result = PyObject_CallFinalizerFromDealloc(object);
+    leave(before);
+    return result;
   }
+  // As in CPython's own: the collector may run meanwhile, and must not find an object without a reference.
+  u32 *references = (u32 *)object;
+  *references = 1;
+  PyObject *error = PyErr_GetRaisedException();
+  if (raise_once()) PyErr_WriteUnraisable(0);
+  PyErr_SetRaisedException(error);
+  return --*references ? -1 : 0;
+}
+
+EXPORT("stackguard#finalize_task") void finalize_task(PyObject *object) {
+  u32 before;
+  if (enter(&before)) {
+    PyObject_CallFinalizer(object);
+    leave(before);
+  } else if (raise_once()) PyErr_WriteUnraisable(0);
+}
+
+// What a refused call of Python's returns: its caller writes what is raised, and goes on.
+static PyObject *nothing(void) { return raise_once() ? 0 : Py_GetConstant(0); }
+
+EXPORT("stackguard#weakref_callback") PyObject *weakref_callback(PyObject *function, PyObject *reference) {
+  u32 before;
+  if (!enter(&before)) return nothing();
+  PyObject *result = PyObject_CallOneArg(function, reference);
+  leave(before);
   return result;
 }
 
-EXPORT("stackguard#weakref_callback") PyObject *weakref_callback(PyObject *function, PyObject *reference) {
-  if (!enter()) {
-    PyErr_SetString(recursion_error, "maximum recursion depth exceeded in a weak reference's callback");
-    return 0;
-  }
-  PyObject *result = PyObject_CallOneArg(function, reference);
-  leave();
+EXPORT("stackguard#release_buffer")
+PyObject *release_buffer(PyObject *name, PyObject *const *arguments, u32 count) {
+  u32 before;
+  if (!enter(&before)) return nothing();
+  PyObject *result = PyObject_VectorcallMethod(name, arguments, count, 0);
+  leave(before);
   return result;
 }

@@ -78,7 +78,8 @@ EXPORT("build_start") const char *build_start(void) {
     PyErr_Print();
     return "boot.py raised an exception";
   }
-  return start_boundary() ? 0 : "the limits of its recursion are not where they were; see limit_recursion() in boundary.h";
+  if (start_boundary()) return 0;
+  return "the limits of its recursion are not where they were; see limit_recursion() in boundary.h, find_calls() in recursion.c";
 }
 
 // Calls a function of boot.py, bytes to bytes; null for an exception, which is printed.

@@ -1,7 +1,10 @@
 """What makes its like when it goes."""
 
+import contextlib
+import io
 import re
 import weakref
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 from tests.host.guests.deep.cases import DEPTH, each
@@ -29,6 +32,109 @@ def heavy(match: Any) -> str:
 
 class Holder:
     """An object whose weak references have a callback that makes its like."""
+
+
+def again() -> Iterator[None]:
+    """A generator whose end makes its like."""
+    try:
+        yield
+    finally:
+        next(again())
+
+
+def again_later() -> Iterator[None]:
+    """The same, where its like goes with its own frame: natively this does not end."""
+    try:
+        yield
+    finally:
+        like = again_later()
+        next(like)
+
+
+@contextlib.contextmanager
+def again_with() -> Iterator[None]:
+    """The same, as a context manager."""
+    try:
+        yield
+    finally:
+        again_with().__enter__()
+
+
+class Wait:
+    """What a coroutine can wait for."""
+
+    def __await__(self) -> Generator[None]:
+        yield
+
+
+async def again_async() -> None:
+    """A coroutine whose end makes its like."""
+    try:
+        await Wait()
+    finally:
+        again_async().send(None)
+
+
+async def again_generator() -> AsyncIterator[None]:
+    """An asynchronous generator whose end makes its like."""
+    try:
+        yield
+    finally:
+        start_again()
+
+
+def start_again() -> None:
+    with contextlib.suppress(StopIteration):
+        again_generator().asend(None).send(None)  # type: ignore[attr-defined]
+
+
+class File(io.RawIOBase):
+    """A file whose end makes its like."""
+
+    def close(self) -> None:
+        File()
+
+
+class Raw(io.RawIOBase):
+    """What a buffer is around: its end makes another one."""
+
+    def writable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            io.BufferedWriter(Raw())
+
+
+class Buffer:
+    """An object whose buffer makes its like when it is released."""
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return memoryview(b"abc")
+
+    def __release_buffer__(self, view: memoryview) -> None:
+        memoryview(Buffer())
+
+
+def ends() -> None:
+    """Generators within one another, each with an end of its own: all of them come to it."""
+    gone = 0
+
+    def holding(inner: Any) -> Iterator[None]:
+        nonlocal gone
+        try:
+            yield
+        finally:
+            gone += 1
+
+    def begun(inner: Any) -> Iterator[None]:
+        generator = holding(inner)
+        next(generator)
+        return generator
+
+    nest(begun)
+    assert gone == DEPTH, gone
 
 
 kept: list[Any] = []
@@ -73,6 +179,15 @@ each(
     {
         "finalizer of its like": lambda: Again() and None,
         "finalizer of its like, heavy": lambda: Heavy() and None,
+        "generator of its like": lambda: next(again()),
+        "generator of its like, later": lambda: next(again_later()),
+        "context manager of its like": lambda: again_with().__enter__(),
+        "coroutine of its like": lambda: again_async().send(None),
+        "asynchronous generator of its like": start_again,
+        "file of its like": lambda: File() and None,
+        "buffered file of its like": lambda: io.BufferedWriter(Raw()) and None,
+        "buffer of its like": lambda: memoryview(Buffer()) and None,
+        "ends of generators all run": ends,
         "callback of its like": lambda: made(),
         "finalizers all run": lambda: count(),
         "finalizers within one": lambda: often(),
