@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from envoy import configuration, process
 
 ROUTERS = ("egress-router1", "egress-router2")
 _MANY = 1_000_000
+_FIRST_WORKER = "wrk:worker_0"
 
 
 @dataclass
@@ -28,6 +30,19 @@ class Proxy:
     def thread_cpu(self, name: str) -> int:
         """Returns the nanoseconds that the threads of a name prefix have been on a processor, by the scheduler's own accounting."""
         return thread_cpu(self.envoy.process.pid, name)
+
+    @contextlib.contextmanager
+    def worker_alone(self) -> Iterator[int]:
+        """Keeps the first worker on one processor until the block is over, and yields that processor's number."""
+        tasks = Path(f"/proc/{self.envoy.process.pid}/task").iterdir()
+        worker = next(int(task.name) for task in tasks if (task / "comm").read_text().startswith(_FIRST_WORKER))
+        before = os.sched_getaffinity(worker)
+        processor = max(before)
+        os.sched_setaffinity(worker, {processor})
+        try:
+            yield processor
+        finally:
+            os.sched_setaffinity(worker, before)
 
 
 def thread_cpu(pid: int, name: str) -> int:

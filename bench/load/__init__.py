@@ -72,12 +72,12 @@ def wrong(variant: Variant, records: npt.NDArray[Any]) -> tuple[int, int]:
     return int(np.sum((records["reply"] != expected) & ~unanswered)), int(np.sum(unanswered))
 
 
-def client(mode: str, ports: Sequence[int], count: int, argument: float, seed: int) -> Load:
+def client(mode: str, ports: Sequence[int | str], count: int, argument: float, seed: int) -> Load:
     """Runs the client (`client.c` has the modes) and returns what it saw; raises LoadError if it does not run."""
     return clients(mode, ports, count, argument, [seed])[0]
 
 
-def clients(mode: str, ports: Sequence[int], count: int, argument: float, seeds: Sequence[int]) -> list[Load]:
+def clients(mode: str, ports: Sequence[int | str], count: int, argument: float, seeds: Sequence[int]) -> list[Load]:
     """Runs as many clients at once as there are seeds."""
     try:
         tracking.wait_for_room(count * len(seeds) * (len(ports) if mode == "rounds" else 1))

@@ -6,6 +6,8 @@
  * client schedule SEED COUNT RATE OUT PORT...          COUNT connections at times fixed beforehand (Poisson, RATE a second),
  *                                                      whether earlier ones are answered or not; ports in turn
  *
+ * With PORT+BYTES@PROCESSOR, of rounds, a thread on that processor walks over so many bytes before each connection.
+ *
  * A connection's time runs until the first byte of the reply: from the connect, or, of a schedule, from the time at which it should
  * have been made, so that a proxy that is late cannot hide the connections that had to wait for it.
  *
@@ -18,6 +20,9 @@
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +103,56 @@ static void take_reply(struct record *r, int connection) {
     }
 }
 
-static void rounds(long count, uint64_t pause, int ports, uint16_t *port) {
+/* ---- something else that uses the worker's caches
+ *
+ * A thread on the worker's processor is woken before each connection and walks over so many bytes, a line at a time. It is woken for
+ * none at all too, so that the walk is the only difference. */
+#define LINE 64
+
+static struct {
+    int processor;
+    volatile char *bytes;
+    int wake[2];
+    atomic_ulong asked, walked; /* numbers of walks */
+} walker = {.processor = -1};
+
+static void *walk(void *unused) {
+    size_t size;
+    (void)unused;
+    while (read(walker.wake[0], &size, sizeof size) == sizeof size) {
+        for (size_t at = 0; at < size; at += LINE)
+            walker.bytes[at]++;
+        atomic_fetch_add(&walker.walked, 1);
+    }
+    return NULL;
+}
+
+static void start_walker(size_t most) {
+    pthread_t thread;
+    cpu_set_t its, others;
+    walker.bytes = calloc(1, most + LINE);
+    CPU_ZERO(&its);
+    CPU_SET(walker.processor, &its);
+    if (!walker.bytes || pipe2(walker.wake, O_CLOEXEC) || sched_getaffinity(0, sizeof others, &others))
+        die("the walker");
+    if (pthread_create(&thread, NULL, walk, NULL) || pthread_detach(thread) ||
+        pthread_setaffinity_np(thread, sizeof its, &its))
+        die("the walker's processor");
+    /* The client waits for the walker without a pause: elsewhere, if there is another processor. */
+    CPU_CLR(walker.processor, &others);
+    if (CPU_COUNT(&others) && sched_setaffinity(0, sizeof others, &others))
+        die("the client's processors");
+}
+
+static void use_caches(size_t size) {
+    unsigned long wanted = ++walker.asked;
+    if (write(walker.wake[1], &size, sizeof size) != sizeof size)
+        die("the walker");
+    while (atomic_load(&walker.walked) < wanted)
+        sched_yield();
+}
+
+static void rounds(long count, uint64_t pause, int ports, uint16_t *port, size_t *bytes) {
     int order[ports];
     struct timeval timeout = {.tv_sec = TIMEOUT_NS / 1000000000ULL};
     for (int i = 0; i < ports; i++)
@@ -112,6 +166,8 @@ static void rounds(long count, uint64_t pause, int ports, uint16_t *port) {
         }
         for (int i = 0; i < ports; i++) {
             struct record *r = records++;
+            if (walker.processor >= 0)
+                use_caches(bytes[order[i]]);
             int connection = open_socket(source, SOCK_CLOEXEC);
             setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
             *r = (struct record){.port_index = (uint16_t)order[i], .source = source};
@@ -202,8 +258,10 @@ int main(int argc, char **argv) {
     double argument = atof(argv[4]);
     int ports = argc - 6, out = open(argv[5], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     uint16_t port[ports];
+    size_t bytes[ports], most = 0;
     for (int i = 0; i < ports; i++)
-        port[i] = (uint16_t)atoi(argv[6 + i]);
+        if (sscanf(argv[6 + i], "%hu+%zu@%d", &port[i], &bytes[i], &walker.processor) == 3 && bytes[i] > most)
+            most = bytes[i];
     long total = strcmp(mode, "rounds") ? count : count * ports;
     struct record *all = calloc((size_t)total, sizeof *all);
     if (out < 0 || !all)
@@ -213,9 +271,11 @@ int main(int argc, char **argv) {
     records = all;
     /* By default the kernel may wake a sleeper 50 microseconds late. */
     prctl(PR_SET_TIMERSLACK, 1);
+    if (walker.processor >= 0)
+        start_walker(most);
     start = clock_ns();
     if (!strcmp(mode, "rounds"))
-        rounds(count, (uint64_t)argument, ports, port);
+        rounds(count, (uint64_t)argument, ports, port, bytes);
     else if (!strcmp(mode, "flood") && argument >= 1 && argument <= MAX_OPEN)
         many(count, 0, (long)argument, ports, port);
     else if (!strcmp(mode, "schedule") && argument > 0)

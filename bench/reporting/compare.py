@@ -81,6 +81,8 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
     """Yields what both reports measured, interesting or not."""
     for key, title in (("latency", ""), ("latency_log", ", log on")):
         yield from _of_latency(old[key]["ratios"], new[key]["ratios"], title)
+    yield from _of_busy(old.get("busy", {}), new.get("busy", {}))
+    yield from _of_instructions(old.get("instructions", {}), new.get("instructions", {}))
     yield from _of_throughput(old["throughput"], new["throughput"])
     for engine in _common(old["guest"], new["guest"]):
         yield from _of_guest(old["guest"][engine], new["guest"][engine], engine)
@@ -94,6 +96,20 @@ def _of_latency(old: Report, new: Report, title: str) -> Iterator[Difference]:
         for statistic in ("p50", "p90", "p99", "mean"):
             what, unit = f"{name}: {statistic}{title}", "of its ratio to the baseline"
             yield Difference(what, unit, old[name][statistic], new[name][statistic])
+
+
+def _of_busy(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    before, after = old.get("regimes", {}), new.get("regimes", {})
+    for regime in _common(before, after):
+        ratios = before[regime]["ratios"], after[regime]["ratios"]
+        for name in _proxied(*ratios):
+            what = f"{name}: p50, caches walked over: {regime}"
+            yield Difference(what, "of its ratio to the baseline", ratios[0][name], ratios[1][name])
+
+
+def _of_instructions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    for name in _common(old, new):
+        yield Difference(f"{name}: instructions of a connection", "", [old[name]["sum"]] * 3, [new[name]["sum"]] * 3)
 
 
 def _of_throughput(old: Report, new: Report) -> Iterator[Difference]:

@@ -134,6 +134,27 @@ def _ratio_row(axes: Axes, row: int, ratio: Report, drawn_in: str) -> None:
     axes.annotate(f"{median:.3f}", place, xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9)
 
 
+def regimes(report: Report) -> str:
+    """Each variant's median over the baseline's, with nothing and with something else in the worker's caches."""
+    found, names = report["busy"]["regimes"], list(report["variants"])
+    shown = [name for name in next(iter(found.values()))["ratios"] if name != BASELINE.name]
+
+    def draw(axes: Axes) -> None:
+        for at, one in enumerate(found.values()):
+            for index, name in enumerate(shown):
+                bounds = one["ratios"][name]
+                x = at + (index - (len(shown) - 1) / 2) * 0.12
+                style: dict[str, Any] = {"fmt": "o", "capsize": 3, "markersize": 6, "color": colour(name, names)}
+                axes.errorbar(x, bounds[0], yerr=_error(bounds), label="" if at else name, **style)
+        axes.axhline(1, color="#333333", linewidth=1)
+        axes.set(ylabel="times tcp_proxy alone", xlabel="walked over before a connection", xticks=range(len(found)))
+        axes.set_xticklabels(list(found))
+        axes.grid(axis="x", visible=False)
+        _legend_above(axes)
+
+    return _svg(draw, 4.2)
+
+
 def components(report: Report) -> str:
     """The worker's processor time for a connection, and what it is made of."""
     found, described = report["throughput"], report["variants"]
@@ -244,6 +265,7 @@ def memory(report: Report) -> str:
 
 
 PLOTS = {
+    "regimes": (regimes, "Median over tcp_proxy alone, with nothing and with something else in the worker's caches"),
     "cdf": (cdf, "Connect to first byte, the share of connections within a time, up to p99"),
     "tail": (tail, "The slowest connections: how many took longer than a time"),
     "ratio": (ratios, "Over tcp_proxy alone, with 95 % intervals"),

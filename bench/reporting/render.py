@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.intervals import STATISTICS
+from bench.measure import instructions
 from bench.measure.startup import MEGABYTE, fewest
-from bench.reporting import Report, requests
+from bench.reporting import Report, busy, requests
 from bench.reporting.plots import PLOTS
 from bench.reporting.table import Table, bounds
 from bench.variants import BASELINE
@@ -55,10 +56,12 @@ def tables(report: Report) -> list[Table]:
             + ".",
         ),
     ]
+    made += busy.tables(report)
     made += [_rate(rate) for rate in report["open_loop"]["rates"]]
     made += [
         _throughput(report),
         *requests.tables(report),
+        *_instructions(report),
         *_guest(report),
         _startup(report),
         *_memory(report),
@@ -117,6 +120,14 @@ def _throughput(report: Report) -> Table:
     )
     head = ["", "worker µs per connection", "connections per second", "worker busy", "client µs", "routers µs"]
     return Table("Processor time and saturation", note, head, rows)
+
+
+def _instructions(report: Report) -> list[Table]:
+    found = report.get("instructions")
+    if not found:
+        return []
+    note = "WebAssembly instructions, counted by wasmtime: the same on every machine. A row is what runs until the host call that it names."
+    return [Table("Instructions of a connection", note, ["", *found], instructions.table(found))]
 
 
 def _guest(report: Report) -> list[Table]:

@@ -23,12 +23,13 @@ from bench.http import run as http
 from bench.http.measure import FULL as HTTP_FULL
 from bench.http.measure import QUICK as HTTP_QUICK
 from bench.http.measure import Effort as HttpEffort
-from bench.measure import build_time, latency, machine, open_loop, sizes, startup, throughput
+from bench.measure import build_time, busy, instructions, latency, machine, open_loop, sizes, startup, throughput
+from bench.reporting import busy as busy_part
 from bench.reporting import figures, publish, render, verdict
 from bench.reporting.compare import FORMAT
 from bench.reporting.figures import COUNTS, Draft
 from bench.reporting.progress import Progress
-from bench.variants import BASELINE, FLOOR, PYTHON, VARIANTS, Variant, add_options, chosen
+from bench.variants import BASELINE, FLOOR, HEAVY, PYTHON, VARIANTS, Variant, add_options, chosen
 from envoy.process import EnvoyError
 
 DIRECTORY = "bench-report"
@@ -45,6 +46,9 @@ class Effort:
 
     log_rounds: int
     """The same with the log on."""
+
+    busy_rounds: int
+    """The same with something else in the worker's caches, of a connection to each variant in every regime."""
 
     bursts: int
     """Bursts of connections at saturation."""
@@ -74,8 +78,8 @@ class Effort:
     """The same for requests."""
 
 
-QUICK = Effort(3000, 1500, 8, 1000, 4, 0.25, 40, 1, (1, 2), False, HTTP_QUICK)
-FULL = Effort(30000, 10000, 20, 1500, 12, 0.25, 200, 3, (1, 2, 4), True, HTTP_FULL)
+QUICK = Effort(3000, 1500, 1000, 8, 1000, 4, 0.25, 40, 1, (1, 2), False, HTTP_QUICK)
+FULL = Effort(30000, 10000, 10000, 20, 1500, 12, 0.25, 200, 3, (1, 2, 4), True, HTTP_FULL)
 
 
 def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -> latency.Rounds:
@@ -163,6 +167,9 @@ def _in_one_envoy(
         stack = contextlib.ExitStack()
         running = stack.enter_context(proxy.run(variants, routers.ports, work))
     with stack:
+        with progress.stage(f"latency where caches are in use, {effort.busy_rounds} rounds"):
+            routed = [variant for variant in variants if variant.proxied]
+            report["busy"] = busy_part.figures(busy.measure(running, routed, effort.busy_rounds))
         with progress.stage("processor time and saturation") as told:
             found = throughput.bursts(running, variants, routers, effort.bursts, effort.burst, told)
             report["throughput"] = figures.of_bursts(found)
@@ -174,7 +181,7 @@ def _in_one_envoy(
                 rate = open_loop.at_rate(running, variants, share, knee, effort.slices, effort.slice_seconds, told)
                 rates.append(figures.of_rate(rate, [v.name for v in variants]))
         report["open_loop"] = {"knee": knee, "rates": rates}
-    return report, [*rates, figures.sum_of_bursts(found, (effort.bursts + 1) * effort.burst)]
+    return report, [report["busy"], *rates, figures.sum_of_bursts(found, (effort.bursts + 1) * effort.burst)]
 
 
 def _build(workspace: Path, told: Told) -> Draft:
@@ -188,7 +195,7 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
     """Measures everything and returns the report's data; raises EnvoyError, LoadError or GuestError if something does not run."""
     variants = [*VARIANTS, *more]
     modules = [variant for variant in variants if variant.module]
-    progress = Progress(7 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
+    progress = Progress(9 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
     others = machine.Others()
     report = _facts(effort, quick, variants, workspace)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, load.routers() as routers:
@@ -202,6 +209,8 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
             report["latency_log"] = _log(routers, effort)
         together, counted = _in_one_envoy(variants, routers, effort, work, progress)
         report |= together
+        with progress.stage("instructions of a connection"):
+            report["instructions"] = instructions.count([v for v in modules if v not in HEAVY])
         report["guest"] = {}
         for engine in engines.ENGINES:
             with progress.stage(f"guest time in {engine}") as told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.measure.startup import MEGABYTE, fewest
-from bench.reporting import Report, requests
+from bench.reporting import Report, busy, requests
 
 NOISY = 0.10
 """An interval of the main ratio wider than this says nothing that is worth a sentence."""
@@ -20,6 +20,7 @@ def sentences(report: Report) -> list[str]:
     return [
         _correct(report),
         _latency(report),
+        *busy.sentences(report),
         _throughput(report),
         _start(report),
         _native(report),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench import load, proxy
@@ -15,7 +17,8 @@ from bench.guest.engines import ENGINES
 from bench.http import client
 from bench.http import measure as http_measure
 from bench.http import variants as http_variants
-from bench.measure import latency, open_loop, throughput
+from bench.measure import busy, latency, open_loop, throughput
+from bench.reporting import busy as busy_part
 from bench.reporting import compare, publish, render, run, verdict
 from bench.reporting.figures import Draft
 from bench.reporting.plots import PLOTS
@@ -24,6 +27,7 @@ from bench.variants import BASELINE, EMPTY, VARIANTS, another
 TINY = run.Effort(
     rounds=40,
     log_rounds=20,
+    busy_rounds=20,
     bursts=2,
     burst=100,
     slices=1,
@@ -63,6 +67,46 @@ def test_every_variant_is_in_every_part(made: Draft) -> None:
     assert all(list(found) == MODULES for found in made["guest"].values())
     assert list(made["startup"]) == PROXIED
     assert list(made["modules"]) == MODULES
+
+
+def test_every_regime_has_every_variant(made: Draft) -> None:
+    found = made["busy"]
+    assert list(found["regimes"]) == list(busy.REGIMES)
+    assert all(list(regime["values"]) == PROXIED for regime in found["regimes"].values())
+    assert found["connections"] == len(busy.REGIMES) * len(PROXIED) * TINY.busy_rounds
+
+
+def test_the_walk_is_over_before_the_connection_is_made() -> None:
+    # No machine walks over 64 MiB in a millisecond, however idle it is; a busy one takes longer.
+    processor = max(os.sched_getaffinity(0))
+    with load.routers() as routers:
+        port = f"{routers.ports['egress-router1']}+{64 << 20}@{processor}"
+        made = load.client("rounds", [port], 10, 0, 1)
+    assert np.all(np.diff(np.sort(made.of(0)["sent"])) > 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("2048K\n", 2 << 20), ("512K", 512 << 10), ("4M\n", 4 << 20), ("", 1 << 20)]
+)
+def test_the_size_of_a_cache_is_read(text: str, size: int) -> None:
+    assert busy.cache_size(text) == size
+
+
+def test_the_verdict_tells_by_how_much_an_aim_is_missed(made: Draft) -> None:
+    ratios = {"off": [1.01, 1, 1.02], "L2": [1.05, 1, 1.1], "twice L2": [1.03, 1, 1.1]}
+    found = {regime: {"python_to_floor": ratio} for regime, ratio in ratios.items()}
+    assert busy_part.sentences({"busy": {"regimes": found}})[0].endswith("The aim of 1.03 is missed: L2 by 0.020.")
+    assert not busy_part.sentences({}) and not busy_part.tables({})
+
+
+def test_instructions_are_those_between_host_calls(made: Draft) -> None:
+    assert list(made["instructions"]) == MODULES
+    floor, python = made["instructions"]["floor"], made["instructions"]["python"]
+    # The same host calls in the same order.
+    assert list(floor) == list(python)
+    for steps in (floor, python):
+        assert steps["sum"] == sum(steps.values()) - steps["sum"]
+    assert 50 < floor["sum"] < 200 < python["sum"]
 
 
 def test_every_request_had_its_answer(made: Draft) -> None:
@@ -133,7 +177,7 @@ def test_pytest_benchmark_wrote_its_files(made: Draft, out: Path) -> None:
 def test_the_pages_are_whole_and_need_nothing_else(made: Draft, out: Path) -> None:
     assert render.write(made, out) == made["verdict"]
     page, text = (out / "report.html").read_text(), (out / "report.md").read_text()
-    assert page.count("<svg") == len(list((out / "plots").glob("*.svg"))) == 7
+    assert page.count("<svg") == len(list((out / "plots").glob("*.svg"))) == 8
     # Nothing is fetched: what looks like an address is an XML name space.
     assert not re.findall(r"(?:src|href)=\"?(?:https?:)?//", page)
     assert "<script" not in page
