@@ -30,19 +30,22 @@ is unpacked into its place: the tables when the module starts, and a block of bo
     room       where a block is unpacked
     stack      the value stack, 8 MiB: frames of slots of 8 bytes
 
-A function has three numbers, and none is another. Cold code, `elements` and `offsets` know it by its index in the module before.
-The tiered module has an index for it only if something still needs one (`functions.py`). A kept function's body is a mere head with
-its place in the interpreter's own table.
+A function can have three numbers, which must not be mixed up:
+
+ - its index in the module before: cold code, `elements` and `offsets` have this one;
+ - its index in the tiered module, if something still needs one (`functions.py`);
+ - the place of a kept function in the interpreter's own table, which is in the head that stands for its body.
 
 In a module for a training the tier shares the module's memory, behind the module's own pages, and nothing is compressed: a training
 yields that memory, and it tells what ran.
 
 # What must be kept in sync
 
- - `contract.py`, of which the interpreter's header is made, says how head, state and blocks look: `image.py` writes them. -
- `image.py` gives a kept function its place in the interpreter's table, and `bridges.py` puts it there: behind the ways out of both
- sorts. - The interpreter knows the order of that table (`State.types`, `State.loops`, the ways out): `bridges.py` makes it. - The
- order in which functions and types are added decides the bytes of the module: `link.py`, `bridges.py` and `emit.py` add them.
+ - `contract.py`, of which the interpreter's header is made, says how head, state and blocks look: `image.py` writes them.
+ - `image.py` gives a kept function its place in the interpreter's table, and `bridges.py` puts it there: behind the ways out of both
+   sorts.
+ - The interpreter knows the order of that table (`State.types`, `State.loops`, the ways out): `bridges.py` makes it.
+ - The order in which functions and types are added decides the bytes of the module: `link.py`, `bridges.py` and `emit.py` add them.
 """
 
 from __future__ import annotations
