@@ -27,6 +27,6 @@ def check(data: bytes) -> None:
         return
     for source in _SOURCES:
         for port, name in ((0, ""), (80, "www.example.com")):
-            rule = read.decide(source, port, name)
+            rule = read.decide(source, port, name, destination=source, source_port=port)
             assert rule is read.default or rule in read.rules
             assert rule.action.cluster is None or rule.action.cluster in clusters

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from filter.policy import FIELDS
 from proxy_wasm._maps import parse
 from tests.fuzz.__main__ import CORPUS, TARGETS
 
@@ -25,6 +26,11 @@ def test_the_corpus_passes(target: str, record_property: Callable[[str, object],
     for path in inputs:
         check(path.read_bytes())
     record_property("inputs", len(inputs))
+
+
+def test_the_dictionary_has_every_field() -> None:
+    words = (CORPUS / "configuration.dict").read_text(encoding="utf-8").splitlines()
+    assert [name for name in FIELDS if rf'"\"{name}\""' not in words] == []
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filter.configuration import read_configuration
-from filter.policy import Policy
+from filter.policy import FIELDS, Policy
 from filter.readers import ConfigurationError
 from tests.policies import cases
 from tests.unit.configurations import dump, refusal
@@ -63,6 +63,12 @@ def test_the_documented_examples(schema: Any, example: dict[str, Any]) -> None:
     policy = value if "rules" in value or "default_action" in value else {"rules": [value]}
     assert isinstance(read_configuration(json.dumps(policy).encode()), Policy)
     json_format.ParseDict(policy, schema())
+
+
+def test_every_field_of_a_match_has_an_example() -> None:
+    shown = [rule["match"] for rule in documented() if "match" in rule]
+    shown += [rule.get("match", {}) for example in documented() for rule in example.get("rules", [])]
+    assert set(FIELDS) - {field for match in shown for field in match} == set()
 
 
 def test_every_field_of_the_schema_is_read_and_no_other(schema: Any) -> None:
