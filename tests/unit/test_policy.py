@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from filter.address import packed
 from filter.index import Side
 from filter.pack_cidrs import pack
-from filter.policy import POSITIONS, Policy, Rule, RuleAction, source_position
+from filter.policy import FIELDS, POSITIONS, Policy, Rule, RuleAction, source_position
 from filter.routing import ISTIO, STANDALONE, route
 from filter.server_names import normal_form
 from tests.policies import cases
@@ -116,7 +116,7 @@ def test_only_what_rules_look_at_is_needed() -> None:
     rest = {"action": {"reject": True}}
     assert needs({"default_action": {"cluster": "a"}}) == set()
     assert needs({"default_action": {"cluster": "a{port}"}}) == {"needs_port", "needs_more"}
-    for match, needed in (
+    matches: list[tuple[dict[str, object], set[str]]] = [
         ({"server_names": ["a"]}, {"needs_server_name", "needs_more"}),
         ({"destination_ports": [1]}, {"needs_port", "needs_more"}),
         ({"source_ports": [1]}, {"needs_source_port", "needs_more"}),
@@ -124,7 +124,9 @@ def test_only_what_rules_look_at_is_needed() -> None:
         ({"source_parity": "ODD"}, {"needs_source"}),
         ({"source_percentage": 1}, {"needs_source"}),
         ({"source_cidrs": ["::1"]}, {"needs_source"}),
-    ):
+    ]
+    assert {field for match, _ in matches for field in match} == set(FIELDS)
+    for match, needed in matches:
         assert needs({"rules": [{"match": match, **rest}]}) == needed
 
 
