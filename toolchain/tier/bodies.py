@@ -20,16 +20,17 @@ def bodies(plan: Plan, places: Places, bridges: Bridges) -> Iterator[bytes]:
     """Yields them in the order of their new indices: a kept function's is its own but for cold parts, a cold one's is a stub."""
     before, kept = plan.module.bodies(), set(plan.kept)
     relocate = partial(plan.functions.relocate, element=plan.own.element)
-    number_of_parts = {function: number for number, function in enumerate(plan.cold_parts, plan.count)}
+    # A kept function's cold body has a number of its own, behind those of all functions.
+    cold_body = {function: number for number, function in enumerate(plan.cold_parts, plan.count)}
     for function in plan.functions.defined:
-        body, number = before[function - plan.declarations.imported], plan.declarations.functions[function]
-        kind = plan.declarations.kinds[number]
+        body, type_index = before[function - plan.declarations.imported], plan.declarations.functions[function]
+        kind = plan.declarations.kinds[type_index]
         if function in plan.cold_parts:
-            begin, leave = _leave(plan, places, kind, read_body(body).locals, number_of_parts[function], bridges.resume)
+            begin, leave = _leave(plan, places, kind, read_body(body).locals, cold_body[function], bridges.resume)
             parts = plan.cold_parts[function]
             yield split(body, len(kind.parameters), kind.results, parts, begin, leave, relocate)
         elif function not in kept:
-            yield stub(kind, i32_const(function), bridges.ways_in[number])
+            yield stub(kind, i32_const(function), bridges.ways_in[type_index])
         elif plan.functions.movable:
             first = read_body(body).code.position
             yield body[:first] + relocate(body[first:])
@@ -38,9 +39,9 @@ def bodies(plan: Plan, places: Places, bridges: Bridges) -> Iterator[bytes]:
 
 
 def _leave(
-    plan: Plan, places: Places, kind: FunctionType, own_locals: bytes, function: int, resume: int
+    plan: Plan, places: Places, kind: FunctionType, own_locals: bytes, cold_body: int, resume: int
 ) -> tuple[bytes, bytes]:
-    """Returns what a kept function begins with, and what leaves it for the interpreter; see `split`."""
+    """Returns what a kept function begins with, and what leaves it for the interpreter, which runs its cold body; see `split`."""
     own, pointer = plan.own, plan.translation.stack_pointer
     types = kind.parameters + own_locals
     at, frame, before = len(types), len(types) + 1, len(types) + 2
@@ -51,5 +52,5 @@ def _leave(
         code = take(pointer, COLD_CALL)
         restore = local_get(before) + global_set(pointer)
     code += enter(own, types, frame)
-    code += i32_const(places.state) + i32_const(function) + local_get(at) + local_get(frame) + call(resume)
+    code += i32_const(places.state) + i32_const(cold_body) + local_get(at) + local_get(frame) + call(resume)
     return begin, code + give_back(own, frame) + restore + result(own, kind, frame)

@@ -15,20 +15,21 @@ from toolchain.wasm.code import I32_SHL, call, function_body, global_get, i32_co
 from toolchain.wasm.format import I32, FunctionType
 
 
-def stub(kind: FunctionType, number: bytes, way_in: int) -> bytes:
+def stub(kind: FunctionType, push_number: bytes, way_in: int) -> bytes:
     """Returns a stub's body: for functions of this type, with code that puts the cold function's number on the stack."""
-    return function_body(*map(local_get, range(len(kind.parameters))), number, call(way_in))
+    return function_body(*map(local_get, range(len(kind.parameters))), push_number, call(way_in))
 
 
 def shared_stubs(plan: Plan, places: Places, ways_in: Sequence[int], added: Additions) -> Mapping[int, int]:
     """Adds a stub for each type of which the module's table has cold functions, and returns the stubs by cold function."""
     if not plan.functions.movable:
         return {}
-    functions = plan.declarations.functions
+    type_of = plan.declarations.functions
     cold = {f for f in plan.elements if f is not None and f not in plan.functions.index}
-    shared: dict[int, int] = {}
-    for number in sorted({functions[function] for function in cold}):
-        kind = plan.declarations.kinds[number]
-        called = global_get(plan.own.element) + i32_const(2) + I32_SHL + load(I32, places.elements, plan.own.memory)
-        shared[number] = added.add(kind, stub(kind, called, ways_in[number]))
-    return {function: shared[functions[function]] for function in cold}
+    # The number of the function that compiled code calls: `elements[element]`, of four bytes each.
+    push_number = global_get(plan.own.element) + i32_const(2) + I32_SHL + load(I32, places.elements, plan.own.memory)
+    by_type: dict[int, int] = {}
+    for type_index in sorted({type_of[function] for function in cold}):
+        kind = plan.declarations.kinds[type_index]
+        by_type[type_index] = added.add(kind, stub(kind, push_number, ways_in[type_index]))
+    return {function: by_type[type_of[function]] for function in cold}
