@@ -89,6 +89,12 @@ class Structure:
         """How Python packs it."""
         return struct.Struct("<" + "".join("I" if "*" in f.type else _SIZES[f.type] for f in self.fields))
 
+    def pack(self, **values: int) -> bytes:
+        """Returns a structure with these values of its fields, of which none may be missing."""
+        if values.keys() != {field.name for field in self.fields}:
+            raise TypeError(f"{self.name} has the fields {', '.join(field.name for field in self.fields)}")
+        return self.form.pack(*(values[field.name] for field in self.fields))
+
     def offset(self, name: str) -> int:
         """Returns where a field begins."""
         before = "".join("I" if "*" in f.type else _SIZES[f.type] for f in self.fields[: self._position(name)])

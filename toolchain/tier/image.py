@@ -114,23 +114,23 @@ def segments(plan: Plan, contents: Contents, loops: int) -> list[bytes]:
     passive = segment(blocks)
     behind = OVERRUN + DAMAGED
     behind += bytes(places.blocks - places.overrun - len(behind)) + entries(blocks)
-    state = STATE.form.pack(
-        0,
-        places.elements + 4 * len(plan.elements),
-        places.bodies,
-        places.blocks,
-        len(blocks),
-        len(contents.image),
-        len(contents.at_start),
-        places.room,
-        places.limit,
-        places.elements,
-        len(plan.elements),
-        len(plan.declarations.kinds),
-        loops,
-        len(passive),
-        0,
-        checksum(behind + passive),
+    state = STATE.pack(
+        own_checksum=0,
+        offsets=places.elements + 4 * len(plan.elements),
+        bodies=places.bodies,
+        blocks=places.blocks,
+        block_count=len(blocks),
+        image=len(contents.image),
+        at_start=len(contents.at_start),
+        room=places.room,
+        limit=places.limit,
+        elements=places.elements,
+        element_count=len(plan.elements),
+        types=len(plan.declarations.kinds),
+        loops=loops,
+        packed=len(passive),
+        unused=0,
+        checksum=checksum(behind + passive),
     )
     fields = state[STATE.offset("offsets") :]
     head = checksum(fields).to_bytes(len(state) - len(fields), "little") + fields + behind

@@ -143,7 +143,18 @@ def place(begin: int, tables: int, packed: Sequence[Block], bodies: Sequence[Blo
     # A call's arguments and link, or the locals of a part, may lie beyond the limit; the frame that they grow into may not.
     limit = top - 4 * SLOT * (widest + 2)
     return Places(
-        begin, state, overrun, damaged, blocks, first, end, unpacking, stack, limit, -(-top // PAGE), len(packed)
+        elements=begin,
+        state=state,
+        overrun=overrun,
+        damaged=damaged,
+        blocks=blocks,
+        bodies=first,
+        end=end,
+        room=unpacking,
+        stack=stack,
+        limit=limit,
+        pages=-(-top // PAGE),
+        at_start=len(packed),
     )
 
 
