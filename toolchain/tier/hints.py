@@ -1,8 +1,11 @@
 """Tells an engine which way the branches of compiled functions go: the custom section `metadata.code.branch_hint`.
 
 An engine that reads it, as V8 does, moves what hardly ever runs out of the way. A proxy does much between two connections, and a filter
-comes to cold caches each time: what counts is how many of their lines it touches. The section is of WebAssembly's
-proposal for branch hinting; it changes no result, and an engine that does not know it passes over it.
+comes to cold caches each time: what counts is how many cache lines it touches. The section is of WebAssembly's
+proposal for branch hinting. It changes no result, and an engine that does not know it passes over it.
+
+How the counts come about: `_with_counters` puts counters into a copy of the module, the training runs that, and `hint` writes down in the
+module itself what was counted.
 """
 
 from __future__ import annotations
@@ -84,9 +87,12 @@ def _branches(body: bytes) -> list[int]:
     return found
 
 
-def _increase(place: bytes, offset: int) -> bytes:
-    """Returns what adds one to the counter at a place, which is on the stack and which these instructions put there, and an offset."""
-    return place + load(I32, offset) + i32_const(1) + I32_ADD + store(I32, offset)
+def _increase(push_address: bytes, offset: int) -> bytes:
+    """Returns code that adds one to the counter at an address and an offset.
+
+    The address is needed twice: the store finds it on the stack already, and `push_address` puts it there once more, for the load.
+    """
+    return push_address + load(I32, offset) + i32_const(1) + I32_ADD + store(I32, offset)
 
 
 def _with_counters(function: bytes, parameters: int, branches: list[int], counters: int) -> bytes:
