@@ -39,11 +39,11 @@ LARGE = 1024
 class _Label:
     """Where a branch can go: a loop's start, or a block's end, which is filled in when it is reached."""
 
-    height: int
+    height: int  # of the operand stack below the block
     results: int
-    start: int | None = None
-    jumps: list[int] = field(default_factory=list)
-    otherwise: int | None = None
+    start: int | None = None  # of a loop
+    jumps: list[int] = field(default_factory=list)  # where distances to the block's end are yet to be filled in
+    otherwise: int | None = None  # where the distance to `else`, or to the end without one, is yet to be filled in
     dead: bool = False  # nothing ever runs this block
     marks: list[tuple[int, int]] = field(default_factory=list)  # in the cold code and in the body
 
