@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from toolchain.tools import Say, ToolchainError, silent
 _SDK = Path(proxy_wasm.__file__).parent
 _MISSING = "ModuleNotFoundError: No module named "
 _NOTHING_TO_REACH = ("FileNotFoundError: ", "PermissionError: ", "OSError: ", "can't start new thread", "os.environ")
+_FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
+_NOT_THE_AUTHORS = ("proxy_wasm/", "python/")
 _NOBODYS = '  File "<frozen '
 """The beginning of a traceback's lines about importing itself, which have no source to look at."""
 
@@ -144,6 +147,7 @@ def _explained(project: Project, taken: list[Package]) -> Iterator[None]:
         yield
     except ToolchainError as error:
         text = "\n".join(line for line in str(error).splitlines() if not line.startswith(_NOBODYS))
+        text = _summarised(text)
         notes = []
         if _MISSING in text:
             missing = text.rpartition(_MISSING)[2].split("\n")[0].strip("'")
@@ -156,6 +160,20 @@ def _explained(project: Project, taken: list[Package]) -> Iterator[None]:
         if any(kind in text for kind in _NOTHING_TO_REACH):
             notes += scanning.scan(project)
         raise ToolchainError("\nnote: ".join([text, *notes])) from None
+
+
+def _summarised(text: str) -> str:
+    """Returns an error with a line before its traceback that says where and what; the traceback goes if that is all of it."""
+    said, _, traceback = text.partition("\nTraceback (most recent call last):\n")
+    frames = [found for found in _FRAME.finditer(traceback) if not found["file"].startswith(_NOT_THE_AUTHORS)]
+    # The exception's own lines are not indented, as a traceback's are; what follows them is advice.
+    last = re.search(r"^(?! )(?:[\w.]+\.)?(?P<what>\w+(?:: .*)?)$", traceback, re.MULTILINE)
+    if not frames or not last or not said.startswith("importing "):
+        return text
+    summary = f"{frames[-1]['file']}:{frames[-1]['line']}: {last['what']}"
+    advice = traceback[last.end() :]
+    shown = f"\n{traceback[: last.start()].rstrip()}" if len(frames) > 1 else ""
+    return f"{summary}{shown}{advice}"
 
 
 def _seen(project: Project, taken: list[Package]) -> list[str]:

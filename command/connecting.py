@@ -30,6 +30,10 @@ def connect(target: str, source: str, data: bytes) -> Iterator[bytes]:
         ) from None
     except ConnectionResetError:
         return  # so a filter turns somebody away
+    except ConnectionRefusedError:
+        raise ToolchainError(
+            f"nobody listens on {target}: `proxy-wasm run --proxy-protocol` starts Envoy, and says where it listens"
+        ) from None
     except OSError as error:
         raise ToolchainError(f"{target}: {error.strerror or error}") from None
 

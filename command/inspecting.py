@@ -18,6 +18,9 @@ from toolchain.wasm.format import FUNC_KIND, MEMORY, FormatError, Module, Reader
 
 _ENVOY_SECONDS = 10
 
+ENVOYS = ("1.36.4", "1.40.0")
+"""The oldest and the newest Envoy that docs/versions.md has."""
+
 
 def _read(path: Path) -> bytes:
     try:
@@ -28,7 +31,10 @@ def _read(path: Path) -> bytes:
 
 def verified(path: Path) -> str:
     """Returns what was verified of a module, or raises `ToolchainError` with what is wrong."""
-    verify.verify(_read(path), TABLE)
+    try:
+        verify.verify(_read(path), TABLE)
+    except ToolchainError as error:
+        raise ToolchainError(f"{path} is {error}") from None
     return f"a core module for Proxy-Wasm {TABLE.version}, and nothing more"
 
 
@@ -59,8 +65,20 @@ def facts(path: Path) -> list[tuple[str, str]]:
         ),
         ("ABI", ", ".join(versions) or "none"),
         ("loads", loads),
+        (
+            "Envoy",
+            f"tried with {ENVOYS[0]} to {ENVOYS[1]}, which are built with V8" if loads.startswith("yes") else "-",
+        ),
         ("callbacks", ", ".join(name.removeprefix("proxy_") for name in exports if name in CALLBACKS) or "none"),
+        ("exports", ", ".join(name for name in exports if name not in CALLBACKS) or "none"),
+        ("host calls", _imported(module, "env")),
+        ("WASI", _imported(module, "wasi_snapshot_preview1")),
     ]
+
+
+def _imported(module: Module, source: str) -> str:
+    names = [i.name.removeprefix("proxy_") for i in module.imports() if i.kind == FUNC_KIND and i.module == source]
+    return ", ".join(names) or "none"
 
 
 class Found(NamedTuple):

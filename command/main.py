@@ -206,7 +206,7 @@ def verify(module: Path) -> None:
 @main.command()
 @click.argument("module", type=_PLUGIN)
 def inspect(module: Path) -> None:
-    """Show what MODULE is: digest, size, memory, callbacks, host calls."""
+    """Show what MODULE is: digest, size, memory, Envoys, callbacks, exports, host calls."""
     from command import inspecting
 
     _table(inspecting.facts(module))

@@ -29,7 +29,7 @@ def make(directory: Path, kind: str) -> list[Path]:
     """Makes a folder with a new project and returns its files; raises `ToolchainError` if something is there already."""
     name = directory.name
     if not _NAME.fullmatch(name):
-        raise ToolchainError(f"{name!r} is no name for a project: letters, digits, - and _, a letter first")
+        raise ToolchainError(f"{name!r} is no name for a project: letters from a to z, digits, - and _, a letter first")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ToolchainError(f"{directory} is there already; choose another name, or remove it")
     made = []

@@ -29,6 +29,7 @@ TEXT = "type.googleapis.com/google.protobuf.StringValue"
 _PROXY_PROTOCOL = "envoy.filters.listener.proxy_protocol"
 _PROXY_HEADERS = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
 _LISTENERS = "listener_manager.lds."
+_IN_USE = "Address already in use"
 _APPLY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _ERROR_SETTLES_SECONDS = 0.2
@@ -90,7 +91,9 @@ class Served:
                 if refused > self._refused:
                     self._refused = refused
                     time.sleep(_ERROR_SETTLES_SECONDS)
-                    raise ToolchainError("Envoy refuses the listeners: " + _refusal(envoy))
+                    refusal = _refusal(envoy)
+                    hint = f"; stop what listens there, or change the port in {self._project.envoy.name}"
+                    raise ToolchainError(f"Envoy refuses the listeners: {refusal}{hint if _IN_USE in refusal else ''}")
                 return
             time.sleep(_POLL_SECONDS)
         raise ToolchainError(f"Envoy did not take the listeners within {_APPLY_SECONDS:.0f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from command.inspecting import ENVOYS
 from tests.versions.table import PAGE, RECORD, Cell, Record, message_of, missing, page, read, write
 
 ROWS = {"routing": "it routes", "http": "requests"}
@@ -11,6 +12,11 @@ def test_the_page_is_made_of_the_record() -> None:
     record = read(RECORD.read_text())
     assert PAGE.read_text() == page(record)
     assert RECORD.read_text() == write(record)
+
+
+def test_inspect_names_the_oldest_and_the_newest() -> None:
+    versions = list(read(RECORD.read_text()).versions)
+    assert (versions[0], versions[-1]) == ENVOYS
 
 
 def test_every_cell_was_run() -> None:

@@ -96,7 +96,7 @@ def test_the_first_minute(environment: Environment, tmp_path: Path, option: str,
     assert written.rpartition(": ")[2].strip() in index
     facts = environment.works("inspect", "build/hello.wasm", cwd=hello)
     digest = hashlib.sha256((hello / "build" / "hello.wasm").read_bytes()).hexdigest()
-    assert digest in facts and callback in facts and "0.2.1" in facts
+    assert digest in facts and callback in facts and "0.2.1" in facts and "Envoy       tried with " in facts
     assert "nothing is wrong" in environment.works("check", cwd=hello)
     assert "Envoy" in environment.works("doctor", cwd=hello)
 

@@ -30,8 +30,11 @@ def with_packages(*names: str) -> Callable[[Path], None]:
         (edit("[tool.proxy-wasm]", "[tool.proxy-wasm"), ["pyproject.toml is not TOML"]),
         (missing("configuration.json"), ["configuration: there is no file", "configuration.json"]),
         (missing("pyproject.toml"), ["no pyproject.toml with [tool.proxy-wasm]", "proxy-wasm new NAME"]),
-        (append("\ndef broken(:\n"), ["importing plugin failed", 'File "plugin.py"', "SyntaxError"]),
-        (append("\nimport nothing_of_the_kind\n"), ["ModuleNotFoundError: No module named 'nothing_of_the_kind'"]),
+        (append("\ndef broken(:\n"), ["error: plugin.py:40: SyntaxError: invalid syntax"]),
+        (
+            append("\nimport nothing_of_the_kind\n"),
+            ["error: plugin.py:40: ModuleNotFoundError: No module named 'nothing_of_the_kind'"],
+        ),
         (append("\nimport click\n"), ["note: click is installed", 'add "click" to packages']),
         (edit("on_new_connection", "on_new_conection", "plugin.py"), ["did you mean on_new_connection?"]),
         (with_packages("not-there"), ["the package not-there is not installed here", "pip install not-there"]),
