@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -86,7 +87,10 @@ class Served:
         """Waits until Envoy has taken what was published last; raises `ToolchainError` with why it did not."""
         deadline = time.monotonic() + _APPLY_SECONDS
         while time.monotonic() < deadline:
-            taken, refused = (envoy.counter(_LISTENERS + name) for name in ("update_success", "update_rejected"))
+            try:
+                taken, refused = (envoy.counter(_LISTENERS + name) for name in ("update_success", "update_rejected"))
+            except (OSError, http.client.HTTPException):
+                continue  # while Envoy compiles the module, it answers nobody
             if taken + refused >= self._published:
                 if refused > self._refused:
                     self._refused = refused
