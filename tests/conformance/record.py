@@ -32,7 +32,7 @@ _CPYTHON = """\
 ## CPython's own tests
 
 They ran inside of a built module under wasmtime, compiled and cold. A filter has no files, sockets, processes or threads. Imports end with
-the build. What asks for these fails.
+the build. What asks for these fails. Tests of a later release than the module's CPython also test what was changed between.
 """
 
 
@@ -200,6 +200,7 @@ def _of_cpython(found: CPython) -> list[str]:
     head = ["module of tests", "passed", "failed", "skipped", "ended the VM, or had no end", "otherwise cold"]
     parts = [
         f"The last run was on {found.date}, on {found.processor}: {found.suite}, on CPython {found.runtime}.\n",
+        f"Modules of tests that ran: {len(found.modules)}.\n",
         "### Why tests fail\n",
         _table(["why", "tests"], [[kind, str(count)] for kind, count in _in_order(kinds)]),
         "### By module\n",
