@@ -76,6 +76,14 @@ HELD_BACK: dict[str, tuple[str, ...]] = {
 }
 """What a filter needs beside a callback that may be `async def`, whether or not a class overrides it."""
 
+AROUND: dict[str, Callable[[Callback], Callback]] = {}
+"""What `timers` puts around a root's callback."""
+
+
+def _alone(callback: Callback) -> Callback:
+    return callback
+
+
 _ENDINGS = ("on_downstream_connection_close", "on_done", "on_log", "on_delete")
 
 
@@ -89,7 +97,7 @@ def wrap(name: str, function: Callback) -> Callback:
     if name in DIRECTIONS:
         return _of_stream(name, function)
     if name in ASYNC[RootContext]:
-        return _of_root(name)
+        return AROUND.get(name, _alone)(_of_root(name))
     if name in _ENDINGS:
         return _ending(name, function)
     return _answering(function) if name == "on_http_call_response" else function
@@ -265,14 +273,21 @@ def _answering(function: Callback) -> Callback:
     return callback
 
 
-def _resume(task: Task, context_id: int) -> None:
-    """Gives a task the answer that the root's callback is about, in the name of the task's context."""
+def speak_for(task: Task, context_id: int) -> bool:
+    """Makes host calls in the name of a task's context, in another context's callback; False if it is gone, and its tasks are closed."""
     if task.context_id != context_id:
         try:
             _http.set_effective_context(task.context_id)
         except BadArgumentError:
             close_tasks(task.context_id, "on_delete")
-            return
+            return False
+    return True
+
+
+def _resume(task: Task, context_id: int) -> None:
+    """Gives a task the answer that the root's callback is about, in the name of the task's context."""
+    if not speak_for(task, context_id):
+        return
     try:
         answer = _http.get_http_answer()
     except BaseException as error:

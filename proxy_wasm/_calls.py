@@ -151,8 +151,14 @@ get_metric = _proxy_wasm.proxy_get_metric
 
 # ---- time
 
-set_tick_period = _proxy_wasm.proxy_set_tick_period_milliseconds
+tick_period = _proxy_wasm.proxy_set_tick_period_milliseconds  # `timers` shares it
 current_time_nanoseconds = _proxy_wasm.proxy_get_current_time_nanoseconds
+
+
+def set_tick_period(milliseconds: int) -> None:
+    """Lets the root's `on_tick` be called each time so many milliseconds have passed; 0 ends it."""
+    tick_period(milliseconds)
+
 
 # ---- contexts
 

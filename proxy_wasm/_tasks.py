@@ -76,12 +76,12 @@ class Task:
         self._coroutine.close()
 
 
-class _Child(Task):
+class Child(Task):
     """One of those that `gather` waits for."""
 
     __slots__ = ("_group",)
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], group: _Group) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], group: Group) -> None:
         super().__init__(coroutine)
         self._group = group
 
@@ -99,7 +99,7 @@ class _Child(Task):
                 self._group.one_is_over()
 
 
-class _Group(Wait):
+class Group(Wait):
     """Waits until all children are over, or one raises."""
 
     __slots__ = ("missing",)
@@ -119,8 +119,8 @@ async def _gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
 
     The first exception of one is raised, and the others are closed.
     """
-    group = _Group()
-    children = [_Child(_coroutine(awaitable), group) for awaitable in awaitables]
+    group = Group()
+    children = [Child(as_coroutine(awaitable), group) for awaitable in awaitables]
     try:
         for child in children:
             if not child.run():
@@ -132,7 +132,9 @@ async def _gather(*awaitables: Awaitable[Any]) -> tuple[Any, ...]:
     return tuple([child.result for child in children])
 
 
-def _coroutine(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+def as_coroutine(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    """Returns what can be awaited as a coroutine."""
+
     async def wait() -> Any:
         return await awaitable
 

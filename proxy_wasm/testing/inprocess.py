@@ -15,12 +15,14 @@ from proxy_wasm.testing.boundary import BOUNDARY
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.lifecycle import Vm
 
+_NEEDED = {"on_http_call_response": "proxy_wasm.http", "on_tick": "proxy_wasm.timers"}
+
 
 class InProcess(Vm):
     """A VM whose guest is this interpreter; what the filter registered and replaced is undone at the end of `with`.
 
     `grpc` says that the filter imports `proxy_wasm.grpc`, whose callbacks its module then has; None looks into its classes' modules. So
-    it is with `proxy_wasm.http`.
+    it is with `proxy_wasm.http` and `proxy_wasm.timers`.
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class InProcess(Vm):
         self._root_class = root_class
         grpc = _imports(root_class, "proxy_wasm.grpc") if grpc is None else grpc
         of_grpc = {name for name in _register.NEEDED if name.startswith("on_grpc_")} if grpc else set()
-        self._needed = of_grpc | ({"on_http_call_response"} if _imports(root_class, "proxy_wasm.http") else set())
+        self._needed = of_grpc | {name for name, module in _NEEDED.items() if _imports(root_class, module)}
         self._streams: tuple[TextIO, TextIO] | None = None
 
     def __enter__(self) -> InProcess:

@@ -210,6 +210,8 @@ def _request(
     made.request([*_REQUEST.items(), *pairs(headers)], body, trailers)
     _answer_calls(vm, answer)
     _answer_calls(vm, answer)  # a second call, made when the first was answered
+    if vm.host.tick_periods.get(vm.root.context_id):
+        vm.tick()
     return made
 
 

@@ -62,6 +62,16 @@ def test_all_goes_on_after_the_wait(stack: Stack, place: str) -> None:
     assert said(stack[0], place, 1) == ["200 answer body"]
 
 
+@pytest.mark.parametrize(("deed", "told"), [("sleeps", []), ("is late", ["nothing came within 200 ms"])])
+@pytest.mark.parametrize("place", PLACES)
+def test_time_passes_and_all_goes_on(stack: Stack, place: str, deed: str, told: list[str]) -> None:
+    scene, begin = f"{place}, {deed}", time.monotonic()
+    answer, (request,) = play(stack, scene, PLACES[place])
+    assert time.monotonic() - begin > 0.2
+    assert (answer.status, answer.body.lower(), request.body.lower()) == (200, b"answer body", b"body")
+    assert said(stack[0], scene, len(told) + 1) == [*told, "200 answer body"]
+
+
 @pytest.mark.parametrize("deed", ["answers", "answers twice"])
 @pytest.mark.parametrize("policy", ["", "-closed"])
 @pytest.mark.parametrize("place", list(PLACES)[:3])

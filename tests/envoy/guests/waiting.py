@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import proxy_wasm
 from proxy_wasm import Action, FailurePolicy, HttpContext, StreamStateError, gather
+from proxy_wasm.timers import sleep, wait_for
 
 
 class Request(HttpContext):
@@ -22,6 +23,13 @@ class Request(HttpContext):
             return None
         if deed == "hangs":
             await self.hang()
+        if deed == "sleeps":
+            await sleep(0.2)
+        if deed == "is late":
+            try:
+                await wait_for(self.fetch("silent", timeout=60), 0.2)
+            except TimeoutError as error:
+                proxy_wasm.info(f"# {self.scene}: {error}")
         one, two = await gather(self.fetch("upstream", "/one"), self.fetch("upstream", "/two", body=b"two"))
         proxy_wasm.info(f"# {self.scene}: {one.status} {two.body.decode()}")
         if deed == "raises":

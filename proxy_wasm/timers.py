@@ -1,0 +1,218 @@
+"""Waiting for a time to pass: `from proxy_wasm.timers import sleep, wait_for` at the top of a filter's module, which then has the callback.
+
+A root has one clock in the proxy, its tick, and the filter may want that for itself. They share it: the tick's period is the time to
+what comes first. Time is the sum of the periods that passed. The proxy's clock tells only how much of one has passed, so a clock that is
+set does no harm. What waits is woken late rather than early.
+"""
+
+from __future__ import annotations
+
+import _proxy_wasm
+
+from proxy_wasm import _await, _calls, _dispatch, _http, _register
+from proxy_wasm._fetch import milliseconds
+from proxy_wasm._tasks import Child, Group, Task, Wait, as_coroutine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeVar
+
+    Result = TypeVar("Result")
+
+__all__ = ["sleep", "wait_for"]
+
+_MILLISECOND = 10**6
+
+
+class _Clock:
+    """A root's tick; times are in milliseconds since it was made."""
+
+    def __init__(self) -> None:
+        self._now = 0
+        self._read = 0  # the proxy's clock at that time, in nanoseconds
+        self._fires = 0  # when the next tick comes
+        self._period = 0  # what the proxy was told last
+        self._own = self._own_due = 0  # the filter's own period
+        self._waiting: list[_Timer] = []
+
+    def set_own(self, period: int) -> None:
+        """Sets the period in which the filter wants its `on_tick` called; 0 ends it."""
+        self._catch_up()
+        self._own, self._own_due = period, self._now + period
+        self._arm()
+
+    def add(self, timer: _Timer, delay: int) -> None:
+        """Fires what waits when a time has passed."""
+        self._catch_up()
+        timer.due = self._now + delay
+        self._waiting.append(timer)
+        if not self._period or timer.due < self._fires:
+            self._arm()
+
+    def remove(self, timer: _Timer) -> None:
+        """Forgets what waits; the tick that comes for it finds nothing, and stops."""
+        if timer in self._waiting:
+            self._waiting.remove(timer)
+
+    def tick(self, root_id: int) -> bool:
+        """Fires what is due, and tells whether the filter's own period has passed."""
+        self._now, self._read = self._fires, _proxy_wasm.proxy_get_current_time_nanoseconds()
+        self._fires = self._now + self._period  # the proxy goes on so by itself
+        while due := [timer for timer in self._waiting if timer.due <= self._now]:
+            timer = min(due, key=lambda one: one.due)
+            self._waiting.remove(timer)
+            if _await.speak_for(timer.task, root_id):
+                timer.fire()
+            _http.set_effective_context(0)
+        own = self._own > 0 and self._own_due <= self._now
+        if own:
+            self._own_due = self._now + self._own
+        if self._next() != self._period:
+            self._arm()
+        return own
+
+    def _catch_up(self) -> None:
+        read = _proxy_wasm.proxy_get_current_time_nanoseconds()
+        passed = (read - self._read) // _MILLISECOND
+        if self._period and 0 <= passed <= self._fires - self._now:
+            self._now += passed
+            self._read += passed * _MILLISECOND
+        else:
+            self._read = read
+
+    def _next(self) -> int:
+        times = [timer.due for timer in self._waiting] + [self._own_due] * (self._own > 0)
+        return max(min(times) - self._now, 1) if times else 0
+
+    def _arm(self) -> None:
+        self._period = self._next()
+        self._fires = self._now + self._period
+        _proxy_wasm.proxy_set_tick_period_milliseconds(self._period)
+
+
+def _clock() -> _Clock:
+    """Returns the clock of the root in whose name, or in whose stream's name, host calls are made now."""
+    context_id = _http.effective or _http.running
+    stream = _dispatch.streams.get(context_id)
+    root: object = _dispatch.roots[context_id] if stream is None else stream.root
+    clock: _Clock | None = getattr(root, "_clock", None)
+    if clock is None:
+        clock = _Clock()
+        root._clock = clock  # type: ignore[attr-defined]
+    return clock
+
+
+class _Timer:
+    """A time that passes, for what waits for it."""
+
+    __slots__ = ("_clock", "_delay", "_late", "_wait", "due")
+
+    def __init__(self, wait: Wait, delay: int, late: bool = False) -> None:
+        self._wait = wait
+        self._delay = delay
+        self._late = late
+        self.due = 0
+
+    @property
+    def task(self) -> Task:
+        """The task that waits."""
+        return self._wait.task
+
+    def begin(self) -> None:
+        """The time begins now."""
+        self._clock = _clock()
+        self._clock.add(self, self._delay)
+
+    def cancel(self) -> None:
+        """Nobody waits any more, if anybody did."""
+        if self.due:
+            self._clock.remove(self)
+
+    def fire(self) -> None:
+        """Tells the task that the time has passed."""
+        self.task.resume(error=TimeoutError(f"nothing came within {self._delay} ms") if self._late else None)
+
+
+class _Timed(Wait):
+    """What waits with a timer."""
+
+    __slots__ = ()
+    timer: _Timer
+
+    def begin(self) -> None:
+        self.timer.begin()
+
+    def cancel(self) -> None:
+        self.timer.cancel()
+
+
+class _Sleep(_Timed):
+    """Waits for a time to pass."""
+
+    __slots__ = ("timer",)
+
+    def __init__(self, delay: int) -> None:
+        self.timer = _Timer(self, delay)
+
+
+class _Deadline(_Timed, Group):
+    """Waits for a child, but not for ever."""
+
+    __slots__ = ("timer",)
+
+    def __init__(self, delay: int) -> None:
+        super().__init__()
+        self.missing = 1
+        self.timer = _Timer(self, delay, late=True)
+
+
+async def sleep(seconds: float) -> None:
+    """Waits for a time to pass; what the callback is about waits meanwhile. ValueError for a time that is not more than 0."""
+    await _Sleep(milliseconds(seconds))
+
+
+async def wait_for(awaitable: Awaitable[Result], timeout: float) -> Result:
+    """Returns what can be awaited, within so many seconds; else closes it and raises TimeoutError.
+
+    ValueError for a time that is not more than 0.
+    """
+    coroutine = as_coroutine(awaitable)
+    try:
+        deadline = _Deadline(milliseconds(timeout))
+    except ValueError:
+        coroutine.close()
+        raise
+    child = Child(coroutine, deadline)
+    try:
+        if not child.run():
+            await deadline
+    finally:
+        deadline.cancel()
+        child.close()
+    return child.result  # type: ignore[no-any-return]
+
+
+# ---- what is registered
+
+
+def _sharing(function: Callable[[int], object]) -> Callable[[int], None]:
+    def on_tick(context_id: int) -> None:
+        clock: _Clock | None = getattr(_dispatch.roots.get(context_id), "_clock", None)
+        if clock is None or clock.tick(context_id):
+            function(context_id)
+
+    return on_tick
+
+
+def _set_tick_period(milliseconds: int) -> None:
+    # In a test's process another filter may run, which has none of this.
+    if "on_tick" in _register.NEEDED:
+        _clock().set_own(milliseconds)
+    else:
+        _proxy_wasm.proxy_set_tick_period_milliseconds(milliseconds)
+
+
+_calls.tick_period = _set_tick_period
+_await.AROUND["on_tick"] = _sharing
+_register.NEEDED.add("on_tick")
