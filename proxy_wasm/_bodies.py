@@ -10,7 +10,7 @@ _END = 0xFFFFFFFF
 class Body:
     """What the proxy holds of a body: in a body callback the bytes that came, and those that were held back before.
 
-    Outside of that it is empty, and does not take bytes: BadArgumentError.
+    Outside of that it is empty, and does not take bytes: BadArgumentError. So it is with a message without a body.
     """
 
     __slots__ = ("_buffer",)
@@ -30,7 +30,9 @@ class Body:
         return _proxy_wasm.proxy_get_buffer_bytes(self._buffer, start, _END - start if size is None else size) or b""
 
     def replace(self, data: bytes | str) -> None:
-        """Puts other bytes in the place of all."""
+        """Puts other bytes in the place of all; nothing in the place of nothing is no harm, also if there is no body."""
+        if not data and not self.size:
+            return
         _proxy_wasm.proxy_set_buffer_bytes(self._buffer, 0, _END, data)
 
     def append(self, data: bytes | str) -> None:

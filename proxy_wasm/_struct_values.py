@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import struct
 
+from proxy_wasm._protobuf import FIXED64, LENGTH, VARINT, fields
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
-_VARINT, _FIXED64, _LENGTH = 0, 1, 2
-_KEY, _VALUE = 1, 2
-_NULL, _NUMBER, _STRING, _BOOL, _STRUCT, _LIST = range(1, 7)
+_ENTRY = _KEY = 1 << 3 | LENGTH
+_VALUE = 2 << 3 | LENGTH
+_NULL, _BOOL = (number << 3 | VARINT for number in (1, 4))
+_NUMBER = 2 << 3 | FIXED64
+_STRING, _STRUCT, _LIST = (number << 3 | LENGTH for number in (3, 5, 6))
 
 
 def read_struct(data: bytes) -> dict[str, Any]:
@@ -20,57 +23,31 @@ def read_struct(data: bytes) -> dict[str, Any]:
     JSON text is none: each of a Struct's values begins with a byte that JSON has nowhere.
     """
     values: dict[str, Any] = {}
-    for field, entry in _fields(data):
-        if field != _KEY or not isinstance(entry, bytes):
+    for key, entry in fields(data):
+        if key != _ENTRY:
             raise ValueError("no Struct")
-        parts = dict(_fields(entry))
-        key, value = parts.get(_KEY, b""), parts.get(_VALUE)
-        if not isinstance(key, bytes) or not isinstance(value, bytes):
+        parts: dict[int, Any] = dict(fields(entry))  # type: ignore[arg-type]
+        if _VALUE not in parts:
             raise ValueError("no entry of a Struct")
-        values[key.decode()] = _value(value)
+        values[parts.get(_KEY, b"").decode()] = _value(parts[_VALUE])
     return values
 
 
 def _value(data: bytes) -> Any:
     found: Any = None
-    for field, value in _fields(data):
-        if field == _NUMBER and isinstance(value, float):
-            found = int(value) if value.is_integer() else value
-        elif field == _BOOL and isinstance(value, int):
+    value: Any
+    for key, value in fields(data):
+        if key == _NUMBER:
+            (number,) = struct.unpack("<d", value)
+            found = int(number) if number.is_integer() else number
+        elif key == _BOOL:
             found = value != 0
-        elif field == _STRING and isinstance(value, bytes):
+        elif key == _STRING:
             found = value.decode()
-        elif field == _STRUCT and isinstance(value, bytes):
+        elif key == _STRUCT:
             found = read_struct(value)
-        elif field == _LIST and isinstance(value, bytes):
-            found = [_value(item) for _, item in _fields(value) if isinstance(item, bytes)]
-        elif field != _NULL:
+        elif key == _LIST:
+            found = [_value(item) for item_key, item in fields(value) if item_key == _ENTRY]  # type: ignore[arg-type]
+        elif key != _NULL:
             raise ValueError("no Value")
     return found
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | float | bytes]]:
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        number = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return number
-
-    while at < len(data):
-        key = varint()
-        if key & 7 == _VARINT:
-            yield key >> 3, varint()
-            continue
-        size = 8 if key & 7 == _FIXED64 else varint() if key & 7 == _LENGTH else -1
-        part = data[at : at + size]
-        if size < 0 or len(part) != size:
-            raise ValueError("no message")
-        at += size
-        yield key >> 3, struct.unpack("<d", part)[0] if key & 7 == _FIXED64 else part

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from proxy_wasm._calls import call_foreign_function
 from proxy_wasm._errors import HostError
+from proxy_wasm._protobuf import fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -210,30 +211,8 @@ def _filter_state(key: Text, value: Text, span: LifeSpan) -> bytes:
 
 
 def _read(message: bytes) -> dict[int, int | bytes]:
-    """Returns a message's fields, of which each is a number or has a length."""
-    fields: dict[int, int | bytes] = {}
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        number = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return number
-
-    while at < len(message):
-        key = varint()
-        number = varint()
-        if key & 7 == 2:
-            fields[key >> 3] = message[at : at + number]
-            at += number
-        else:
-            fields[key >> 3] = number
-    return fields
+    """Returns a message's fields by their numbers."""
+    return {key >> 3: value for key, value in fields(message)}
 
 
 def _words(error: int | bytes | None) -> str:

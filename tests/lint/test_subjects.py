@@ -41,6 +41,7 @@ TESTED_BY = {
     "proxy_wasm/testing/exchange.py": "tests/unit/test_http.py",
     "proxy_wasm/_logging.py": "tests/unit/test_output.py",
     "proxy_wasm/_mistakes.py": "tests/unit/test_register.py",
+    "proxy_wasm/_protobuf.py": "tests/unit/test_configuration_dataclass.py",
     "proxy_wasm/_tasks.py": "tests/unit/test_await_coroutines.py",
     "proxy_wasm/_struct_values.py": "tests/unit/test_configuration_dataclass.py",
     "proxy_wasm/_types.py": "tests/unit/test_abi.py",

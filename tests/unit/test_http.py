@@ -184,6 +184,24 @@ def test_a_length_is_seen_and_removed_afterwards(
     assert bool(errors(exchange)) == fails
 
 
+@pytest.mark.parametrize("side", ["request", "response"])
+def test_what_replaces_something_harms_no_message_without_a_body(run: Callable[..., Exchange], side: str) -> None:
+    def complete(self: HttpContext, body: bytes) -> None:
+        getattr(self, f"{side}_body").replace(body.replace(b"secret", b"******"))
+
+    exchange = run(**{f"on_{side}_complete": complete})
+    exchange.request({":method": "HEAD"})
+    exchange.respond(200, {"content-length": "7"})
+    assert not errors(exchange)
+    assert exchange.downstream.header("content-length") == b"7" and exchange.downstream.ended
+
+
+def test_a_message_without_a_body_takes_none(run: Callable[..., Exchange]) -> None:
+    exchange = run(on_request_complete=lambda self, body: self.request_body.replace(b"more"))
+    exchange.request()
+    assert [error.partition(":")[0] for error in errors(exchange)] == ["proxy_wasm._errors.BadArgumentError"]
+
+
 def test_the_length_of_what_is_answered_stays(run: Callable[..., Exchange]) -> None:
     exchange = run(
         on_request_headers=lambda self, header_count, end_of_stream: self.send_response(403, body="no"),
