@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from toolchain.cpython.types import VECTORCALL
 from toolchain.guard.circles import Node
@@ -47,6 +48,20 @@ Kind = tuple[bytes, bytes]
 _VECTORCALL_KIND: Kind = (bytes([I32] * 4), bytes([I32]))
 
 
+class _Pointer(NamedTuple):
+    """A node between functions: the pointers to functions of a kind that come from one place."""
+
+    origin: str
+    """FIELD, FIXED or PARAMETER."""
+
+    kind: Kind
+    number: int
+    """The offset of a field, a fixed address, or the index of a parameter."""
+
+    function: int = -1
+    """Whose parameter it is; -1 for what is none."""
+
+
 @dataclass(frozen=True)
 class CallGraph:
     """The calls of a merged module."""
@@ -55,7 +70,7 @@ class CallGraph:
     """What each function does, by index."""
 
     following: Mapping[Node, set[Node]]
-    """Who calls whom: functions by index, and between them nodes that stand for a kind of pointer."""
+    """Who calls whom: functions by index, and between them a `_Pointer` for each kind of pointer."""
 
     unknown: Collection[int]
     """The functions that call through a pointer of which nothing is known."""
@@ -151,7 +166,7 @@ class _Calls:
         self._callers: dict[int, list[tuple[int, Call]]] = defaultdict(list)
         self._sites: dict[Node, list[tuple[int, Call]]] = defaultdict(list)
         self._by_target: dict[int, set[Node]] = defaultdict(set)
-        self._waiting: list[Node] = []
+        self._waiting: list[_Pointer] = []
 
     def add(self, caller: int, call: Call, unfollowed: bool) -> None:
         """Adds a call of a function's."""
@@ -174,8 +189,8 @@ class _Calls:
     def resolve(self) -> None:
         """Finds what follows each node that is no function."""
         for node in self._waiting:
-            if isinstance(node, tuple) and node[0] == FIELD:
-                for target in self.facts.in_slot(node[1], node[2]):
+            if node.origin == FIELD:
+                for target in self.facts.in_slot(node.kind, node.number):
                     self._by_target[target].add(node)
         while self._waiting:
             node = self._waiting.pop()
@@ -188,23 +203,22 @@ class _Calls:
             if function is not None and self.facts.kinds[function] == kind:
                 return function
         if origin.kind in (FIELD, FIXED):
-            return self._known((origin.kind, kind, origin.number))
-        return self._known((PARAMETER, kind, caller, origin.number)) if origin.kind == PARAMETER else None
+            return self._known(_Pointer(origin.kind, kind, origin.number))
+        return self._known(_Pointer(PARAMETER, kind, origin.number, caller)) if origin.kind == PARAMETER else None
 
-    def _known(self, node: Node) -> Node:
+    def _known(self, node: _Pointer) -> _Pointer:
         if node not in self.following:
             self.following[node] = set()
             self._waiting.append(node)
         return node
 
-    def _targets(self, node: Node) -> set[Node]:
-        assert isinstance(node, tuple)
-        what, kind, number = node[:3]
-        if what == FIELD:
+    def _targets(self, pointer: _Pointer) -> set[Node]:
+        kind, number = pointer.kind, pointer.number
+        if pointer.origin == FIELD:
             return set(self.facts.in_slot(kind, number))
-        if what == FIXED:
+        if pointer.origin == FIXED:
             return set(self.facts.of_kind(self.facts.stored.get(number, ()), kind))
-        passed = (self._node(caller, origin, kind) for caller, origin in self._passed(number, node[3]))
+        passed = (self._node(caller, origin, kind) for caller, origin in self._passed(pointer.function, number))
         return {other for other in passed if other is not None}
 
     def _passed(self, function: int, parameter: int) -> Iterator[tuple[int, Origin]]:
