@@ -31,10 +31,14 @@ _ARITHMETIC: Mapping[int, Callable[[int, int], int]] = {
     wasm.I32_SUB: int.__sub__,
     wasm.I32_OR: int.__or__,
 }
+_NO_RESULT = -0x40  # as a block's type
 _MANY = 12  # a value of more origins than this is as good as unknown
 
 Value = frozenset[Origin]
+"""Where a number may come from: one origin, or several where ways meet."""
+
 State = dict[int, Value]
+"""What the locals hold."""
 
 
 class Call(NamedTuple):
@@ -118,6 +122,7 @@ class _Running:
     ) -> None:
         self.types, self.functions, self.constants = types, functions, constants
         self.done = Run([], [], set())
+        # None where the code cannot be reached: behind a branch, a return or `unreachable`.
         self._state: State | None = {i: frozenset({Origin(PARAMETER, i)}) for i in range(len(type_.parameters))}
         self._stack: list[Value] = []
         self._labels = [_Label(wasm.BLOCK, 0, len(type_.results), {})]
@@ -153,13 +158,11 @@ class _Running:
     def _open(self, at: int, opcode: int, kind: int) -> None:
         if opcode == wasm.IF:
             self._pop()
-        state = self._state or {}
-        for local in self._set_in_loops.get(at, ()):
-            state = state | {local: _ANY}
         if self._state is not None:
-            self._state = state
-        results = 0 if kind == -64 else len(self.types[kind].results) if kind >= 0 else 1
-        self._labels.append(_Label(opcode, len(self._stack), results, dict(state)))
+            # A loop is run once: what it sets may come from an earlier round, so it may be anything.
+            self._state.update(dict.fromkeys(self._set_in_loops.get(at, ()), _ANY))
+        results = 0 if kind == _NO_RESULT else len(self.types[kind].results) if kind >= 0 else 1
+        self._labels.append(_Label(opcode, len(self._stack), results, dict(self._state or {})))
 
     def _else(self) -> None:
         label = self._labels[-1]
