@@ -303,9 +303,7 @@ _LISTS: dict[str, tuple[Reader, ReadMany]] = {
     "destination_cidrs": (_interval, cidrs.intervals),
 }
 _NAMING = ("source_cidrs", "destination_cidrs")  # the names of shared lists too
-MATCH = table(
-    dict.fromkeys(_LISTS, written)
-    | dict.fromkeys(_NAMING, written_with_names)
-    | {"source_parity": _parity, "source_percentage": _below}
-)
-"""The readers of a match's fields."""
+_SINGLE: dict[str, Reader] = {"source_parity": _parity, "source_percentage": _below}  # of what is no list
+_READERS = dict.fromkeys(_LISTS, written) | dict.fromkeys(_NAMING, written_with_names) | _SINGLE
+MATCH = table({name: _READERS[name] for name in FIELDS})
+"""The readers of a match's fields, in the schema's order: a refusal lists them."""

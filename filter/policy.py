@@ -30,12 +30,12 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "source_cidrs": (0, cidrs.END),
     "source_parity": (0, 2),
     "source_percentage": (0, POSITIONS),
-    "source_ports": (0, 1 << 16),
-    "destination_cidrs": (0, cidrs.END),
     "destination_ports": (0, 1 << 16),
     "server_names": ("", "\U0010ffff"),  # written backwards: so all names below one lie side by side
+    "source_ports": (0, 1 << 16),
+    "destination_cidrs": (0, cidrs.END),
 }
-"""What a rule can look at, by the names in the schema, and the axis: its first value, and what comes behind the last."""
+"""What a rule can look at, by the names in the schema and in its order, and the axis: its first value, and what comes behind the last."""
 
 
 class RuleAction:

@@ -8,6 +8,7 @@ import zlib
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
+from filter import training
 from filter.address import packed
 from filter.index import Side
 from filter.pack_cidrs import pack
@@ -191,3 +192,9 @@ def test_rules_that_overlap_share_a_list_or_touch() -> None:
     assert [cluster("12.0.0.0", port) for port in (1, 19, 20)] == ["3", "2", "3"]
     assert [cluster("::1", port) for port in (1, 19)] == ["3", "2"]
     assert [cluster("9.255.255.255", 1), cluster("13.0.0.0", 19), cluster("::2", 19)] == [None, None, None]
+
+
+def test_the_training_has_each_field_of_a_match() -> None:
+    """What reads a field that the training does not have is interpreted: right, and slow."""
+    rules = training._LONG["rules"]
+    assert {name for rule in rules for name in rule["match"]} == set(FIELDS)
