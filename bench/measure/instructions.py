@@ -68,15 +68,14 @@ class _Counter:
         return self._steps | {"sum": sum(self._steps.values())}
 
 
-def count(variants: Sequence[Variant]) -> dict[str, Steps]:
-    """Returns a connection's steps, on average, for each variant that is a module."""
+def count(variants: Sequence[Variant], work: Path) -> dict[str, Steps]:
+    """Returns a connection's steps, on average, for each variant that is a module; what is compiled for that is kept in `work`."""
     found = {}
-    with tempfile.TemporaryDirectory(prefix="bench-instructions-") as name:
-        for variant in variants:
-            if variant.module:
-                counter = _Counter(binary(variant.module, Path(name)), Path(name))
-                taken = [counter.connect(f"127.22.0.{i + 1}:50000") for i in range(_WARM_UP + _COUNTED)][_WARM_UP:]
-                found[variant.name] = {step: round(sum(one[step] for one in taken) / _COUNTED) for step in taken[0]}
+    for variant in variants:
+        if variant.module:
+            counter = _Counter(binary(variant.module, work), work)
+            taken = [counter.connect(f"127.22.0.{i + 1}:50000") for i in range(_WARM_UP + _COUNTED)][_WARM_UP:]
+            found[variant.name] = {step: round(sum(one[step] for one in taken) / _COUNTED) for step in taken[0]}
     return found
 
 
@@ -94,9 +93,11 @@ def main() -> None:
     add_options(parser)
     options = parser.parse_args()
     try:
-        found = count(chosen(options))
+        variants = chosen(options)
     except ValueError as error:
         sys.exit(f"instructions: {error}")
+    with tempfile.TemporaryDirectory(prefix="bench-instructions-") as work:
+        found = count(variants, Path(work))
     rows = [["", *found], *table(found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -57,15 +57,24 @@ def of_latency(measured: latency.Rounds) -> Draft:
 def of_bursts(found: Sequence[throughput.Bursts]) -> Draft:
     """Returns connections a second at saturation, and who was how busy with them."""
     made: Draft = {}
+    floor = next((burst for burst in found if burst.variant == FLOOR), None)
     for burst in found:
         made[burst.variant.name] = {
             "per_second": burst.median(burst.per_second).as_json(),
+            "to_floor": _over(burst, floor),
             "worker_us": burst.median(burst.worker_us).as_json(),
             "worker_busy": float(np.median(burst.worker_busy)),
             "client_us": float(np.median(burst.client_us)),
             "routers_us": float(np.median(burst.routers_us)),
         }
     return made
+
+
+def _over(burst: throughput.Bursts, floor: throughput.Bursts | None) -> list[float] | None:
+    """Returns the rate over the floor's, round by round; None if the floor was not measured."""
+    if floor is None:
+        return None
+    return burst.median([a / b for a, b in zip(burst.per_second, floor.per_second, strict=True)]).as_json()
 
 
 def sum_of_bursts(found: Sequence[throughput.Bursts], connections: int) -> Draft:

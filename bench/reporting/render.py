@@ -60,6 +60,7 @@ def tables(report: Report) -> list[Table]:
     made += [_rate(rate) for rate in report["open_loop"]["rates"]]
     made += [
         _throughput(report),
+        *_scale(report),
         *requests.tables(report),
         *_instructions(report),
         *_guest(report),
@@ -120,6 +121,25 @@ def _throughput(report: Report) -> Table:
     )
     head = ["", "worker µs per connection", "connections per second", "worker busy", "client µs", "routers µs"]
     return Table("Processor time and saturation", note, head, rows)
+
+
+def _scale(report: Report) -> list[Table]:
+    """Connections a second, of reports that have them for two workers too, and what a held one takes."""
+    if "two_workers" not in report:
+        return []
+    rows = []
+    for name, two in report["two_workers"].items():
+        one = report["throughput"][name]
+        cells = (bounds(found["per_second"], 0) for found in (one, two))
+        held = f"{report['held'][name]:,.0f}" if name in report["held"] else ""
+        rows.append([name, *cells, *(bounds(found["to_floor"], 3) for found in (one, two)), held])
+    note = (
+        "Connections a second at saturation, with one and with two workers, and their ratio to the floor's of the same round. On a "
+        "machine with few processors, client and routers take what a second worker would use. The last column: bytes by which a VM's "
+        f"memory grows for each of {report['effort']['held']:,} connections that are held."
+    )
+    head = ["", "1 worker", "2 workers", "over the floor, 1", "over the floor, 2", "bytes held"]
+    return [Table("Scale", note, head, rows)]
 
 
 def _instructions(report: Report) -> list[Table]:

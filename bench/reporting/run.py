@@ -23,7 +23,7 @@ from bench.http import run as http
 from bench.http.measure import FULL as HTTP_FULL
 from bench.http.measure import QUICK as HTTP_QUICK
 from bench.http.measure import Effort as HttpEffort
-from bench.measure import build_time, busy, instructions, latency, machine, open_loop, sizes, startup, throughput
+from bench.measure import build_time, busy, held, instructions, latency, machine, open_loop, sizes, startup, throughput
 from bench.reporting import busy as busy_part
 from bench.reporting import figures, publish, render, verdict
 from bench.reporting.compare import FORMAT
@@ -62,6 +62,9 @@ class Effort:
     slice_seconds: float
     """How long a slice takes."""
 
+    held: int
+    """Connections that are opened and held."""
+
     guest_rounds: int
     """Rounds of a callback in an engine without a proxy."""
 
@@ -78,8 +81,8 @@ class Effort:
     """The same for requests."""
 
 
-QUICK = Effort(3000, 1500, 1000, 8, 1000, 4, 0.25, 40, 1, (1, 2), False, HTTP_QUICK)
-FULL = Effort(30000, 10000, 10000, 20, 1500, 12, 0.25, 200, 3, (1, 2, 4), True, HTTP_FULL)
+QUICK = Effort(3000, 1500, 1000, 8, 1000, 4, 0.25, 9500, 40, 1, (1, 2), False, HTTP_QUICK)
+FULL = Effort(30000, 10000, 10000, 20, 1500, 12, 0.25, 9500, 200, 3, (1, 2, 4), True, HTTP_FULL)
 
 
 def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -> latency.Rounds:
@@ -118,6 +121,20 @@ def _log(routers: load.Routers, effort: Effort) -> Draft:
         proxy.run(logging, routers.ports, Path(work), log=True) as running,
     ):
         return figures.of_latency(latency.interleaved(running, logging, effort.log_rounds))
+
+
+_WORKERS = 2
+
+
+def _two_workers(routers: load.Routers, effort: Effort) -> tuple[Draft, Draft]:
+    """Measures saturation with more than one worker; returns its figures, and how many connections it made."""
+    compared = [BASELINE, FLOOR, PYTHON]
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-workers-") as work,
+        proxy.run(compared, routers.ports, Path(work), workers=_WORKERS) as running,
+    ):
+        found = throughput.bursts(running, compared, routers, effort.bursts, effort.burst)
+    return figures.of_bursts(found), figures.sum_of_bursts(found, (effort.bursts + 1) * effort.burst)
 
 
 def _guest(engine: str, chosen: Sequence[Variant], rounds: int, told: Told) -> Draft:
@@ -195,7 +212,7 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
     """Measures everything and returns the report's data; raises EnvoyError, LoadError or GuestError if something does not run."""
     variants = [*VARIANTS, *more]
     modules = [variant for variant in variants if variant.module]
-    progress = Progress(9 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
+    progress = Progress(11 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
     others = machine.Others()
     report = _facts(effort, quick, variants, workspace)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, load.routers() as routers:
@@ -210,7 +227,12 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
         together, counted = _in_one_envoy(variants, routers, effort, work, progress)
         report |= together
         with progress.stage("instructions of a connection"):
-            report["instructions"] = instructions.count([v for v in modules if v not in HEAVY])
+            light = [variant for variant in modules if variant not in HEAVY]
+            report["instructions"] = instructions.count(light, work)
+        with progress.stage(f"memory of {effort.held} held connections"):
+            report["held"] = held.measure(light, effort.held, work)
+        with progress.stage(f"saturation with {_WORKERS} workers"):
+            report["two_workers"], two_workers = _two_workers(routers, effort)
         report["guest"] = {}
         for engine in engines.ENGINES:
             with progress.stage(f"guest time in {engine}") as told:
@@ -222,7 +244,7 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
         for variant, module in _modules(variants, work).items():
             if module["sha256"] != report["modules"][variant]["sha256"]:
                 raise load.LoadError(f"{variant} was built anew while it was measured; run the report again")
-    counted += [report["latency"], report["latency_log"], figures.sum_of_starts(starts)]
+    counted += [two_workers, report["latency"], report["latency_log"], figures.sum_of_starts(starts)]
     report |= {count: sum(part[count] for part in counted) for count in COUNTS}
     report["others"] = others.share()
     if effort.build and workspace:

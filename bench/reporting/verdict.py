@@ -55,11 +55,17 @@ def _throughput(report: Report) -> str:
     python, baseline = found["python"], found["baseline"]
     # What a worker that nobody disturbs could take follows from its processor time: the rates may be another's doing (see _doubts).
     full = [f"{1e6 / one['worker_us'][0]:,.0f}" for one in (python, baseline)]
+    rate = found["python"].get("to_floor")  # of older reports there is none
     return (
         f"A worker spends {python['worker_us'][0]:.0f} µs of processor time on a connection instead of "
         f"{baseline['worker_us'][0]:.0f} µs, so that a processor of its own is full at {full[0]} connections a second instead of "
         f"{full[1]}. Bursts reached {python['per_second'][0]:,.0f} and {baseline['per_second'][0]:,.0f} here. What a connection carries "
         "afterwards costs nothing more: the filter looks at no data."
+        + (
+            f" At saturation it has {rate[0]:.3f} [{rate[1]:.3f}, {rate[2]:.3f}] of the floor's connections a second."
+            if rate
+            else ""
+        )
     )
 
 

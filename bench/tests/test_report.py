@@ -32,6 +32,7 @@ TINY = run.Effort(
     burst=100,
     slices=1,
     slice_seconds=0.2,
+    held=200,
     guest_rounds=10,
     starts=1,
     workers=(1, 2),
@@ -97,6 +98,14 @@ def test_the_verdict_tells_by_how_much_an_aim_is_missed(made: Draft) -> None:
     found = {regime: {"python_to_floor": ratio} for regime, ratio in ratios.items()}
     assert busy_part.sentences({"busy": {"regimes": found}})[0].endswith("The aim of 1.03 is missed: L2 by 0.020.")
     assert not busy_part.sentences({}) and not busy_part.tables({})
+
+
+def test_two_workers_and_held_connections_are_in_the_report(made: Draft) -> None:
+    assert list(made["two_workers"]) == ["baseline", "floor", "python"]
+    assert made["two_workers"]["floor"]["to_floor"] == made["throughput"]["floor"]["to_floor"] == [1, 1, 1]
+    assert list(made["held"]) == MODULES
+    # The boundary knows them by number, and nobody else keeps anything.
+    assert made["held"]["python"] == 0
 
 
 def test_instructions_are_those_between_host_calls(made: Draft) -> None:
