@@ -16,7 +16,12 @@ def packed(address: bytes | None, whose: str = "source") -> bytes:
     """
     if address is not None and (found := packed_address(address)) is not None:
         return found
+    raise no_address(address, whose)
+
+
+def no_address(address: bytes | None, whose: str = "source") -> AddressError:
+    """Returns the exception for what `packed_address` does not take: it says what is there."""
     if not address:
-        raise AddressError(f"Missing {whose} address property")
+        return AddressError(f"Missing {whose} address property")
     text = address.decode("utf-8", "backslashreplace")
-    raise AddressError(f"Failed to parse {whose} address for routing: {text!a}")
+    return AddressError(f"Failed to parse {whose} address for routing: {text!a}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 
 import proxy_wasm
-from filter.address import AddressError, packed
+from filter.address import AddressError, no_address, packed
 from filter.configuration import read_configuration
 from filter.counters import UNDEFINED, counter
 from filter.policy import Policy, Rule
@@ -26,6 +26,7 @@ from proxy_wasm import (
     call_foreign_function,
     get_property,
     increment_metric,
+    packed_address,
 )
 
 TYPE_CHECKING = False
@@ -101,7 +102,11 @@ class Connection(proxy_wasm.StreamContext):
             source = get_property(SOURCE_ADDRESS)
             preset = plugin.preset
             port = destination_port() if preset.needs_port else 0
-            target = plugin.targets[route(packed(source), preset, port)]
+            # As `packed` does, without its call, which costs half as much again as the reading.
+            address = packed_address(source) if source else None
+            if address is None:
+                raise no_address(source)
+            target = plugin.targets[route(address, preset, port)]
             try:
                 call_foreign_function(SET_FILTER_STATE, target.argument)
             except HostError as error:
