@@ -94,10 +94,12 @@ def _is_kept(stream_class: type[StreamContext]) -> bool:
     global _latest
     kept = _kept.get(stream_class)
     if kept is None:
-        later = [name for name in vars(StreamContext) if name.startswith("on_") and name != "on_new_connection"]
         # A coroutine may have to be closed.
         kept = is_async(stream_class.on_new_connection)
-        kept = _kept[stream_class] = kept or any(overrides(stream_class, StreamContext, name) for name in later)
+        for name in vars(StreamContext):
+            if name.startswith("on_") and name != "on_new_connection" and overrides(stream_class, StreamContext, name):
+                kept = True
+        _kept[stream_class] = kept
     if not kept:
         _latest = stream_class
     return kept

@@ -54,7 +54,7 @@ def test_a_filter_that_does_not_need_it_has_nothing_of_it(tmp_path: Path) -> Non
     assert vm.start()
     vm.foreign_function(1, b"proxy_wasm._register")
     assert vm.host.logs == []
-    for name in ("_await", "_await_http", "_fetch", "_tasks", "_grpc_unary", "_mistakes"):
+    for name in ("_await", "_await_http", "_fetch", "_tasks", "_grpc_unary", "_mistakes", "timers"):
         vm.foreign_function(1, f"proxy_wasm.{name}".encode())
         assert vm.host.lines(4)[-1].endswith(f"{ADVICE}: No module named 'proxy_wasm.{name}'")
 
@@ -62,10 +62,15 @@ def test_a_filter_that_does_not_need_it_has_nothing_of_it(tmp_path: Path) -> Non
 CALLING = """
 import proxy_wasm
 from proxy_wasm import grpc
+from proxy_wasm.timers import sleep, wait_for
 
 class Stream(proxy_wasm.StreamContext):
     async def on_new_connection(self):
         print((await grpc.unary("authz", "Authz", "Check")).body)
+        try:
+            await wait_for(sleep(1), 0.25)
+        except TimeoutError as error:
+            print(error)
 
 class Root(proxy_wasm.RootContext):
     stream_context = Stream
@@ -74,12 +79,14 @@ proxy_wasm.register(Root)
 """
 
 
-def test_a_grpc_call_is_awaited_in_a_module(tmp_path: Path) -> None:
+def test_a_grpc_call_and_a_time_are_awaited_in_a_module(tmp_path: Path) -> None:
     vm = WasmModule(build(tmp_path, {"plugin.py": CALLING}))
     assert vm.start()
     connection = vm.connection()
     assert connection.new_connection() == 1
     (call,) = vm.host.grpc_calls
     vm.grpc_receive(call, b"yes")
-    assert connection.goes_on
-    assert vm.host.lines() == ["b'yes'"]
+    assert not connection.goes_on and vm.host.tick_periods == {vm.root.context_id: 250}
+    vm.tick()
+    assert connection.goes_on and vm.host.tick_periods == {vm.root.context_id: 0}
+    assert vm.host.lines() == ["b'yes'", "nothing came within 250 ms"]
