@@ -75,9 +75,9 @@ EXPORT("stackguard#refuse_bases") int refuse_bases(PyObject *bases) {
 // A chain is another matter: what an object holds may go after its code has returned, and all of them shall come to their end. A chain
 // has no more members than there was memory for when the first one went. So from then on it is no chain, but code that makes its like.
 //
-// NEARLY is more than CPython's margin, below which objects are put aside; TIMES is for what leaps over it. A generator takes more
-// than LEAST bytes, and so does an object with a dict.
-enum { NEARLY = RECURSION_LIMIT + 0x10000, DEEP = RECURSION_LIMIT + 0x40000, TIMES = 10000, LEAST = 64, PAGE = 0x10000 };
+// NEARLY is more than CPython's margin, below which objects are put aside; TIMES is for what leaps over it. A generator that
+// holds another one takes more than LEAST bytes.
+enum { NEARLY = RECURSION_LIMIT + 0x10000, DEEP = RECURSION_LIMIT + 0x40000, TIMES = 10000, LEAST = 100, PAGE = 0x10000 };
 static struct {
   u32 depth; // how many run, each within what another one does
   u32 calls; // how many calls of Python had nested where the innermost one began
@@ -92,17 +92,17 @@ EXPORT("stackguard#stack_pointer") __attribute__((noinline)) u32 stack_pointer(v
   return answer;
 }
 
-static int is_like(u32 calls) {
+static int is_like(u32 calls, int may_chain) {
   u32 here = stack_pointer();
   if (calls > ends.calls) return here < NEARLY || (here < DEEP && ends.leaps++ > TIMES);
-  return here < NEARLY && !(ends.chain && ends.chain--);
+  return here < NEARLY && !(may_chain && ends.chain && ends.chain--);
 }
 
 // Whether the code for an object that goes may run; `before` is for leave().
-static int enter(u32 *before) {
+static int enter(u32 *before, int may_chain) {
   u32 calls = calls_left[1] - calls_left[0];
   if (!ends.depth) ends.chain = __builtin_wasm_memory_size(0) * (PAGE / LEAST);
-  else if (is_like(calls)) return 0;
+  else if (is_like(calls, may_chain)) return 0;
   *before = ends.calls;
   ends.calls = calls;
   ends.depth++;
@@ -124,7 +124,7 @@ static int raise_once(void) {
 
 EXPORT("stackguard#finalize") int finalize(PyObject *object) {
   u32 before;
-  if (enter(&before)) {
+  if (enter(&before, 1)) {
     int result = PyObject_CallFinalizerFromDealloc(object);
     leave(before);
     return result;
@@ -140,7 +140,7 @@ EXPORT("stackguard#finalize") int finalize(PyObject *object) {
 
 EXPORT("stackguard#finalize_task") void finalize_task(PyObject *object) {
   u32 before;
-  if (enter(&before)) {
+  if (enter(&before, 0)) {
     PyObject_CallFinalizer(object);
     leave(before);
   } else if (raise_once()) PyErr_WriteUnraisable(0);
@@ -151,7 +151,7 @@ static PyObject *nothing(void) { return raise_once() ? 0 : Py_GetConstant(0); }
 
 EXPORT("stackguard#weakref_callback") PyObject *weakref_callback(PyObject *function, PyObject *reference) {
   u32 before;
-  if (!enter(&before)) return nothing();
+  if (!enter(&before, 0)) return nothing();
   PyObject *result = PyObject_CallOneArg(function, reference);
   leave(before);
   return result;
@@ -160,7 +160,7 @@ EXPORT("stackguard#weakref_callback") PyObject *weakref_callback(PyObject *funct
 EXPORT("stackguard#release_buffer")
 PyObject *release_buffer(PyObject *name, PyObject *const *arguments, u32 count) {
   u32 before;
-  if (!enter(&before)) return nothing();
+  if (!enter(&before, 0)) return nothing();
   PyObject *result = PyObject_VectorcallMethod(name, arguments, count, 0);
   leave(before);
   return result;
