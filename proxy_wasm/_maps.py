@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 def serialize(headers: Headers) -> bytes:
     """Returns the map's bytes, in the order given; raises ValueError for what cannot be in a header."""
     pairs = headers.items() if hasattr(headers, "items") else headers
-    encoded = [(checked(name), checked(value)) for name, value in pairs]
-    sizes = b"".join(_u32(len(name)) + _u32(len(value)) for name, value in encoded)
-    return _u32(len(encoded)) + sizes + b"".join(b"%b\0%b\0" % pair for pair in encoded)
+    texts: list[bytes] = []
+    for name, value in pairs:
+        texts += checked(name), checked(value)
+    sizes = [len(text).to_bytes(4, "little") for text in texts]
+    return b"".join([(len(texts) // 2).to_bytes(4, "little"), *sizes, b"\0".join([*texts, b""])])
 
 
 def parse(data: bytes) -> Pairs:
@@ -52,7 +54,3 @@ def checked(text: Text) -> bytes:
 def as_text(text: Text) -> Text:
     """Returns a name or value as a host call takes it; raises as `checked`, but looks at most texts as a whole."""
     return text if type(text) is str and text.isprintable() else checked(text)
-
-
-def _u32(number: int) -> bytes:
-    return number.to_bytes(4, "little")
