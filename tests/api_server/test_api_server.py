@@ -73,7 +73,7 @@ def test_a_job_that_is_there_cannot_be_changed(kubernetes: Server, rendered: dic
     assert not done.succeeded and "field is immutable" in done.text
 
 
-def test_the_quick_starts_own_commands(kubernetes: Server, tmp_path: Path) -> None:
+def test_the_quick_starts_own_commands(kubernetes: Server, rendered: dict[str, list[Resource]], tmp_path: Path) -> None:
     overlay = str(copied(tmp_path) / "overlay")
     assert kubernetes.kubectl("delete", "job", "client-check", "--ignore-not-found").succeeded
     for words in (["apply", "--kustomize", overlay], ["apply", "--kustomize", overlay]):
@@ -82,7 +82,8 @@ def test_the_quick_starts_own_commands(kubernetes: Server, tmp_path: Path) -> No
     done = kubernetes.kubectl("delete", "--kustomize", overlay, "--wait=false")
     assert done.succeeded, done.text
     left = kubernetes.kubectl("get", "deployments,jobs,services,networkpolicies,envoyfilters", "--output=name")
-    assert set(left.text.split()) <= {"service/kubernetes"}
+    named = {resource["metadata"]["name"] for resource in rendered["overlay"]}
+    assert left.succeeded and not {line.rpartition("/")[2] for line in left.text.split()} & named
 
 
 def change(path: str, value: Any) -> Callable[[Resource], None]:
