@@ -8,7 +8,7 @@ import types
 import proxy_wasm
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm import FailurePolicy
-from tests.envoy.guests.faults import FAULTS
+from tests.envoy.guests.faults import asked_by
 
 SOURCE = proxy_wasm.property_path("source", "address")
 MEGABYTE = 1 << 20
@@ -91,8 +91,8 @@ class Connection(proxy_wasm.StreamContext):
 
     def on_new_connection(self) -> None:
         """Does what the last octet of the source address asks for."""
-        address = (proxy_wasm.get_property(SOURCE) or b"").rpartition(b":")[0]
-        globals()[FAULTS[int(address.rpartition(b".")[2])]]()
+        address, _, _ = (proxy_wasm.get_property(SOURCE) or b"").decode().rpartition(":")
+        globals()[asked_by(address)]()
 
 
 class Open(proxy_wasm.RootContext):
