@@ -86,7 +86,8 @@ def test_a_grpc_call_and_a_time_are_awaited_in_a_module(tmp_path: Path) -> None:
     assert connection.new_connection() == 1
     (call,) = vm.host.grpc_calls
     vm.grpc_receive(call, b"yes")
-    assert not connection.goes_on and vm.host.tick_periods == {vm.root.context_id: 250}
+    waiting = connection.goes_on, vm.host.tick_periods[vm.root.context_id]
     vm.tick()
-    assert connection.goes_on and vm.host.tick_periods == {vm.root.context_id: 0}
+    over = connection.goes_on, vm.host.tick_periods[vm.root.context_id]
+    assert (waiting, over) == ((False, 250), (True, 0))
     assert vm.host.lines() == ["b'yes'", "nothing came within 250 ms"]
