@@ -12,6 +12,7 @@ in_proxy = False
 _UNIMPLEMENTED, _NOT_IMPORTED = 12, 0xFF
 _NO_PROXY = "there is no proxy at build time; call it in on_configure or later"
 _NOT_NAMED = "no source of the filter names this call, so the build left its import out"
+_NO_CLUSTER = {("proxy_http_call", 2), ("proxy_grpc_call", 4), ("proxy_grpc_stream", 4)}
 
 
 class HostError(Exception):
@@ -25,7 +26,10 @@ class HostError(Exception):
     def __str__(self) -> str:
         if self.status == _NOT_IMPORTED:
             return f"{self.call}: {_NOT_NAMED}"
-        return f"{self.call}: {f'status {self.status}' if in_proxy or self.status != _UNIMPLEMENTED else _NO_PROXY}"
+        if self.status == _UNIMPLEMENTED and not in_proxy:
+            return f"{self.call}: {_NO_PROXY}"
+        hint = "; is the cluster in the proxy's configuration?" if (self.call, self.status) in _NO_CLUSTER else ""
+        return f"{self.call}: status {self.status}{hint}"
 
 
 class NotFoundError(HostError):

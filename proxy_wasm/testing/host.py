@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
 from proxy_wasm.testing import foreign
@@ -103,7 +104,7 @@ class Host(HttpCalls):
         self.metrics: dict[int, Metric] = {}
         self.tick_periods: dict[int, int] = {}
         self.http_calls: dict[int, HttpCall] = {}
-        self._cas = 0
+        self.cas = count(1)
 
     @property
     def context(self) -> Context:
@@ -232,8 +233,7 @@ class Host(HttpCalls):
     def proxy_set_shared_data(self, key: bytes, value: bytes, cas: int) -> None:
         if cas and key in self.shared_data and self.shared_data[key][1] != cas:
             raise HostStatus("CAS_MISMATCH")
-        self._cas += 1
-        self.shared_data[key] = (value, self._cas)
+        self.shared_data[key] = (value, next(self.cas))
 
     def proxy_register_shared_queue(self, name: bytes) -> int:
         queue = self.queue_names.setdefault((self.vm_id, name), len(self.queues) + 1)

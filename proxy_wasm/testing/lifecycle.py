@@ -20,6 +20,7 @@ from proxy_wasm.testing.host import (
     UPSTREAM_DATA,
     Context,
     Host,
+    HttpCall,
 )
 from proxy_wasm.testing.http import (
     GRPC_INITIAL_METADATA,
@@ -146,6 +147,14 @@ class Vm(ABC):
         self.call("proxy_on_http_call_response", root.context_id, call, *sizes)
         root.header_maps = {}
         root.buffers.pop(HTTP_CALL_RESPONSE_BODY, None)
+
+    def answer(self, status: int = 200, headers: Headers = (), body: bytes | str = b"") -> HttpCall:
+        """Answers the oldest HTTP call that waits for its answer, and returns the call; AssertionError if none waits."""
+        for call, made in list(self.host.http_calls.items()):
+            if not made.answered:
+                self.http_call_response(call, [(b":status", b"%d" % status), *pairs(headers)], body)
+                return made
+        raise AssertionError(f"the filter waits for no HTTP call; it logged {self.host.lines()}")
 
     def http_call_failure(self, call: int, status: int = 503) -> None:
         """Answers an HTTP call as Envoy does if nobody else answers: 503, 504 if the time is over, 502 for an answer that is no HTTP."""

@@ -169,3 +169,14 @@ def test_what_a_body_brings_waits_too() -> None:
         assert vm.call("proxy_on_request_body", context, 3, 1) == Action.PAUSE
         answer(vm)
         assert exchange.upstream.header("x-checked") == b"1"
+
+
+def test_a_test_that_answers_what_nobody_asked_is_told_what_was_logged() -> None:
+    def on_request_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> None:
+        print("asks nobody")
+
+    with InProcess(plugin(on_request_headers=on_request_headers)) as vm:
+        vm.start()
+        vm.exchange().request()
+        with pytest.raises(AssertionError, match=r"waits for no HTTP call; it logged \['asks nobody'\]"):
+            vm.answer()

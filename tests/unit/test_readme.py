@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import proxy_wasm
 from proxy_wasm import Action, Headers, _calls, _http, grpc
@@ -17,6 +18,7 @@ from proxy_wasm import http as http
 from proxy_wasm._bodies import Body
 from proxy_wasm.testing.abi import CALLBACKS
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.workers import Workers
 
 GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_text(encoding="utf-8")
 
@@ -24,6 +26,8 @@ GUIDE = (Path(os.path.abspath(proxy_wasm.__file__)).parent / "README.md").read_t
 PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 (
     PROGRAM,
+    FIRST_HTTP,
+    FIRST_HTTP_TEST,
     HTTP,
     WAITING,
     GRPC,
@@ -41,6 +45,7 @@ PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
     PROJECT_TEST,
     TEST,
     HTTP_TEST,
+    WORKERS_TEST,
 ) = PROGRAMS
 
 
@@ -56,6 +61,21 @@ def names(*programs: str) -> dict[str, Any]:
 def test_the_program_and_its_test_run() -> None:
     exec(TEST, names(PROGRAM))
     exec(AWAITING_TEST, awaiting())
+
+
+@pytest.mark.parametrize("test", ["test_ann_passes", "test_mallory_does_not"])
+def test_the_first_http_filter_passes_its_tests(test: str) -> None:
+    with InProcess(names(FIRST_HTTP)["Gate"]) as vm:
+        assert vm.start()
+        names(FIRST_HTTP_TEST)[test](vm)
+
+
+def test_its_cluster_is_the_one_that_a_new_project_proposes() -> None:
+    made = Path("command/templates/http/envoy.yaml").read_text(encoding="utf-8")
+    configuration = yaml.safe_load(re.sub(r"^  # (?! *The services)", "  ", made, flags=re.MULTILINE))
+    (cluster,) = configuration["static_resources"]["clusters"]
+    assert f'self.fetch("{cluster["name"]}", "/check"' in FIRST_HTTP
+    assert "http.server 9000" in GUIDE and "port_value: 9000" in str(made)
 
 
 def awaiting() -> dict[str, Any]:
@@ -181,6 +201,7 @@ def test_workers_share() -> None:
             b"seen.starts": b"\1" + bytes(7),
             b"seen.last": b"tick tick ",
         }
+    exec(WORKERS_TEST, names(PROGRAM, SHARED) | {"Workers": Workers})
 
 
 @pytest.mark.parametrize("status", [200, 401])
