@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from tests.envoy.guests.examples import root_id_of
 
 ADMIN = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
+_MARKS = count()
 UPSTREAM = "upstream"  # the one name of a cluster that several examples have
 
 
@@ -43,11 +45,12 @@ def configuration(example: str, module: Path) -> dict[str, Any]:
     """Returns an example's own configuration, changed for being one among others."""
     read: dict[str, Any] = yaml.safe_load(Path(f"examples/{example}/envoy.yaml").read_text(encoding="utf-8"))
     resources = read.get("static_resources", {})
+    mark = next(_MARKS)  # several Envoys may have the same example
     called = {port(address) for address in addresses(resources.get("clusters", []))}
     for address in addresses(read):
         if port(address) in called:
             # A name, so that no port is needed that is known beforehand.
-            pipe = {"path": f"@{os.getpid()}.{example}.{port(address)}"}
+            pipe = {"path": f"@{os.getpid()}.{mark}.{port(address)}"}
             address.clear()
             address["pipe"] = pipe
         else:

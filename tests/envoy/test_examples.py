@@ -10,6 +10,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,15 @@ import pytest
 
 from envoy import process
 from examples.names import EXAMPLES
-from tests.envoy import example_stack
+from tests.envoy import example_stack, http2
 from tests.envoy.conftest import wait_for
 
 MODULE = Path("tests/envoy/guests/examples.wasm").absolute()
 # What a filter that decides by chance does not do in so many tries is never done.
 TRIES = 60
+REQUESTS = 20
+# A callback that awaits, bodies on both sides, and what workers share.
+IN_EACH_PROTOCOL = ("await_chain", "http_body_operations", "shared_data")
 
 
 @dataclass
@@ -39,6 +43,13 @@ def envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Envoy]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def four_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Envoy]:
+    configuration = example_stack.merged(IN_EACH_PROTOCOL, MODULE)
+    with process.run(configuration, tmp_path_factory.mktemp("four"), workers=4) as running:
+        yield running
+
+
 @dataclass
 class Client:
     """A client of one example."""
@@ -46,6 +57,7 @@ class Client:
     envoy: process.Envoy
     example: str
     source: str = "127.0.0.1"
+    http2: bool = False
 
     def request(
         self,
@@ -55,9 +67,12 @@ class Client:
         listener: str = "main",
     ) -> Response:
         """Sends a request to a listener of the example's; it is a POST if it has a body."""
-        connection = http.client.HTTPConnection(
-            *self.envoy.listeners[f"{self.example}.{listener}"], timeout=10, source_address=(self.source, 0)
-        )
+        address = self.envoy.listeners[f"{self.example}.{listener}"]
+        if self.http2:
+            sent = None if body is None else body.encode()
+            got, data = http2.request(address, path, headers or {}, sent, self.source)
+            return Response(int(got[":status"]), got, data.decode())
+        connection = http.client.HTTPConnection(*address, timeout=10, source_address=(self.source, 0))
         try:
             connection.request("GET" if body is None else "POST", path, body, headers or {})
             answer = connection.getresponse()
@@ -298,5 +313,34 @@ def test_await_chain(client: Client) -> None:
     assert (response.status, response.body) == (401, "who are you?\n")
 
 
-def test_no_plugin_raised_meanwhile(envoy: process.Envoy) -> None:
-    assert not envoy.log_lines("Traceback")
+@pytest.mark.parametrize("with_http2", [False, True], ids=["http1", "http2"])
+@pytest.mark.parametrize("workers", ["envoy", "four_workers"])
+def test_each_protocol_and_number_of_workers(workers: str, with_http2: bool, request: pytest.FixtureRequest) -> None:
+    envoy: process.Envoy = request.getfixturevalue(workers)
+    chain, bodies, shared = (Client(envoy, example, http2=with_http2) for example in IN_EACH_PROTOCOL)
+    before = len(envoy.log_lines("shared value: "))
+
+    def once(number: int) -> tuple[str, int, str, int]:
+        let_in = chain.request(headers={"authorization": "Bearer ann"}, body=f"hello {number}")
+        refused = chain.request(headers={"authorization": "Bearer eve"})
+        operation = {"buffer-replace-at": "response", "buffer-operation": "prepend"}
+        body = bodies.request(headers=operation, body=f"[{number}]").body
+        return let_in.headers["x-got-plan"], refused.status, body, shared.request().status
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(once, range(REQUESTS)))
+    assert found == [("gold", 401, f"[this is prepended body][{number}]", 200) for number in range(REQUESTS)]
+    # No two requests are given the same number, in whatever workers they are.
+    counted = range(1, before + REQUESTS + 1)
+    assert wait_for(lambda: len(envoy.log_lines("shared value: ")) == len(counted), 10)
+    lines = envoy.log_lines("shared value: ")
+    assert sorted(int(line.rpartition(" ")[2]) for line in lines) == list(counted)
+
+
+def test_four_workers_were_four(four_workers: process.Envoy) -> None:
+    served = re.findall(r"worker_\d\.downstream_cx_total: [1-9]", four_workers.get("/stats?filter=worker_.*cx_total"))
+    assert len({worker[:8] for worker in served}) == 4, served
+
+
+def test_no_plugin_raised_meanwhile(envoy: process.Envoy, four_workers: process.Envoy) -> None:
+    assert not envoy.log_lines("Traceback") and not four_workers.log_lines("Traceback")
