@@ -10,6 +10,7 @@ import pytest
 
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm.testing.wasm import WasmModule
+from proxy_wasm.testing.workers import Workers
 
 MODULE = Path("filter/filter.wasm")
 INFO, WARN, ERROR = 2, 3, 4
@@ -120,6 +121,16 @@ def test_only_what_the_filter_overrides_is_exported(vm: WasmModule) -> None:
         "proxy_on_new_connection",
         "proxy_on_delete",
     }
+
+
+def test_workers_count_in_one_counter(cache: Path) -> None:
+    with Workers(lambda host: WasmModule(MODULE, host, cache=cache), 2) as workers:
+        assert workers.start(b"", b"standalone", b"envoy_tcp_routing_filter")
+        for vm in workers:
+            assert vm.connection(source="10.0.0.2:4711").new_connection() == 0
+            assert vm.host.lines()[1:] == ["[TCP WASM] Routed source 10.0.0.2:4711 to egress-router1"]
+        counts = {metric.name: metric.value for metric in workers[0].host.metrics.values()}
+        assert counts[b"tcp_routing.routed.egress-router1"] == 2
 
 
 def test_memory_stays_flat_over_20_000_connections(vm: WasmModule) -> None:
