@@ -8,8 +8,7 @@ import ipaddress
 
 import proxy_wasm
 from proxy_wasm import Action, HttpContext
-
-SOURCE_ADDRESS = proxy_wasm.property_path("source", "address")
+from proxy_wasm.attributes import source
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Policy = list[tuple[Network, bool]]
@@ -34,7 +33,7 @@ class Request(HttpContext):
     root: "Plugin"
 
     def on_request_headers(self, header_count: int, end_of_stream: bool) -> Action | None:
-        packed = proxy_wasm.packed_address(proxy_wasm.get_property(SOURCE_ADDRESS) or b"")
+        packed = source.packed_ip
         if packed is not None and self.root.allows(packed):
             return None
         return self.send_response(403, body="not from there\n")

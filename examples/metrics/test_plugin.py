@@ -7,8 +7,8 @@ def test_each_value_has_a_counter(vm: Vm) -> None:
     for value in ("foo", "foo", "bar"):
         vm.exchange().request({"my-custom-header": value})
     counts = {metric.name: metric.value for metric in vm.host.metrics.values()}
-    assert counts[b"custom_header_value_counts_value=foo_reporter=python"] == 2
-    assert counts[b"custom_header_value_counts_value=bar_reporter=python"] == 1
+    assert counts[b"custom_header_value_counts;value=foo;reporter=python"] == 2
+    assert counts[b"custom_header_value_counts;value=bar;reporter=python"] == 1
 
 
 def test_clients_cannot_make_metrics_without_end(vm: Vm) -> None:

@@ -1,15 +1,15 @@
 """Logs what goes through a TCP connection, where it goes, and counts connections."""
 
 import proxy_wasm
-from proxy_wasm import Buffer, MetricKind, PeerType
+from proxy_wasm import Buffer, PeerType
+from proxy_wasm.attributes import upstream
+from proxy_wasm.metrics import Counter
 
-UPSTREAM_ADDRESS = proxy_wasm.property_path("upstream", "address")
+CONNECTIONS = Counter("network.connections")
 REGION = proxy_wasm.property_path("xds", "cluster_metadata", "filter_metadata", "location", "region")
 
 
 class Connection(proxy_wasm.StreamContext):
-    root: "Network"
-
     def on_new_connection(self) -> None:
         print("new connection!")
 
@@ -20,26 +20,21 @@ class Connection(proxy_wasm.StreamContext):
     def on_upstream_data(self, size: int, end_of_stream: bool) -> None:
         if not size:
             return  # the end of the stream
-        address = proxy_wasm.get_property(UPSTREAM_ADDRESS) or b"?"
         region = proxy_wasm.get_property(REGION) or b"?"
-        print(f"from {address.decode()} in region {region.decode()}")
+        print(f"from {upstream.address} in region {region.decode()}")
         print(f"upstream data: {proxy_wasm.get_buffer(Buffer.UPSTREAM_DATA)!r}")
 
     def on_downstream_connection_close(self, peer: PeerType) -> None:
         print("downstream connection closed!")
 
     def on_done(self) -> bool:
-        proxy_wasm.increment_metric(self.root.connections, 1)
+        CONNECTIONS.increment()
         print("connection complete!")
         return True
 
 
 class Network(proxy_wasm.RootContext):
     stream_context = Connection
-
-    def on_configure(self, configuration: bytes) -> bool:
-        self.connections = proxy_wasm.define_metric(MetricKind.COUNTER, "network.connections")
-        return True
 
 
 proxy_wasm.register(Network)
