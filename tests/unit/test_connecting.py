@@ -48,7 +48,7 @@ def test_the_header_comes_first_and_the_answer_is_shown(source: str, expected: b
         ("127.0.0.1", "10.0.0.1", r"127\.0\.0\.1 is no ADDRESS:PORT"),
         ("127.0.0.1:99999", "10.0.0.1", "a port is a number below 65536"),
         ("127.0.0.1:1", "nobody", "nobody is no ADDRESS or ADDRESS:PORT"),
-        ("127.0.0.1:1", "10.0.0.1", r"127\.0\.0\.1:1: Connection refused"),
+        ("127.0.0.1:1", "10.0.0.1", r"nobody listens on 127\.0\.0\.1:1: "),
     ],
 )
 def test_what_is_no_address_is_named(target: str, source: str, message: str) -> None:
