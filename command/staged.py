@@ -121,6 +121,8 @@ def _set_http(config: dict[str, Any]) -> None:
     for route in (route for host in hosts for route in host.get("routes", [])):
         if route.pop("direct_response", None):
             route["route"] = {"cluster": BACKEND}
+            # They were for that one answer. On the way to a cluster Envoy adds them to a filter's own responses too.
+            route.pop("response_headers_to_add", None)
         if "route" in route:
             route["route"]["timeout"] = "0s"
 

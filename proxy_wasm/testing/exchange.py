@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from proxy_wasm.testing import local_reply
 from proxy_wasm.testing.host import REQUEST, REQUEST_BODY, RESPONSE, RESPONSE_BODY, Context
 from proxy_wasm.testing.http import (
     REQUEST_HEADERS,
@@ -100,7 +101,7 @@ class Exchange:
         }
         self.local_response: LocalResponse | None = None
         self.was_reset = False
-        self._ending = self._over = self._reset = self._replaced = False
+        self._ending = self._over = self._reset = self._replaced = self._grpc = False
 
     @property
     def context_id(self) -> int:
@@ -153,6 +154,8 @@ class Exchange:
         found = self._sides[side]
         expect(not found.begun, f"the {found.name} has its headers")
         found.begun = True
+        if side == REQUEST:
+            self._grpc = local_reply.is_grpc(headers)
         self._bring(found, ("headers", list(headers), end_of_stream))
 
     def data(self, side: int, data: bytes, end_of_stream: bool = False) -> None:
@@ -244,22 +247,17 @@ class Exchange:
         if side.sent.headers is not None:
             self.was_reset = True
             return
-        sizes = (
-            [(b"content-length", b"%d" % len(response.body)), (b"content-type", b"text/plain")] if response.body else []
-        )
-        headers = [(b":status", b"%d" % response.status), *sizes, *response.headers]
-        if response.grpc_status >= 0:
-            headers.append((b"grpc-status", b"%d" % response.grpc_status))
+        headers, body = local_reply.sent(response, self._grpc)
         for part in (side.headers, side.body, side.trailers):
             self.context.header_maps.pop(part, None)
         self.context.buffers.pop(side.body, None)
         side.waiting, side.paused_in = [], ""
         if side.begun:
             # It is sent as it is: the filter has seen its response.
-            side.sent = Message(headers, response.body, None, True)
+            side.sent = Message(headers, body, None, True)
             self._replaced = True
             return
-        self._send(RESPONSE, headers, response.body, None)
+        self._send(RESPONSE, headers, body, None)
 
     def reset(self) -> None:
         """Ends the stream without an answer."""

@@ -11,12 +11,19 @@ from pathlib import Path
 import pytest
 
 from envoy import process
+from proxy_wasm.testing import local_reply
+from proxy_wasm.testing.http import LocalResponse
 from tests.envoy import http_stack
 from tests.envoy.http_stack import Answer, Server, request
 
 MODULE = Path("tests/envoy/guests/web.wasm").absolute()
 ROOTS = ("headers", "whole", "pieces", "awaiting", "calling", "unary", "talking", "raising", "mixed")
 _TYPE = "type.googleapis.com/envoy.extensions.filters"
+_OF_A_LOCAL_RESPONSE = ("content-type", "grpc-status", "grpc-message", "x-denied")
+"""Not the content-length: HTTP/1.1 has one without a body too."""
+_BROKEN = (
+    b"envoy reverse bridge: upstream responded with unsupported content-type text/plain, status code 500{via_upstream}"
+)
 _BRIDGE = "http.grpc_http1_reverse_bridge.v3.FilterConfig"
 
 
@@ -45,9 +52,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[process.En
         },
     }
     tcp = {"@type": f"{_TYPE}.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "tcp", "cluster": "upstream"}
+    # What a route adds goes to a filter's own response too, and stays there.
+    overriding = http_stack.manager(http_stack.wasm("awaiting", MODULE))
+    [host] = overriding["typed_config"]["route_config"]["virtual_hosts"]
+    host["routes"][0]["response_headers_to_add"] = [{"header": {"key": "grpc-status", "value": "0"}}]
     port = free_port()
     with contextlib.closing(Server(grpc_answer)) as server:
         listeners = [
+            http_stack.listener("overriding", overriding),
             http_stack.listener("grpc_server", http_stack.manager(bridge, to="grpc_backend"), port=port),
             http_stack.listener(
                 "mixed_tcp",
@@ -129,6 +141,33 @@ def test_a_grpc_call_that_fails(stack: tuple[process.Envoy, Server], root: str) 
     answer, got, said = ask(stack, root, ("x-method", "Broken"))
     assert said == ["answered 2 b''"]
     assert (answer.status, got) == (503, [])
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/grpc", "application/grpc+proto", "application/grpc-web", "text/plain"]
+)
+@pytest.mark.parametrize(
+    ("root", "given", "response"),
+    [
+        ("awaiting", ("x-denied", "1"), LocalResponse(403, b"", b"answer body", [(b"x-denied", b"yes")], -1)),
+        ("calling", ("x-method", "Broken"), LocalResponse(503, b"", _BROKEN, [], 2)),
+    ],
+)
+def test_a_local_response_is_what_the_test_host_makes_of_it(
+    stack: tuple[process.Envoy, Server], content_type: str, root: str, given: tuple[str, str], response: LocalResponse
+) -> None:
+    grpc = local_reply.is_grpc([(b"content-type", content_type.encode())])
+    headers, body = local_reply.sent(response, grpc)
+    answer = request(stack[0].listeners[root], [given, ("content-type", content_type)], b"body", 5.0, False)
+    found = {name: value for name, value in answer.headers.items() if name in _OF_A_LOCAL_RESPONSE}
+    expected = {name.decode(): value.decode() for name, value in headers if name != b"content-length"}
+    assert (str(answer.status), found, answer.body) == (expected.pop(":status"), expected, body)
+
+
+def test_a_route_overrides_a_grpc_status(stack: tuple[process.Envoy, Server]) -> None:
+    headers = [("x-denied", "1"), ("content-type", "application/grpc")]
+    assert request(stack[0].listeners["awaiting"], headers, b"body", 5.0, False).headers["grpc-status"] == "7"
+    assert request(stack[0].listeners["overriding"], headers, b"body", 5.0, False).headers["grpc-status"] == "0"
 
 
 def test_a_grpc_call_that_nobody_answers(stack: tuple[process.Envoy, Server]) -> None:
