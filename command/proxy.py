@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
 import http.client
 import json
@@ -196,6 +197,33 @@ def plugins(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield found[1], value["config"]
         for item in value.values():
             yield from plugins(item)
+
+
+def expect_free_ports(project: Project) -> None:
+    """Raises `ToolchainError` if another program listens where `envoy.yaml` wants to.
+
+    Envoy itself would share a listener's port with another Envoy, and half of the connections would go there.
+    """
+    whole = load(project)
+    wanted = [("the admin interface", whole.get("admin", {}))]
+    wanted += [(f"the listener {one.get('name', '')}", one) for one in whole["static_resources"]["listeners"]]
+    for name, holder in wanted:
+        for address in _addresses(holder.get("address")):
+            host, port = address.get("address", ""), address["port_value"]
+            if address.get("protocol") != "UDP" and _is_taken(host, port):
+                raise ToolchainError(
+                    f"{host}:{port} is taken, which is {name} of {project.envoy.name}: "
+                    "stop what listens there (another `proxy-wasm run`?), or change the port in the file"
+                )
+
+
+def _is_taken(host: str, port: int) -> bool:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        # What else is wrong, Envoy tells.
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def take_proxy_headers(listeners: list[dict[str, Any]]) -> None:

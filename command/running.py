@@ -43,6 +43,7 @@ def run(project: Project, wishes: Wishes) -> None:
         work = Path(scratch)
         program = docker.program(wishes.image, work) if wishes.image else proxy.find_envoy()
         served = proxy.Served(project, work, proxy_protocol=wishes.proxy_protocol)
+        proxy.expect_free_ports(project)
         watch = proxy.Watch(project)
         built = _built(project)
         served.publish(built.module)

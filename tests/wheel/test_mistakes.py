@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,23 @@ def test_a_wrong_envoy_configuration_is_explained(
     on_free_ports(hello)
     error = environment.fails("run", cwd=hello)
     assert text in error
+
+
+def test_a_port_that_is_taken_is_told_before_the_build(environment: Environment, hello: Path) -> None:
+    port = on_free_ports(hello)
+    # As another Envoy does, with which this one would share the port.
+    with socket.create_server(("127.0.0.1", port), reuse_port=True):
+        error = environment.fails("run", cwd=hello)
+    assert error.startswith(f"error: 127.0.0.1:{port} is taken, which is the listener main of envoy.yaml: stop what"), (
+        error
+    )
+    assert error.count("\n") == 1
+
+
+def test_a_cache_that_cannot_be_written_is_named(environment: Environment, hello: Path) -> None:
+    closed = replace(environment, cache=hello / "plugin.py")
+    error = closed.fails("build", cwd=hello).splitlines()[-1]
+    assert error.startswith("error: cannot write to the cache ") and "set XDG_CACHE_HOME to a directory" in error, error
 
 
 def test_files_that_are_no_modules(environment: Environment, hello: Path) -> None:
