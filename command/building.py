@@ -27,6 +27,7 @@ _SDK = Path(proxy_wasm.__file__).parent
 _MISSING = "ModuleNotFoundError: No module named "
 _NOTHING_TO_REACH = ("FileNotFoundError: ", "PermissionError: ", "OSError: ", "can't start new thread", "os.environ")
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
+_STUCK = re.compile(r"^[\w.]+\.GuestStuck: (.*)$", re.MULTILINE)
 _NOT_THE_AUTHORS = ("proxy_wasm/", "python/")
 _NOBODYS = '  File "<frozen '
 """The beginning of a traceback's lines about importing itself, which have no source to look at."""
@@ -165,6 +166,8 @@ def _explained(project: Project, taken: list[Package]) -> Iterator[None]:
 def _summarised(text: str) -> str:
     """Returns an error with a line before its traceback that says where and what; the traceback goes if that is all of it."""
     said, _, traceback = text.partition("\nTraceback (most recent call last):\n")
+    if stuck := _STUCK.search(traceback):
+        return f"{said} {stuck[1]}; is there a loop in it that never ends?"
     frames = [found for found in _FRAME.finditer(traceback) if not found["file"].startswith(_NOT_THE_AUTHORS)]
     # The exception's own lines are not indented, as a traceback's are; what follows them is advice.
     last = re.search(r"^(?! )(?:[\w.]+\.)?(?P<what>\w+(?:: .*)?)$", traceback, re.MULTILINE)

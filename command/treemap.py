@@ -16,7 +16,8 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1200px
 svg { width: 100%; height: auto; display: block } h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em }
 svg text { font: 11px system-ui, sans-serif; fill: #fff; pointer-events: none } svg .group { font-weight: 600; font-size: 13px }
 svg rect { stroke: #fff; stroke-width: 1 } svg .tile:hover { stroke: #000; stroke-width: 2 }
-td { padding: 0 1.5em 0 0 } td.number { text-align: right; font-variant-numeric: tabular-nums } pre { white-space: pre-wrap }
+td { padding: 0 1.5em 0 0 }
+td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums } pre { white-space: pre-wrap }
 """
 
 
@@ -146,7 +147,8 @@ def _tile(tile: Tile, place: Rectangle, colour: str, kind: str, height: float) -
     shown += f'width="{place.width:.1f}" height="{place.height:.1f}" fill="{colour}"/>'
     if place.width >= _LEAST[0] and height >= _LEAST[1]:
         name = title if kind == "group" else tile.name
-        cut = name[: max(int((place.width - 6) / (_LETTER * (1.2 if kind == "group" else 1))), 1)]
+        room = max(int((place.width - 6) / (_LETTER * (1.2 if kind == "group" else 1))), 1)
+        cut = name if len(name) <= room else f"{name[: room - 1]}…"
         below = min(height / 2 + 4, 15)
         shown += f'<text class="{kind}" x="{place.x + 4:.1f}" y="{place.y + below:.1f}">{html.escape(cut)}</text>'
     return shown + "</g>"

@@ -53,3 +53,8 @@ def test_the_page_needs_nothing_else_and_shows_names_as_they_are() -> None:
     titles = [title.text for title in svg.iter("title")]
     assert titles == ["<a> & b: 4.0 kB", "one<script>: 3.0 kB", "two: 1.0 kB", "alone: 495 bytes", *of_small]
     assert "<td class=number>4.5 kB" in shown
+
+
+def test_a_name_that_is_cut_says_so() -> None:
+    text = page("a", [Picture("b", "c", [Tile("short", 1e6), Tile("a name that has no room for it", 1e5)])])
+    assert ">short: 1.00 MB</text>" in text and re.search(">a[^<]*…</text>", text)
