@@ -37,7 +37,9 @@ def program(image: str, work: Path) -> Path:
     if done.returncode:
         raise ToolchainError(f"Docker's engine does not answer: {done.stderr.strip()}")
     user = ["--user", f"{os.getuid()}:{os.getgid()}"] if hasattr(os, "getuid") else []
-    command = [docker, "run", "--rm", "--init", "--network=host", *user, f"--volume={work}:{work}", image, "envoy"]
+    # An image may have an entry point of its own, which is Envoy or a script around it.
+    options = ["--rm", "--init", "--network=host", "--entrypoint=envoy", *user, f"--volume={work}:{work}"]
+    command = [docker, "run", *options, image]
     made = work / "envoy-in-docker"
     made.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
     made.chmod(0o700)

@@ -68,8 +68,8 @@ def test_docker_gets_envoys_command_line_and_its_directory(tmp_path: Path, monke
     a_docker(tmp_path, 'for word in "$@"; do echo "$word"; done', monkeypatch)
     program = docker.program("envoy:test", tmp_path)
     words = subprocess.run([program, "-c", "a file"], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert words[:2] == ["run", "--rm"] and words[-4:] == ["envoy:test", "envoy", "-c", "a file"]
-    assert {"--network=host", f"--volume={tmp_path}:{tmp_path}"} <= set(words)
+    assert words[:2] == ["run", "--rm"] and words[-3:] == ["envoy:test", "-c", "a file"]
+    assert {"--network=host", "--entrypoint=envoy", f"--volume={tmp_path}:{tmp_path}"} <= set(words)
 
 
 def test_without_docker_or_its_engine_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
