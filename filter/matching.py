@@ -233,7 +233,7 @@ def _plain_ranges(texts: Sequence[str]) -> Intervals | None:
                 alone = _plain_ranges([text for text in texts if "-" not in text])
                 others = _plain_ranges(list(compress(texts, ranges)))
                 return merged(ranges, alone, others) if alone and others else None
-            if joined.count("-") != len(texts):
+            if joined.count("-") != len(texts) or "+" in joined:
                 return None
             numbers = list(map(int, joined[1:].replace("-", "\n").split("\n")))
             starts, lasts = numbers[::2], numbers[1::2]

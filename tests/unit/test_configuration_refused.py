@@ -293,6 +293,14 @@ def packed(data: bytes) -> dict[str, object]:
             {"rules": [rule(source_ports=[*range(1, 4_001)]), rule(source_ports=[1])]},
             "rules: they have 4001 values of source_ports; at most 4000 are read of several rules",
         ),
+        (
+            {"rules": [rule(source_ports=["+1-5"])]},
+            "rules[0].match.source_ports[0]: '+1-5' is not a range of ports such as",
+        ),
+        (
+            {"rules": [rule(source_ports=["1-+5"])]},
+            "rules[0].match.source_ports[0]: '1-+5' is not a range of ports such as",
+        ),
         # server names
         ({"rules": [rule(server_names=[""])]}, "rules[0].match.server_names[0]: must not be empty"),
         ({"rules": [rule(server_names=["*"])]}, "rules[0].match.server_names[0]: '*' is not a name such as"),
