@@ -24,7 +24,7 @@ from toolchain.tier.build import Learned
 from toolchain.tools import Say, ToolchainError, silent
 
 _SDK = Path(proxy_wasm.__file__).parent
-_MISSING = "ModuleNotFoundError: No module named "
+_MISSING = "No module named "
 _NOTHING_TO_REACH = ("FileNotFoundError: ", "PermissionError: ", "OSError: ", "can't start new thread", "os.environ")
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 _STUCK = re.compile(r"^[\w.]+\.GuestStuck: (.*)$", re.MULTILINE)

@@ -12,7 +12,8 @@ in_proxy = False
 _UNIMPLEMENTED, _NOT_IMPORTED = 12, 0xFF
 _NO_PROXY = "there is no proxy at build time; call it in on_configure or later"
 _NOT_NAMED = "no source of the filter names this call, so the build left its import out"
-_NO_CLUSTER = {("proxy_http_call", 2), ("proxy_grpc_call", 4), ("proxy_grpc_stream", 4)}
+# Without "proxy_" before it: a module imports the host calls that its sources name.
+_NO_CLUSTER = {("http_call", 2), ("grpc_call", 4), ("grpc_stream", 4)}
 
 
 class HostError(Exception):
@@ -28,7 +29,8 @@ class HostError(Exception):
             return f"{self.call}: {_NOT_NAMED}"
         if self.status == _UNIMPLEMENTED and not in_proxy:
             return f"{self.call}: {_NO_PROXY}"
-        hint = "; is the cluster in the proxy's configuration?" if (self.call, self.status) in _NO_CLUSTER else ""
+        lacks_cluster = (self.call.removeprefix("proxy_"), self.status) in _NO_CLUSTER
+        hint = "; is the cluster in the proxy's configuration?" if lacks_cluster else ""
         return f"{self.call}: status {self.status}{hint}"
 
 

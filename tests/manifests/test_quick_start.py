@@ -22,6 +22,7 @@ case "${{0##*/}} $*" in
 "kubectl apply --kustomize "*|"kubectl delete --kustomize "*) exec {kubectl} kustomize "$3" ;;
 "kind get nodes") echo kind-control-plane ;;
 "docker inspect"*) echo {registry} ;;
+"docker exec -i "*|"jq "*) cat >/dev/null ;;
 *"GET stats") echo wasmcustom.tcp_routing.routed.egress-router1: 5 ;;
 esac
 """
@@ -38,7 +39,15 @@ class Reader:
         """Runs a script, which must succeed at each line; returns what it shows."""
         environment = os.environ | {"PATH": f"{self.directory}:{os.environ['PATH']}"}
         command = ["bash", "-euo", "pipefail", "-c", script]
-        done = subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command,
+            cwd=self.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert (done.returncode, done.stderr) == (0, ""), script
         return done.stdout
 
