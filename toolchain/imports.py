@@ -101,12 +101,11 @@ def _renumber(module: Module, index: dict[int, int]) -> None:
 
 
 def _renumbered(body: bytes, index: dict[int, int]) -> bytes:
-    reader = instructions.read_body(body).code
     changed = bytearray(body)
-    for opcode, operands in instructions.read_instructions(reader):
-        if opcode == opcodes.CALL and operands[0] in index:
-            # The instruction was just read: its index is the byte before.
-            changed[reader.position - 1] = index[operands[0]]
+    for place in instructions.find(instructions.read_body(body).code, {opcodes.CALL}):
+        if place.operands[0] in index:
+            # The index is the instruction's last byte.
+            changed[place.end - 1] = index[place.operands[0]]
     return bytes(changed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import wasmtime
 from toolchain.wasm import code as asm
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import CORE_MODULE, DATA, ELEMENT, F32, F64, I32, I64, Module, Reader, vector
-from toolchain.wasm.instructions import read_body, read_instructions
+from toolchain.wasm.instructions import UnknownInstruction, find, read_body, read_instructions
 
 AROUND = """
   (memory $m 1) (memory $other 1) (table $t 9 funcref) (table $second 9 funcref)
@@ -80,6 +81,24 @@ def test_what_is_written_is_read_again() -> None:
         read = list(read_instructions(Reader(code)))
         assert wasm.NAMES[read[0].opcode].lower() == text.split()[0].replace(".", "_")
     assert len(set(wasm.NAMES.values())) == len(wasm.NAMES)
+
+
+@pytest.mark.parametrize("wanted", [(wasm.CALL,), (wasm.IF, wasm.BR_IF), tuple(wasm.LOADS), (wasm.F32_CONST, wasm.BR_TABLE), ()])
+def test_what_is_looked_for_is_found_among_all_others(wanted: tuple[int, ...]) -> None:
+    random.seed(1)
+    for _ in range(20):
+        code = b"\0" + b"".join(random.choices([*WRITTEN.values()], k=300))
+        expected, reader = [], Reader(code, 1)
+        begin = reader.position
+        for opcode, operands in read_instructions(reader):
+            expected += [(opcode, operands, begin, reader.position)] if opcode in wanted else []
+            begin = reader.position
+        assert list(find(Reader(code, 1), wanted)) == expected
+
+
+def test_an_unknown_instruction_is_none_of_those_that_are_passed_over() -> None:
+    with pytest.raises(UnknownInstruction, match="opcode 0x6"):
+        list(find(Reader(asm.local_get(0) + b"\x06"), {wasm.CALL}))
 
 
 def test_a_body_has_locals_and_an_end() -> None:

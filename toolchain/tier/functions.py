@@ -28,7 +28,7 @@ from toolchain.wasm.format import (
     leb,
     vector,
 )
-from toolchain.wasm.instructions import read_body, read_instructions
+from toolchain.wasm.instructions import find, read_body
 
 
 def read_elements(module: Module) -> list[int | None] | None:
@@ -59,11 +59,10 @@ def read_elements(module: Module) -> list[int | None] | None:
 @functools.lru_cache(maxsize=4096)
 def _called_by(body: bytes, cold: tuple[Part, ...]) -> frozenset[int]:
     """Returns the functions that a body calls by their index outside of its cold parts."""
-    called, code = set(), read_body(body).code
-    for opcode, operands in read_instructions(code):
-        if opcode == wasm.CALL and not any(part.begin < code.position <= part.end for part in cold):
-            called.add(operands[0])
-    return frozenset(called)
+    calls = find(read_body(body).code, {wasm.CALL})
+    return frozenset(
+        place.operands[0] for place in calls if not any(part.begin < place.end <= part.end for part in cold)
+    )
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,15 @@ class Functions:
         """Returns a kept function's instructions with the new indices; the global `element` holds what is called through the table."""
         if not self.movable:
             return code
-        reader, out, start = Reader(code), bytearray(), 0
-        for opcode, operands in read_instructions(reader):
+        out, written = bytearray(), 0
+        for opcode, operands, begin, end in find(Reader(code), {wasm.CALL, wasm.CALL_INDIRECT}):
+            out += code[written:begin]
             if opcode == wasm.CALL:
                 out += call(self.index[operands[0]])
             else:
-                if opcode == wasm.CALL_INDIRECT:
-                    out += global_set(element) + global_get(element)
-                out += code[start : reader.position]
-            start = reader.position
-        return bytes(out)
+                out += global_set(element) + global_get(element) + code[begin:end]
+            written = end
+        return bytes(out + code[written:])
 
     def put(self, module: Module, shared: Mapping[int, int]) -> None:
         """Replaces the indices in a module's sections; in its table a cold function that has none becomes the one `shared` with others."""

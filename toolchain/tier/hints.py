@@ -10,6 +10,7 @@ module itself what was counted.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ from toolchain.wasm.format import (
     text,
     vector,
 )
-from toolchain.wasm.instructions import UnknownInstruction, read_body, read_instructions
+from toolchain.wasm.instructions import UnknownInstruction, find, read_body
 
 SECTION = "metadata.code.branch_hint"
 
@@ -73,18 +74,14 @@ class Counters(NamedTuple):
         return self.address + self.form.size
 
 
-def _branches(body: bytes) -> list[int]:
+# It is asked once to count and once to hint.
+@functools.lru_cache(maxsize=4096)
+def _branches(body: bytes) -> Sequence[int]:
     """Returns where in a body the conditional branches stand; none where it cannot be read."""
-    code = read_body(body).code
-    found, start = [], code.position
     try:
-        for opcode, _ in read_instructions(code):
-            if opcode in (wasm.IF, wasm.BR_IF):
-                found.append(start)
-            start = code.position
+        return tuple(place.begin for place in find(read_body(body).code, {wasm.IF, wasm.BR_IF}))
     except UnknownInstruction:
-        return []
-    return found
+        return ()
 
 
 def _increase(push_address: bytes, offset: int) -> bytes:
@@ -95,7 +92,7 @@ def _increase(push_address: bytes, offset: int) -> bytes:
     return push_address + load(I32, offset) + i32_const(1) + I32_ADD + store(I32, offset)
 
 
-def _with_counters(function: bytes, parameters: int, branches: list[int], counters: int) -> bytes:
+def _with_counters(function: bytes, parameters: int, branches: Sequence[int], counters: int) -> bytes:
     """Returns a body that counts its calls and its branches in memory, from the address `counters` on."""
     own, code = read_body(function)
     condition, side = parameters + len(own), parameters + len(own) + 1
@@ -161,7 +158,7 @@ def _pages(module: Module) -> int:
     return memory.u32()
 
 
-def _counters(begin: int, branches: Iterable[list[int]]) -> list[Counters]:
+def _counters(begin: int, branches: Iterable[Sequence[int]]) -> list[Counters]:
     """Returns the counters of functions with these branches, one behind the other."""
     counters = []
     for places in branches:

@@ -309,8 +309,20 @@ def _constant(kind: int, value: int) -> bytes:
 def _segments(memory: bytearray, gaps: Sequence[int] = _GAPS) -> list[tuple[int, bytes]]:
     """Returns the stretches of memory that are not zero, joined over gaps: of these the smallest with which there are few enough."""
     for gap in gaps:
-        stretch = re.compile(rb"[^\0](?:\0{0,%d}[^\0]+)*" % (gap - 1), re.DOTALL)
-        segments = [(found.start(), bytes(found.group())) for found in stretch.finditer(memory)]
+        segments = [*_stretches(memory, gap)]
         if len(segments) <= _MAX_SEGMENTS:
             break
     return segments
+
+
+def _stretches(memory: bytearray, gap: int) -> Iterator[tuple[int, bytes]]:
+    """Yields what lies between stretches of zeros of at least a gap's size, with its address."""
+    zeros, something = bytes(gap), re.compile(rb"[^\0]")
+    found = something.search(memory)
+    while found:
+        begin, end = found.start(), memory.find(zeros, found.start())
+        if end < 0:
+            yield begin, bytes(memory[begin:]).rstrip(b"\0")
+            return
+        yield begin, bytes(memory[begin:end])
+        found = something.search(memory, end)

@@ -35,12 +35,16 @@ class Sources:
         except (OSError, zipfile.BadZipFile) as error:
             raise ToolchainError(f"cannot read the standard library {stdlib}: {error}") from None
         self._sources: dict[str, bytes] = {}
+        self._found: dict[str, Found | None] = {}
         self.missed: set[str] = set()
         self.members = set(self.archive.namelist())
 
     def find(self, name: str) -> Found | None:
         """Returns a module by its name, or None."""
-        found = self._find(name)
+        # The files of a build do not change while it runs.
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        found = self._found[name]
         if found is None:
             self.missed.add(name)
         else:

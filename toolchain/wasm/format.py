@@ -206,6 +206,7 @@ class Module:
             raise FormatError("not a WebAssembly core module")
         reader = Reader(data, 8)
         self.sections: list[tuple[int, bytes]] = []
+        self._read: tuple[bytes, list[bytes]] | None = None  # the code's section, and the bodies in it
         while reader.more():
             section = reader.u8()
             self.sections.append((section, reader.take(reader.u32())))
@@ -318,8 +319,11 @@ class Module:
 
     def bodies(self) -> list[bytes]:
         """Returns the bodies of the defined functions."""
-        reader = Reader(self.get(CODE))
-        return [reader.take(reader.u32()) for _ in reader.repeat()]
+        code = self.get(CODE)
+        if self._read is None or self._read[0] is not code:
+            reader = Reader(code)
+            self._read = code, [reader.take(reader.u32()) for _ in reader.repeat()]
+        return self._read[1].copy()
 
     def put_bodies(self, bodies: Iterable[bytes]) -> None:
         """Replaces the bodies of the defined functions."""

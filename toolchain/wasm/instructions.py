@@ -5,7 +5,9 @@ The rest (SIMD, exceptions, threads, references, tables) raises `UnknownInstruct
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import re
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from toolchain.wasm import opcodes as wasm
@@ -83,3 +85,53 @@ def read_instructions(reader: Reader) -> Iterator[Instruction]:
             yield Instruction(opcode, tuple(reader.take(reader.u32())))
         else:
             raise UnknownInstruction(f"opcode {opcode:#x}")
+
+
+# ---- finding a few instructions among many
+
+
+class Place(NamedTuple):
+    """An instruction and where it stands in the data: where it begins, and where the next one does."""
+
+    opcode: int
+    operands: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def find(reader: Reader, wanted: Collection[int]) -> Iterator[Place]:
+    """Yields those of the instructions that have one of these opcodes, or raises `UnknownInstruction`.
+
+    It finds what `read_instructions` reads, in a fraction of the time: a regular expression passes over all others.
+    """
+    data, others = reader.data, _others(frozenset(wanted))
+    while reader.position < reader.end:
+        passed = others.match(data, reader.position, reader.end)
+        begin = reader.position = passed.end() if passed else reader.position
+        if begin < reader.end:
+            opcode, operands = next(read_instructions(reader))
+            if opcode in wanted:
+                yield Place(opcode, operands, begin, reader.position)
+
+
+_LEB = rb"[\x80-\xff]*[\0-\x7f]"
+_MANY = 1000
+
+
+@functools.lru_cache(maxsize=16)
+def _others(wanted: frozenset[int]) -> re.Pattern[bytes]:
+    """Returns a pattern of instructions that are none of these: of the usual ones, many at once."""
+
+    kinds = [
+        (_BARE, b""),
+        (_INDEX | _SIGNED, _LEB),
+        # An alignment of one byte, without the bit that says that a memory's index follows.
+        (_ADDRESS, rb"[\0-\x3f]" + _LEB),
+        ({wasm.F32_CONST}, b".{4}"),
+        ({wasm.F64_CONST}, b".{8}"),
+    ]
+    written = []
+    for opcodes, operands in kinds:
+        some = b"".join(b"\\x%02x" % opcode for opcode in sorted(opcodes - wanted) if opcode < wasm.PREFIX)
+        written += [b"[%s]%s" % (some, operands)] if some else []
+    return re.compile(b"(?:%s){1,%d}" % (b"|".join(written), _MANY), re.DOTALL)
