@@ -12,7 +12,7 @@ from typing import NamedTuple
 import proxy_wasm
 from command import project, proxy, runtime
 from proxy_wasm.testing.abi import CALLBACKS, TABLE
-from toolchain import verify
+from toolchain import producers, verify
 from toolchain.tools import ToolchainError
 from toolchain.wasm.format import FUNC_KIND, MEMORY, FormatError, Module, Reader, read_limits
 
@@ -47,6 +47,7 @@ def facts(path: Path) -> list[tuple[str, str]]:
         pages = [read_limits(memory) for _ in memory.repeat()]
         exports = [export.name for export in module.exports() if export.kind == FUNC_KIND]
         functions = len(module.bodies())
+        made_of = producers.read(data)
     except FormatError as error:
         raise ToolchainError(f"{path} is no WebAssembly core module: {error}") from None
     try:
@@ -63,6 +64,8 @@ def facts(path: Path) -> list[tuple[str, str]]:
             "memory",
             f"{pages[0] if pages else 0} pages ({(pages[0] if pages else 0) / 16:.1f} MiB) at the start of each VM",
         ),
+        ("Python", _version(made_of, "language", producers.PYTHON)),
+        ("SDK", _version(made_of, "sdk", producers.SDK)),
         ("ABI", ", ".join(versions) or "none"),
         ("loads", loads),
         (
@@ -74,6 +77,11 @@ def facts(path: Path) -> list[tuple[str, str]]:
         ("host calls", _imported(module, "env")),
         ("WASI", _imported(module, "wasi_snapshot_preview1")),
     ]
+
+
+def _version(made_of: producers.Producers, field: str, name: str) -> str:
+    found = made_of.get(field, {}).get(name)
+    return f"{name} {found}" if found else "the module does not say"
 
 
 def _imported(module: Module, source: str) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import wasmtime
 
-from toolchain import imports
+from toolchain import imports, producers
 from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
 from toolchain.memo import Memo
@@ -114,7 +114,8 @@ def snapshot(
     unreached = imports.unreached(abi.host_calls, [module.source for module in found if module is not None])
     modules = [Frozen(name, sizes[name], late=False) for name in sealed.loaded if sizes.get(name)]
     modules += [Frozen(name, size, late=True) for name, size in sealed.late.items()]
-    return Snapshot(frozen.encode(), sealed.warnings, unreached, modules)
+    made_of = producers.of_filter(compiler.python_version(), sources)
+    return Snapshot(producers.put(frozen.encode(), made_of), sealed.warnings, unreached, modules)
 
 
 class _Sealed(NamedTuple):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from toolchain import imports, verify
+from toolchain import imports, producers, verify
 from toolchain.abi import Abi, read_abi
 from toolchain.memo import Memo
 from toolchain.recipe.files import RuntimeFiles, written
@@ -133,7 +133,8 @@ def tiered_quickly(inputs: FilterInputs, frozen: Snapshot, learned: Learned) -> 
     """
     from toolchain.tier import build, pack
 
-    module = build.untrained(frozen.module, _prepared(inputs.runtime), learned, pack.compress_quickly, hinted=False)
+    made = build.untrained(frozen.module, _prepared(inputs.runtime), learned, pack.compress_quickly, hinted=False)
+    module = producers.copied(made, frozen.module)
     verify.verify(module, _abi(inputs))
     return module
 
@@ -149,9 +150,9 @@ def _prepared(runtime: Path) -> Prepared:
 
 
 def _finished(inputs: FilterInputs, frozen: Snapshot, module: bytes) -> bytes:
-    dropped = imports.drop(module, frozen.unreached)
-    verify.verify(dropped, _abi(inputs))
-    return dropped
+    finished = producers.copied(imports.drop(module, frozen.unreached), frozen.module)
+    verify.verify(finished, _abi(inputs))
+    return finished
 
 
 def _abi(inputs: FilterInputs) -> Abi:

@@ -261,6 +261,10 @@ class Compiler:
         """Returns the names of the modules that are built in."""
         return list(self._read_imports("builtin_names", b""))
 
+    def python_version(self) -> str:
+        """Returns the version of the CPython that compiles, which is the filter's, such as 3.14.0."""
+        return self._asked("python_version", b"", self._reader).decode()
+
     def _asked(self, function: str, argument: bytes, vm: Callable[[], BuilderVm]) -> bytes:
         return answered(self._memo, function, argument, lambda: vm().python(function, argument))
 

@@ -134,7 +134,14 @@ def builtin_names(nothing: bytes) -> bytes:
     return repr(sys.builtin_module_names).encode()
 
 
+def python_version(nothing: bytes) -> bytes:
+    """Returns the version of this CPython, such as 3.14.0."""
+    return sys.version.partition(" ")[0].encode()
+
+
 # A long sum is a deep tree.
 sys.setrecursionlimit(100_000)
 # `BuilderVm.python` calls functions of the program that CPython was started with.
-vars(sys.modules["boot"]).update(imports=imports, builtin_names=builtin_names)
+vars(sys.modules["boot"]).update(
+    imports=imports, builtin_names=builtin_names, python_version=python_version
+)
