@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import re
@@ -16,10 +17,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import proxy_wasm
-from command import default_training, memo, packages, requirements, runtime, scanning, weighing
+from command import default_training, memo, packages, requirements, runtime, scanning
 from command.packages import Package
 from command.project import Project
-from toolchain.recipe.filter import FilterInputs, freeze, tiered, tiered_quickly
+from toolchain.recipe.filter import BuiltFilter, FilterInputs, freeze, tiered, tiered_quickly
 from toolchain.tier.build import Learned
 from toolchain.tools import Say, ToolchainError, silent
 
@@ -50,22 +51,30 @@ class Built:
     """What it was built of, as JSON: each package by name, version and digest."""
 
 
-def build(project: Project, say: Say = silent, locked: bool = False) -> Built:
+def build(project: Project, say: Say = silent, locked: bool = False, reported: bool = False) -> Built:
     """Returns a project's filter, or raises `ToolchainError`.
 
-    If it is locked, each package comes from the requirements file, by its hash.
+    If it is locked, each package comes from the requirements file, by its hash. The reports are empty unless they are wished.
     """
     with (
         _inputs(project, say, locked) as (inputs, taken),
         _explained(project, taken),
         memo.kept(inputs.runtime) as known,
+        _uncollected(),
     ):
         built = tiered(inputs, freeze(inputs, say, known, coarse=True), say, known)
-        whose = weighing.owner(*inputs.root)
-        report = weighing.text(built, taken, whose)
-        picture = weighing.picture(project.name, built, taken, whose)
+        report, picture = _reports(project, built, taken, inputs.root) if reported else ("", "")
     warnings = (*_seen(project, taken), *built.warnings)
     return Built(built.module, report, warnings, built.learned, picture, _record(project, built.module, taken, locked))
+
+
+def _reports(
+    project: Project, built: BuiltFilter, taken: list[Package], roots: tuple[Path, ...]
+) -> tuple[str, str]:
+    from command import weighing
+
+    whose = weighing.owner(*roots)
+    return weighing.text(built, taken, whose), weighing.picture(project.name, built, taken, whose)
 
 
 def _record(project: Project, module: bytes, taken: list[Package], locked: bool) -> str:
@@ -89,6 +98,7 @@ def build_quickly(project: Project, learned: Learned) -> Built:
         _explained(project, taken),
         # What was compiled of a source that is about to change again is not worth writing.
         memo.kept(inputs.runtime, write=False) as known,
+        _uncollected(),
     ):
         frozen = freeze(inputs, memo=known, coarse=True)
         module = tiered_quickly(inputs, frozen, learned)
@@ -114,6 +124,18 @@ def build_apart(project: Project, out: Path, report: Path | None = None, quiet: 
     if done.returncode:
         raise ToolchainError(done.stderr.strip().removeprefix("error: "))
     return done.stderr.strip()
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Lets nobody look for garbage meanwhile: a build makes millions of objects, and hardly any circle of them."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -99,7 +99,7 @@ def build(
     from command import building
 
     project, progress = _project(plugin), Progress(quiet)
-    built = building.build(project, progress, locked)
+    built = building.build(project, progress, locked, reported=report is not None)
     progress.clear()
     _warn(built.warnings)
     out = out or project.out

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
-
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from toolchain.tools import ToolchainError
 
@@ -36,16 +33,18 @@ class Package:
 
 def gather_installed(directory: Path, root: Path) -> list[Package]:
     """Puts all packages of a directory into a root for the build, as `gather` does."""
+    from packaging.utils import canonicalize_name
+
     found = importlib.metadata.distributions(path=[str(directory)])
     return [_copy(one, root) for one in sorted(found, key=lambda one: canonicalize_name(one.metadata["Name"]))]
 
 
-def gather(names: Iterable[str], root: Path) -> list[Package]:
+def gather(names: Collection[str], root: Path) -> list[Package]:
     """Puts packages and what they need into a root for the build; raises `ToolchainError`.
 
     Machine code is left out, and an empty file left in its place: the build then names it if it is imported.
     """
-    return [_copy(distribution, root) for distribution in _closure(names)]
+    return [_copy(distribution, root) for distribution in _closure(names)] if names else []
 
 
 def provider(module: str) -> str | None:
@@ -54,7 +53,11 @@ def provider(module: str) -> str | None:
     return found[0] if found else None
 
 
-def _closure(names: Iterable[str]) -> list[Distribution]:
+def _closure(names: Collection[str]) -> list[Distribution]:
+    # A build of a filter without packages need not wait for these.
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
     found: dict[str, Distribution] = {}
     wanted = [(Requirement(name), "") for name in names]
     while wanted:

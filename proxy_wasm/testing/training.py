@@ -85,7 +85,7 @@ def start(module: bytes, host: Host | None = None) -> WasmModule:
     Its clock moves on a millisecond with each reading, so that who waits by the clock gets on. A callback that takes longer than
     `CALLBACK_SECONDS` raises GuestStuck.
     """
-    vm = _Trained(module, host, limit_seconds=CALLBACK_SECONDS)
+    vm = _Trained(module, host, limit_seconds=CALLBACK_SECONDS, quick=True)
     vm.host.next_call = _FIRST_NUMBER
     vm.host.random = bytes  # zeros
     vm.host.clock_step = _MILLISECOND

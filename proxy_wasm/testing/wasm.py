@@ -77,7 +77,7 @@ class WasmModule(Vm):
     Raises ModuleError for a module that asks for what a proxy does not have, or lacks what it needs. With a cache
     directory the compiled code is kept there: compiling CPython takes seconds, reading it back a moment. With a limit, a
     callback that takes longer raises GuestStuck, after which the VM is of no use. `counted` is for `instructions`, and makes
-    the module slower.
+    the module slower. So does `quick`, which compiles it in less time: for a VM that lives for a moment.
     """
 
     def __init__(
@@ -87,13 +87,14 @@ class WasmModule(Vm):
         cache: Path | None = None,
         limit_seconds: float | None = None,
         counted: bool = False,
+        quick: bool = False,
     ) -> None:
         super().__init__(host)
         code = Path(module).read_bytes() if isinstance(module, str | Path) else bytes(module)
         interruptible = limit_seconds is not None
-        engine = _engine(interruptible, counted)
+        engine = _engine(interruptible, counted, quick)
         # What was compiled for one kind of engine is of no use to another.
-        kind = "-".join(["interruptible"] * interruptible + ["counted"] * counted) or "plain"
+        kind = "-".join(["interruptible"] * interruptible + ["counted"] * counted + ["quick"] * quick) or "plain"
         compiled = _compile(engine, code, cache and cache / kind)
         self._store = wasmtime.Store(engine)
         if counted:
@@ -294,8 +295,9 @@ class WasmModule(Vm):
         raise GuestExit(f"the module called proc_exit({code})")
 
 
-def _engine(interruptible: bool, counted: bool) -> wasmtime.Engine:
+def _engine(interruptible: bool, counted: bool, quick: bool) -> wasmtime.Engine:
     config = wasmtime.Config()
+    config.cranelift_opt_level = "none" if quick else "speed"
     config.epoch_interruption = interruptible
     config.consume_fuel = counted
     # CPython's guard against deep recursion counts with V8's stack, of 984 KiB, and with V8's frames, which are smaller.

@@ -31,7 +31,7 @@ from toolchain.tools import Progress, Say, ToolchainError, read, silent
 from toolchain.vm.sources import Sources
 
 if TYPE_CHECKING:
-    from toolchain.tier.build import Learned, Prepared
+    from toolchain.tier.build import Built, Learned, Prepared
     from toolchain.tier.report import Weights
 
 SNAPSHOT, TIER = "snapshot", "tier"
@@ -69,20 +69,30 @@ class BuiltFilter:
     snapshot: bytes
     """The module before the cold tier, all of it compiled."""
 
-    report: str
-    """The warnings, and which functions are compiled, which are cold and why."""
-
     warnings: Sequence[str]
     """What was found in the filter, or went wrong in its training: a sentence each."""
 
-    learned: Learned
-    """What the training taught, for `tiered_quickly`."""
-
-    weights: Weights
-    """What weighs how much in the module."""
-
     modules: Sequence[Frozen]
     """The modules of Python that are in it."""
+
+    tiered: Built
+    """What the cold tier made, as it was before imports were dropped."""
+
+    @property
+    def learned(self) -> Learned:
+        """What the training taught, for `tiered_quickly`."""
+        return self.tiered.learned
+
+    @property
+    def weights(self) -> Weights:
+        """What weighs how much in the module."""
+        return self.tiered.weights
+
+    @property
+    def report(self) -> str:
+        """The warnings, and which functions are compiled, which are cold and why."""
+        notes = "".join(f"warning: {warning}\n" for warning in self.warnings)
+        return f"{notes}\n{self.tiered.report}" if notes else self.tiered.report
 
 
 def build_filter(inputs: FilterInputs, say: Say = silent, memo: Memo | None = None) -> BuiltFilter:
@@ -106,7 +116,9 @@ def freeze(inputs: FilterInputs, say: Say = silent, memo: Memo | None = None, co
     say(f"freezing {inputs.module}")
     compiled = files.compiled if files.compiled.exists() else None
     frozen = snapshot(runtime, compiled, sources, inputs.module, abi, memo, coarse)
-    verify.verify(frozen.module, abi)
+    if not coarse:
+        # Of a coarse one nobody has anything but what is made of it, which is verified.
+        verify.verify(frozen.module, abi)
     return frozen
 
 
@@ -120,10 +132,8 @@ def tiered(inputs: FilterInputs, frozen: Snapshot, say: Say = silent, memo: Memo
         built = build.build(frozen.module, _prepared(inputs.runtime), inputs.training, say, pack.remembering(memo))
     module = _finished(inputs, frozen, built.module)
     warnings = [*built.warnings, *frozen.warnings]
-    notes = "".join(f"warning: {warning}\n" for warning in warnings)
     marked = imports.mark(frozen.module, frozen.unreached)
-    report = f"{notes}\n{built.report}" if notes else built.report
-    return BuiltFilter(module, marked, report, tuple(warnings), built.learned, built.weights, frozen.modules)
+    return BuiltFilter(module, marked, tuple(warnings), frozen.modules, built)
 
 
 def tiered_quickly(inputs: FilterInputs, frozen: Snapshot, learned: Learned) -> bytes:

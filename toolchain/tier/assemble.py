@@ -117,10 +117,10 @@ class Tiered:
         """Returns the marks that were reached in a VM with this memory, by function."""
         begin = {function: self.places.bodies + self.offsets[function] for function in self.parts}
         return {
-            function: {part.mark for part in parts if memory[begin[function] + part.mark] == MARKED}
-            if memory[begin[function]]
+            function: {part.mark for part in self.parts[function] if memory[at + part.mark] == MARKED}
+            if memory[at]
             else set()
-            for function, parts in self.parts.items()
+            for function, at in begin.items()
         }
 
 

@@ -11,9 +11,9 @@ import importlib
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from toolchain.tier import heat
@@ -122,18 +122,26 @@ class Learned(NamedTuple):
     """Calls and branches."""
 
 
-class Built(NamedTuple):
+@dataclass(frozen=True)
+class Built:
     """A module with a cold tier."""
 
     module: bytes
-    report: str
-    """What is compiled, what is cold, and why."""
-
     warnings: list[str]
     """What the training warned of."""
 
     learned: Learned
-    weights: Weights
+    _weigh: Callable[[], Weights]
+
+    @cached_property
+    def weights(self) -> Weights:
+        """What weighs how much in it."""
+        return self._weigh()
+
+    @property
+    def report(self) -> str:
+        """What is compiled, what is cold, and why."""
+        return report(self.weights.functions)
 
 
 def build(
@@ -164,9 +172,12 @@ def build(
     tiered = make(kept, started=trained.started | cooled) if trained.seldom else trial
     counts = {function: counts for function, counts in heat.total(counted).items() if function not in cooled}
     learned = Learned(kept, trained.reached, trained.started | cooled, counts)
-    functions = weigh(snapshot, kept, trained.reached, translation, prepared.names, cooled)
-    weights = Weights(functions, tiered.packed_bodies, tiered.packed_image)
-    return Built(_hinted(tiered, learned), report(functions), said, learned, weights)
+
+    def weights() -> Weights:
+        functions = weigh(snapshot, kept, trained.reached, translation, prepared.names, cooled)
+        return Weights(functions, tiered.packed_bodies, tiered.packed_image)
+
+    return Built(_hinted(tiered, learned), said, learned, weights)
 
 
 def untrained(

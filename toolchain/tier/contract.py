@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from toolchain.wasm import opcodes as wasm
 
@@ -84,7 +85,7 @@ class Structure:
     rest: str = ""
     """What follows the fields in C, in whatever place: an array without a size."""
 
-    @property
+    @cached_property
     def form(self) -> struct.Struct:
         """How Python packs it."""
         return struct.Struct("<" + "".join("I" if "*" in f.type else _SIZES[f.type] for f in self.fields))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from toolchain.tier.contract import HEAD, KEPT, NONE, STATE
 from toolchain.tier.memories import DAMAGED, OVERRUN, Places, place
@@ -110,7 +110,8 @@ def _widest(plan: Plan) -> int:
 def segments(plan: Plan, contents: Contents, loops: int) -> list[bytes]:
     """Returns the segments that the tier adds, an active and the passive one; `loops` is the element of the interpreter's first loop."""
     places = contents.places
-    blocks = [*contents.at_start, *(replace(block, at=places.bodies + block.at) for block in contents.bodies)]
+    bodies = (Block(places.bodies + block.at, block.size, block.packed) for block in contents.bodies)
+    blocks = [*contents.at_start, *bodies]
     passive = segment(blocks)
     behind = OVERRUN + DAMAGED
     behind += bytes(places.blocks - places.overrun - len(behind)) + entries(blocks)
