@@ -68,9 +68,7 @@ def build(project: Project, say: Say = silent, locked: bool = False, reported: b
     return Built(built.module, report, warnings, built.learned, picture, _record(project, built.module, taken, locked))
 
 
-def _reports(
-    project: Project, built: BuiltFilter, taken: list[Package], roots: tuple[Path, ...]
-) -> tuple[str, str]:
+def _reports(project: Project, built: BuiltFilter, taken: list[Package], roots: tuple[Path, ...]) -> tuple[str, str]:
     from command import weighing
 
     whose = weighing.owner(*roots)

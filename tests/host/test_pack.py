@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import struct
 import zlib
@@ -14,11 +15,17 @@ import wasmtime
 
 from tests.host.toolchain_case import INTERPRETER, TIERS_MEMORY, with_tiers_memory
 from toolchain.tier.assemble import assemble
+from toolchain.tier.pack import checksum
 from toolchain.wasm.format import DATA, PAGE, Module, Reader
 
 _PAGES, _BEGIN, _SIZE = 5, PAGE, 3 * PAGE
 _RANDOM = random.Random(7)
 _DAMAGED = "cold tier: the module's data is damaged"
+
+
+@pytest.mark.parametrize("words", [[], [1], [2**32 - 1] * 70_000, [*range(50_000)]])
+def test_the_checksum_is_the_sum_of_all_sums(words: list[int]) -> None:
+    assert checksum(struct.pack(f"<{len(words)}I", *words)) == sum(itertools.accumulate(words)) % 2**64
 
 
 def _text(size: int) -> bytes:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from proxy_wasm.testing.wasm import WasmModule
+from proxy_wasm.version import VERSION
 from tests.host import toolchain_case as case
-from toolchain import imports
+from toolchain import imports, producers
 from toolchain.recipe import filter
 from toolchain.recipe.files import RuntimeFiles
 from toolchain.recipe.filter import (
@@ -68,6 +69,8 @@ def test_step_by_step_is_the_same_as_all_at_once(tmp_path: Path) -> None:
     assert names["out"].read_bytes() == at_once.module
     assert names["snapshot"].read_bytes() == at_once.snapshot
     assert names["report"].read_text() == at_once.report
+    made_of = producers.read(at_once.module)
+    assert made_of["language"]["Python"].startswith("3.14.") and made_of["sdk"] == {"proxy_wasm": VERSION}
 
 
 def test_a_memo_makes_the_same_bytes(tmp_path: Path) -> None:

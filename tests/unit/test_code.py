@@ -83,7 +83,9 @@ def test_what_is_written_is_read_again() -> None:
     assert len(set(wasm.NAMES.values())) == len(wasm.NAMES)
 
 
-@pytest.mark.parametrize("wanted", [(wasm.CALL,), (wasm.IF, wasm.BR_IF), tuple(wasm.LOADS), (wasm.F32_CONST, wasm.BR_TABLE), ()])
+@pytest.mark.parametrize(
+    "wanted", [(wasm.CALL,), (wasm.IF, wasm.BR_IF), tuple(wasm.LOADS), (wasm.F32_CONST, wasm.BR_TABLE), ()]
+)
 def test_what_is_looked_for_is_found_among_all_others(wanted: tuple[int, ...]) -> None:
     random.seed(1)
     for _ in range(20):

@@ -97,6 +97,8 @@ def test_the_first_minute(environment: Environment, tmp_path: Path, option: str,
     facts = environment.works("inspect", "build/hello.wasm", cwd=hello)
     digest = hashlib.sha256((hello / "build" / "hello.wasm").read_bytes()).hexdigest()
     assert digest in facts and callback in facts and "0.2.1" in facts and "Envoy       tried with " in facts
+    version = environment.works("--version", cwd=hello).split()[-1]
+    assert "\nPython      Python 3.14." in facts and f"\nSDK         proxy_wasm {version}\n" in facts
     assert "nothing is wrong" in environment.works("check", cwd=hello)
     assert "Envoy" in environment.works("doctor", cwd=hello)
 

@@ -142,6 +142,4 @@ def python_version(nothing: bytes) -> bytes:
 # A long sum is a deep tree.
 sys.setrecursionlimit(100_000)
 # `BuilderVm.python` calls functions of the program that CPython was started with.
-vars(sys.modules["boot"]).update(
-    imports=imports, builtin_names=builtin_names, python_version=python_version
-)
+vars(sys.modules["boot"]).update(imports=imports, builtin_names=builtin_names, python_version=python_version)

@@ -80,7 +80,7 @@ class _Search:
         self.loaded = set(loaded)
         self.kept: set[str] = set()
         self.c_modules = {"builtins"}
-        self.text = b""
+        self.texts: list[bytes] = []
         self.found: dict[str, Found | None] = {}
         self.shallow = False
 
@@ -118,7 +118,7 @@ class _Search:
         found = self._find(name)
         if found is None or name in STARTUP_ONLY:
             return
-        self.text += found.source
+        self.texts.append(found.source)
         for entry in self.known.imports(name, found):
             if loaded and not entry.late:
                 # It has run; what is of C was imported, and has functions.
@@ -132,8 +132,9 @@ class _Search:
         yield from COMPUTED.get(name, ())
 
     def _from_c(self) -> Iterator[str]:
+        text = b"".join(self.texts)
         for (module, word), targets in WHEN_USED.items():
-            if module in self.c_modules and word.encode() in self.text:
+            if module in self.c_modules and word.encode() in text:
                 yield from targets
 
     def _base(self, name: str, found: Found, entry: Import) -> str:

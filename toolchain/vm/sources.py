@@ -36,6 +36,10 @@ class Sources:
             raise ToolchainError(f"cannot read the standard library {stdlib}: {error}") from None
         self._sources: dict[str, bytes] = {}
         self._found: dict[str, Found | None] = {}
+        self._tops = [
+            (root, {found.name.partition(".")[0] for found in root.iterdir()} if root.is_dir() else set())
+            for root in roots
+        ]
         self.missed: set[str] = set()
         self.members = set(self.archive.namelist())
 
@@ -54,14 +58,16 @@ class Sources:
     def _find(self, name: str) -> Found | None:
         path = name.replace(".", "/")
         candidates = (("P", f"{path}/__init__.py"), ("M", f"{path}.py"))
-        for root in self.roots:
+        top = name.partition(".")[0]
+        roots = [root for root, tops in self._tops if top in tops]
+        for root in roots:
             for kind, candidate in candidates:
                 if (root / candidate).is_file():
                     return Found(kind, candidate, read(root / candidate), False)
         for kind, candidate in candidates:
             if candidate in self.members:
                 return Found(kind, f"python/{candidate}", self._mended(candidate), True)
-        if any((root / path).is_dir() for root in self.roots):
+        if any((root / path).is_dir() for root in roots):
             return Found("N", "", b"", False)
         return None
 

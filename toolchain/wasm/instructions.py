@@ -121,7 +121,6 @@ _MANY = 1000
 @functools.lru_cache(maxsize=16)
 def _others(wanted: frozenset[int]) -> re.Pattern[bytes]:
     """Returns a pattern of instructions that are none of these: of the usual ones, many at once."""
-
     kinds = [
         (_BARE, b""),
         (_INDEX | _SIGNED, _LEB),
