@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 # Each command imports what it needs itself: `--help` and `--version` should answer at once.
 
-_PLUGIN = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path)
 _CHECK, _CROSS = "ok", "!!"
 _REQUEST = r"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
 
 
 class _Command(click.Group):
-    """Turns a `ToolchainError` into its text and exit status 1."""
+    """Turns a `ToolchainError` into its text and exit status 1, and lists the commands in the order in which they are used."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -63,16 +66,19 @@ class Progress:
 def main() -> None:
     """Proxy-Wasm filters in Python: write, test, build and run them.
 
-    Start with `proxy-wasm new hello`, then `cd hello` and `proxy-wasm run`.
+    Start with `proxy-wasm new hello`, then `cd hello`, `proxy-wasm test` and `proxy-wasm run`.
     """
 
 
-@main.command()
-@click.argument("directory", metavar="NAME", type=_PLUGIN)
+@main.command(short_help="Make a folder with a filter and its tests.")
+@click.argument("directory", metavar="NAME", type=_PATH)
 @click.option("--tcp", "kind", flag_value="tcp", default=True, help="A filter of TCP connections (the default).")
 @click.option("--http", "kind", flag_value="http", help="A filter of HTTP requests.")
 def new(directory: Path, kind: str) -> None:
-    """Make the folder NAME with a filter, its tests and Envoy's configuration."""
+    """Make the folder NAME with a filter, its tests and Envoy's configuration.
+
+    The tests pass, and `proxy-wasm run` in the folder shows the filter in Envoy.
+    """
     from command import new as making
 
     for path in making.make(directory, kind):
@@ -81,11 +87,13 @@ def new(directory: Path, kind: str) -> None:
 
 
 @main.command()
-@click.argument("plugin", required=False, type=_PLUGIN)
-@click.option("-o", "--out", type=_PLUGIN, help="Where to write the module; build/NAME.wasm if it is not said.")
-@click.option("--report", type=_PLUGIN, help="Write here what weighs how much: a text, or a picture in FILE.html.")
+@click.argument("plugin", required=False, type=_PATH)
+@click.option("-o", "--out", metavar="FILE", type=_PATH, help="Where to write the module.  [default: build/NAME.wasm]")
 @click.option(
-    "--record", type=_PLUGIN, help="Write here, as JSON, of what it was built: packages by version and digest."
+    "--report", metavar="FILE", type=_PATH, help="Write what weighs how much: a picture for FILE.html, else a text."
+)
+@click.option(
+    "--record", metavar="FILE", type=_PATH, help="Write of what it was built, as JSON: packages, versions, digests."
 )
 @click.option("--locked", is_flag=True, help="Refuse packages that are not in the requirements file with their hashes.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
@@ -94,7 +102,7 @@ def build(
 ) -> None:
     """Build the filter as one .wasm for Envoy.
 
-    The filter is the project's, or the file PLUGIN for a filter without a pyproject.toml.
+    The filter is that of the project around this folder. With PLUGIN it is a file of Python, which needs no project.
     """
     from command import building
 
@@ -113,9 +121,9 @@ def build(
 
 
 @main.command()
-@click.argument("plugin", required=False, type=_PLUGIN)
+@click.argument("plugin", required=False, type=_PATH)
 def check(plugin: Path | None) -> None:
-    """Tell, without a build, what will not work.
+    """Tell, without a build, what will not work in a proxy.
 
     The filter is imported as in a build: unknown callbacks, imports that fail or will fail, packages that do not fit. Its sources are
     looked through for files, sockets, threads and processes, which a proxy does not have.
@@ -130,13 +138,14 @@ def check(plugin: Path | None) -> None:
     click.echo(f"{project.filter}: {found}")
 
 
-@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@main.command(context_settings={"ignore_unknown_options": True}, short_help="Run the project's tests with pytest.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the project's tests: pytest, which takes the ARGUMENTS.
+    """Run the project's tests with pytest, which takes the ARGUMENTS: `proxy-wasm test -k hello` runs those by that name.
 
     Tests have the fixtures `vm` (the filter in this process), `wasm_vm` (the built module) and `envoy` (a real Envoy). With --wasm, `vm`
     is the built module too. With --envoy it is a real Envoy, and a test that asks for what Envoy does not show is skipped.
+    With --module FILE all of them take that module instead of building one. `pytest --help` has pytest's own options.
     """
     import subprocess
 
@@ -146,15 +155,15 @@ def test(arguments: tuple[str, ...]) -> None:
     sys.exit(subprocess.run(command).returncode)
 
 
-@main.command()
-@click.argument("plugin", required=False, type=_PLUGIN)
+@main.command(short_help="Run Envoy with the filter, anew when a file changes.")
+@click.argument("plugin", required=False, type=_PATH)
 @click.option("--no-reload", is_flag=True, help="Leave the filter as it is when a file changes.")
-@click.option("--config", type=_PLUGIN, help="The plugin's configuration, instead of the project's.")
-@click.option("--tcp", "kind", flag_value="tcp", help="With a new project's envoy.yaml for connections, not your own.")
-@click.option("--http", "kind", flag_value="http", help="The same for requests.")
+@click.option("--config", metavar="FILE", type=_PATH, help="The plugin's configuration, instead of the project's.")
+@click.option("--tcp", "kind", flag_value="tcp", help="Take the envoy.yaml of a new TCP project, not your own.")
+@click.option("--http", "kind", flag_value="http", help="Take the envoy.yaml of a new HTTP project, not your own.")
 @click.option("--proxy-protocol", is_flag=True, help="Take PROXY headers, so that `connect --source` can be anybody.")
 @click.option("--docker", is_flag=True, help="Run Envoy's image in Docker instead of an Envoy of this machine.")
-@click.option("--image", help="Which image; it implies --docker.")
+@click.option("--image", metavar="NAME", help="Another image with a program `envoy`; it implies --docker.")
 def run(
     plugin: Path | None,
     no_reload: bool,
@@ -166,7 +175,7 @@ def run(
 ) -> None:
     """Run Envoy with the filter, show what it logs, and load it anew when a file changes.
 
-    Open connections are kept: Envoy replaces the listener's filter chain in place.
+    Envoy is configured by the project's envoy.yaml, and Ctrl-C ends it. Open connections are kept when the filter is loaded anew.
     """
     from command import docker as in_docker
     from command import new, running
@@ -178,10 +187,10 @@ def run(
     running.run(project, running.Wishes(not no_reload, proxy_protocol, image))
 
 
-@main.command()
+@main.command(short_help="Connect to Envoy as from another address.")
 @click.argument("target", metavar="ADDRESS:PORT")
 @click.option("--source", required=True, metavar="ADDRESS[:PORT]", help="From where the connection is said to come.")
-@click.option("--data", default=_REQUEST, show_default=True, help="What to send.")
+@click.option("--data", metavar="TEXT", default=_REQUEST, show_default=True, help="What to send.")
 def connect(target: str, source: str, data: str) -> None:
     """Connect to Envoy as from another address, send something and show the answer.
 
@@ -195,7 +204,7 @@ def connect(target: str, source: str, data: str) -> None:
 
 
 @main.command()
-@click.argument("module", type=_PLUGIN)
+@click.argument("module", type=_PATH)
 def verify(module: Path) -> None:
     """Check that MODULE is what a proxy can load, and nothing more."""
     from command import inspecting
@@ -203,10 +212,10 @@ def verify(module: Path) -> None:
     click.echo(f"{module}: {inspecting.verified(module)}")
 
 
-@main.command()
-@click.argument("module", type=_PLUGIN)
+@main.command(short_help="Show what a module is, and what it was made of.")
+@click.argument("module", type=_PATH)
 def inspect(module: Path) -> None:
-    """Show what MODULE is: digest, size, memory, Envoys, callbacks, exports, host calls."""
+    """Show what MODULE is: digest, size, memory, Python, SDK, Envoys, callbacks, exports, host calls."""
     from command import inspecting
 
     _table(inspecting.facts(module))
@@ -220,9 +229,9 @@ _VARIANT = click.option(
 )
 
 
-@main.command()
-@click.argument("module", type=_PLUGIN)
-@click.option("-o", "--out", type=_PLUGIN, help="The folder to make; MODULE.image if it is not said.")
+@main.command(short_help="Write a module as an OCI image.")
+@click.argument("module", type=_PATH)
+@click.option("-o", "--out", metavar="FOLDER", type=_PATH, help="The folder to make.  [default: MODULE.image]")
 @_VARIANT
 def image(module: Path, out: Path | None, variant: str | None) -> None:
     """Write MODULE as an OCI image: a folder for Istio, Envoy Gateway, and Kubernetes' image volumes.
@@ -235,15 +244,15 @@ def image(module: Path, out: Path | None, variant: str | None) -> None:
     click.echo(f"{out}: {images.write(module, out, variant or 'compat')}")
 
 
-@main.command()
-@click.argument("module", type=_PLUGIN)
+@main.command(short_help="Push a module as an OCI image to a registry.")
+@click.argument("module", type=_PATH)
 @click.argument("reference")
 @_VARIANT
-@click.option("--plain-http", is_flag=True, help="Without TLS; on this machine that is the default.")
+@click.option("--plain-http", is_flag=True, help="Do without TLS; so it is by default with a registry on this machine.")
 def push(module: Path, reference: str, variant: str | None, plain_http: bool) -> None:
     """Push MODULE as an OCI image to REFERENCE, such as registry.example.com/filter:1.0.
 
-    Who is logged in with docker or skopeo is known.
+    `docker login` or `skopeo login` says beforehand who you are.
     """
     from command import images
 
@@ -262,6 +271,20 @@ def doctor() -> None:
         click.echo(f" {sign}  {found.what:12} {found.text}")
         wrong = wrong or (not found.good and found.needed)
     sys.exit(1 if wrong else 0)
+
+
+@main.command(short_help="Print what lets a shell complete these commands.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what lets SHELL complete the commands and their options.
+
+    For bash, put this line into ~/.bashrc: eval "$(proxy-wasm completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    completes = get_completion_class(shell)
+    assert completes
+    click.echo(completes(main, {}, "proxy-wasm", "_PROXY_WASM_COMPLETE").source())
 
 
 def _project(plugin: Path | None) -> Project:

@@ -230,6 +230,16 @@ def test_a_file_alone_is_built(environment: Environment, hello: Path, tmp_path: 
     assert "and nothing more" in environment.works("verify", "a.wasm", cwd=tmp_path)
 
 
-@pytest.mark.parametrize("argument", ["--help", "build --help", "run --help"])
+@pytest.mark.parametrize("argument", ["--help", "build --help", "run --help", "test --help"])
 def test_help_is_there(environment: Environment, tmp_path: Path, argument: str) -> None:
     assert "Usage: proxy-wasm" in environment.works(*argument.split(), cwd=tmp_path)
+
+
+def test_a_shell_completes_commands_and_options(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "completion.bash").write_text(environment.works("completion", "bash", cwd=tmp_path))
+    typed = "COMP_WORDS=(proxy-wasm build --rep); COMP_CWORD=2"
+    script = f'source completion.bash; {typed}; _proxy_wasm_completion proxy-wasm; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment.variables(), capture_output=True, text=True
+    )
+    assert done.stdout == "--report\n", done.stderr
