@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import os
 import sys
 from pathlib import Path
@@ -51,11 +50,7 @@ def main() -> int:
     print("\n".join(["", *requests.sentences({"http": made})]))
     print(f"others had {made['others']:.0%} of the processors meanwhile")
     if options.publish and workspace:
-        report = json.loads((Path(workspace) / publish.DATA).read_text(encoding="utf-8"))
-        said = requests.sentences(report)
-        report["http"] = made
-        report["verdict"] = [text for text in report["verdict"] if text not in said] + requests.sentences(report)
-        publish.publish(report, Path(workspace))
+        publish.publish_part("http", made, requests.sentences, Path(workspace))
     return 1 if made["wrong"] else 0
 
 

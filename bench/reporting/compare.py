@@ -20,6 +20,7 @@ from typing import Any
 
 from bench.reporting import Report
 from bench.variants import BASELINE
+from bench.workloads.measure import DESKTOP
 
 FORMAT = 1
 
@@ -87,6 +88,7 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
     for engine in _common(old["guest"], new["guest"]):
         yield from _of_guest(old["guest"][engine], new["guest"][engine], engine)
     yield from _of_starts(old["startup"], new["startup"])
+    yield from _of_workloads(old.get("workloads", {}), new.get("workloads", {}))
     yield from _of_requests(old.get("http", {}), new.get("http", {}))
     yield from _of_modules(old["modules"], new["modules"])
 
@@ -156,6 +158,15 @@ def _of_requests(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Dif
     before, after = old.get("steps", {}), new.get("steps", {})
     for name in _common(before, after):
         yield Difference(f"{name}: instructions of a request", "", [before[name]] * 3, [after[name]] * 3)
+
+
+def _of_workloads(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    before, after = old.get("workloads", {}), new.get("workloads", {})
+    for name in _common(before, after):
+        ratios = before[name]["ratios"], after[name]["ratios"]
+        for side in _common(*ratios):
+            if side != DESKTOP:
+                yield Difference(f"{name}: {side}", "of its ratio to a desktop's", ratios[0][side], ratios[1][side])
 
 
 def _common(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

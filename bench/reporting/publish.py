@@ -7,6 +7,7 @@ A test makes the page of the data again, so that nobody edits it by hand.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ def page(report: Report) -> str:
     run = "a quick run" if report["quick"] else "a full run"
     machine = f"Measured {report['time'][:10]}, {run}, on {report['machine']['processor']}."
     return "\n\n".join([_HEAD + "\n" + machine, *report["verdict"], *as_markdown(tables(report))]) + "\n"
+
+
+def publish_part(name: str, part: Report, sentences: Callable[[Report], list[str]], workspace: Path) -> None:
+    """Puts one part, measured alone, into the published report, and what it says into the verdict."""
+    report = json.loads((workspace / DATA).read_text(encoding="utf-8"))
+    said = sentences(report)
+    report[name] = part
+    report["verdict"] = [text for text in report["verdict"] if text not in said] + sentences(report)
+    publish(report, workspace)
 
 
 def publish(report: Report, workspace: Path) -> None:

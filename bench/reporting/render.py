@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.intervals import STATISTICS
 from bench.measure import instructions
 from bench.measure.startup import MEGABYTE, fewest
-from bench.reporting import Report, busy, requests
+from bench.reporting import Report, busy, requests, workloads
 from bench.reporting.plots import PLOTS
 from bench.reporting.table import Table, bounds
 from bench.variants import BASELINE
@@ -64,6 +64,7 @@ def tables(report: Report) -> list[Table]:
         *requests.tables(report),
         *_instructions(report),
         *_guest(report),
+        *workloads.tables(report),
         _startup(report),
         *_memory(report),
         _sizes(report),

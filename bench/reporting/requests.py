@@ -111,11 +111,4 @@ def _said(http: Report) -> list[str]:
 
 def as_text(http: Report) -> str:
     """Returns the two tables of figures for a terminal."""
-    lines = []
-    for table in (_beyond(http), _whole(http)):
-        lines.append(f"\n{table.title}\n{table.note}")
-        widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
-        for row in [table.head, *table.rows]:
-            cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-            lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
-    return "\n".join(lines)
+    return "\n".join(table.as_text() for table in (_beyond(http), _whole(http)))

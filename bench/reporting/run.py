@@ -30,6 +30,8 @@ from bench.reporting.compare import FORMAT
 from bench.reporting.figures import COUNTS, Draft
 from bench.reporting.progress import Progress
 from bench.variants import BASELINE, FLOOR, HEAVY, PYTHON, VARIANTS, Variant, add_options, chosen
+from bench.workloads import run as workloads
+from bench.workloads.measure import WorkloadError
 from envoy.process import EnvoyError
 
 DIRECTORY = "bench-report"
@@ -77,12 +79,15 @@ class Effort:
     build: bool
     """Whether builds are measured too."""
 
+    workload_rounds: int
+    """Rounds of a workload of Python in the module and on a desktop."""
+
     http: HttpEffort
     """The same for requests."""
 
 
-QUICK = Effort(3000, 1500, 1000, 8, 1000, 4, 0.25, 9500, 40, 1, (1, 2), False, HTTP_QUICK)
-FULL = Effort(30000, 10000, 10000, 20, 1500, 12, 0.25, 9500, 200, 3, (1, 2, 4), True, HTTP_FULL)
+QUICK = Effort(3000, 1500, 1000, 8, 1000, 4, 0.25, 9500, 40, 1, (1, 2), False, 40, HTTP_QUICK)
+FULL = Effort(30000, 10000, 10000, 20, 1500, 12, 0.25, 9500, 200, 3, (1, 2, 4), True, 200, HTTP_FULL)
 
 
 def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -> latency.Rounds:
@@ -208,11 +213,22 @@ def _build(workspace: Path, told: Told) -> Draft:
         return {"error": str(error)}
 
 
-def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspace: Path | None) -> Draft:
-    """Measures everything and returns the report's data; raises EnvoyError, LoadError or GuestError if something does not run."""
+def run(
+    effort: Effort,
+    quick: bool,
+    out: Path,
+    more: Sequence[Variant],
+    workspace: Path | None,
+    python: str | None = None,
+) -> Draft:
+    """Measures everything and returns the report's data.
+
+    `python` is the desktop's, if it is not on the path. Raises EnvoyError, LoadError, GuestError or WorkloadError if something does
+    not run.
+    """
     variants = [*VARIANTS, *more]
     modules = [variant for variant in variants if variant.module]
-    progress = Progress(11 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
+    progress = Progress(12 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
     others = machine.Others()
     report = _facts(effort, quick, variants, workspace)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, load.routers() as routers:
@@ -240,6 +256,7 @@ def run(effort: Effort, quick: bool, out: Path, more: Sequence[Variant], workspa
         with progress.stage("start-up and memory") as told:
             starts = _starts([v for v in variants if v.proxied], routers, effort, told)
             report["startup"] = figures.of_starts(starts)
+        report["workloads"] = workloads.part(python, effort.workload_rounds, progress)
         report["http"] = http.part(effort.http, progress)
         for variant, module in _modules(variants, work).items():
             if module["sha256"] != report["modules"][variant]["sha256"]:
@@ -266,6 +283,7 @@ def main() -> int:
     )
     parser.add_argument("--out", default=DIRECTORY, help=f"where to write to (default: {DIRECTORY} in the workspace)")
     parser.add_argument("--publish", action="store_true", help=f"write {publish.DATA} and {publish.PAGE} too")
+    workloads.add_option(parser)
     add_options(parser, variants=False)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupted)
@@ -276,7 +294,8 @@ def main() -> int:
     out = (Path(workspace) if workspace and options.out == DIRECTORY else here) / options.out
     more = chosen(options)[len(VARIANTS) :]
     out.mkdir(parents=True, exist_ok=True)
-    report = run(QUICK if options.quick else FULL, options.quick, out, more, Path(workspace) if workspace else None)
+    effort = QUICK if options.quick else FULL
+    report = run(effort, options.quick, out, more, Path(workspace) if workspace else None, options.python)
     for line in render.write(report, out):
         print(line)
     if options.publish and workspace:
@@ -290,5 +309,13 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit("\nreport: ended, nothing written")
-    except (EnvoyError, client.ClientError, load.LoadError, engines.GuestError, ValueError, OSError) as error:
+    except (
+        EnvoyError,
+        client.ClientError,
+        load.LoadError,
+        engines.GuestError,
+        WorkloadError,
+        ValueError,
+        OSError,
+    ) as error:
         sys.exit(f"report: {error}")

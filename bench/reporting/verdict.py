@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.measure.startup import MEGABYTE, fewest
-from bench.reporting import Report, busy, requests
+from bench.reporting import Report, busy, requests, workloads
 
 NOISY = 0.10
 """An interval of the main ratio wider than this says nothing that is worth a sentence."""
@@ -24,6 +24,7 @@ def sentences(report: Report) -> list[str]:
         _throughput(report),
         _start(report),
         _native(report),
+        *workloads.sentences(report),
         *requests.sentences(report),
         *_doubts(report),
     ]

@@ -37,6 +37,7 @@ TINY = run.Effort(
     starts=1,
     workers=(1, 2),
     build=False,
+    workload_rounds=2,
     http=http_measure.Effort(2, 64, (1,)),
 )
 NAMES = [variant.name for variant in VARIANTS]
