@@ -133,6 +133,20 @@
                 --module ${module} --training ${training} --out $out/${name}.wasm --report $out/report.txt
             '';
 
+          version = builtins.head (builtins.match ".*\nVERSION = \"([^\"]+)\".*" (builtins.readFile ./bazel/version.bzl));
+
+          # As wheel of bazel/wheel.bzl.
+          wheel = python-action "wheel" [ (site "build") (site "hatch") ] ''
+            ln -s ${./command} command
+            ln -s ${./envoy} envoy
+            ln -s ${./oci} oci
+            ln -s ${./proxy_wasm} proxy_wasm
+            ln -s ${./wheel} wheel
+            ln -s ${./LICENSE} LICENSE
+            for file in ${runtime}/*; do runtime="$runtime --runtime $file"; done
+            action wheel.pack $out/proxy_wasm-${version}-py3-none-any.whl wheel/pyproject.toml $runtime
+          '';
+
           filter-wasm = build-filter {
             name = "filter";
             src = derivation "filter-sources" {
@@ -154,11 +168,12 @@
         {
           lib.buildFilter = build-filter;
           packages = {
-            inherit filter-wasm runtime;
+            inherit filter-wasm runtime wheel;
             default = filter-wasm;
           };
           checks = {
             filter-digest = same-digest "filter-digest" filter-wasm ./filter/filter.wasm.sha256;
+            wheel-digest = same-digest "wheel-digest" wheel ./wheel/wheel.sha256;
             runtime-digest = same-digest "runtime-digest" runtime ./toolchain/runtime.wasm.sha256;
           };
           devShells.default = pkgs.mkShell {

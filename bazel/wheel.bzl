@@ -3,12 +3,7 @@
 load("//bazel:defs.bzl", "import_root", "python_action", "python_attributes")
 
 def _wheel_impl(ctx):
-    # What was compiled for this machine is not for others.
-    runtime = [
-        file
-        for file in ctx.attr.runtime[DefaultInfo].default_runfiles.files.to_list()
-        if file.extension != "cwasm"
-    ]
+    runtime = ctx.attr.runtime[DefaultInfo].default_runfiles.files.to_list()
     arguments = ctx.actions.args()
     arguments.add_all([ctx.outputs.out, ctx.file._pyproject])
     arguments.add("--root", import_root(ctx.file._pyproject))

@@ -24,7 +24,7 @@ MACHINES = ("x86_64", "aarch64")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 NIX_PYTHON = "3.11"
 # What flake.nix downloads.
-NIX_GROUPS = ("build", "node", "protoc", "test", "zig")
+NIX_GROUPS = ("build", "hatch", "node", "protoc", "test", "zig")
 # Not for every machine and Python there are wheels of these; there the group is empty.
 PARTIAL_GROUPS = ("fuzz",)
 # Debian 12's, the oldest that is supported.

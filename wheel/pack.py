@@ -3,7 +3,9 @@
 The bytes are the same whatever the sources' times, permissions and order, and whichever zlib the machine has: members are stored, and
 the runtime's files are compressed by libdeflate before.
 
-Usage: python3 -m wheel.pack OUT PYPROJECT [--root ROOT] --source FILE ... --runtime FILE ...
+Usage: python3 -m wheel.pack OUT PYPROJECT [--root ROOT] [--source FILE ...] --runtime FILE ...
+
+Without --source, it takes from the repository what belongs into the wheel. Bazel names the files, since its actions have no others.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import deflate
@@ -24,6 +27,35 @@ TOOLS = "proxy_wasm/_tools"
 """Where the wheel has what is no part of the SDK: a wheel must not bring a top-level package by a name like `toolchain`."""
 
 _TOOL_FOLDERS = ("command", "envoy", "oci", "toolchain")
+_CONTENTS = (
+    "LICENSE",
+    "command/*.py",
+    "command/templates/*",
+    "envoy/__init__.py",
+    "envoy/configuration.py",
+    "envoy/discovery.py",
+    "envoy/process.py",
+    "oci/*.py",
+    "proxy_wasm/*.py",
+    "proxy_wasm/*.toml",
+    "proxy_wasm/README.md",
+    "proxy_wasm/py.typed",
+    "proxy_wasm/stubs/*.pyi",
+    "toolchain/*.py",
+    "wheel/licenses/*.txt",
+)
+_NO_CONTENTS = (
+    # These are programs of this repository, and not of the wheel.
+    "oci/__main__.py",
+    "toolchain/__main__.py",
+    # A runtime is made here, and comes with the wheel.
+    "toolchain/boot/*",
+    "toolchain/recipe/runtime.py",
+    "toolchain/runtime/*",
+)
+_MACHINES_OWN = ".cwasm"
+"""What was compiled for this machine is not for others."""
+
 _LICENSES = "wheel/licenses/"
 _STUBS = "proxy_wasm/stubs/_proxy_wasm.pyi"
 _MOVED = {
@@ -39,18 +71,31 @@ _LEVEL = 12  # libdeflate's highest
 _EPOCH = "315532800"
 
 
+def belongs(source: str) -> bool:
+    """Tells whether a file of this repository, by its path there, is to be in the wheel."""
+    return _matches(source, _CONTENTS) and not _matches(source, _NO_CONTENTS)
+
+
+def _matches(source: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(source, pattern) for pattern in patterns)
+
+
+def contents(root: Path) -> list[Path]:
+    """Returns the files below the repository's root that belong into the wheel."""
+    tops = sorted({pattern.partition("/")[0] for pattern in _CONTENTS})
+    files = [path for top in tops for path in [root / top, *(root / top).rglob("*")] if path.is_file()]
+    return [path for path in files if belongs(path.relative_to(root).as_posix())]
+
+
 def places(source: str) -> tuple[str, ...]:
-    """Returns where the wheel has a file of this repository; raises `ValueError` for one of a folder that it does not have."""
-    folder = source.partition("/")[0]
+    """Returns where the wheel has a file of this repository; raises `ValueError` for one that does not belong into it."""
+    if not belongs(source):
+        raise ValueError(f"{source} does not belong into the wheel: wheel/pack.py says what does")
     if source in _MOVED:
         return _MOVED[source]
     if source.startswith(_LICENSES):
         return (source.removeprefix("wheel/"),)
-    if folder in _TOOL_FOLDERS:
-        return (f"{TOOLS}/{source}",)
-    if folder != "proxy_wasm":
-        raise ValueError(f"{source}: the wheel has no place for the folder {folder}")
-    return (source,)
+    return (f"{TOOLS}/{source}",) if source.partition("/")[0] in _TOOL_FOLDERS else (source,)
 
 
 def renamed(source: str, text: str) -> str:
@@ -73,6 +118,8 @@ def _lay_out(project: Path, root: Path, sources: Iterable[Path], runtime: Iterab
                 # Not copy(): permissions do not count either.
                 shutil.copyfile(source, target)
     for file in runtime:
+        if file.suffix == _MACHINES_OWN:
+            continue
         packed = deflate.gzip_compress(file.read_bytes(), _LEVEL)
         (tools / "runtime" / f"{file.name}.gz").write_bytes(bytes(packed))
 
@@ -108,10 +155,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("pyproject", type=Path)
     parser.add_argument("--root", type=Path, default=Path(), help="where the repository is")
-    parser.add_argument("--source", type=Path, action="append", required=True, help="a file of the repository")
+    parser.add_argument(
+        "--source", type=Path, action="append", help="a file of the repository (default: all that belong)"
+    )
     parser.add_argument("--runtime", type=Path, action="append", required=True, help="a file of the runtime")
     options = parser.parse_args()
-    pack(options.out, options.pyproject, options.source, options.runtime, options.root)
+    sources = options.source or contents(options.root)
+    pack(options.out, options.pyproject, sources, options.runtime, options.root)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wheel.pack import pack, places, renamed
+from wheel.pack import TOOLS, contents, pack, places, renamed
 
 SOURCES = [
     Path("LICENSE"),
@@ -102,6 +102,26 @@ def test_imports_follow_the_tools_to_their_place() -> None:
     )
 
 
-def test_a_folder_without_a_place_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"filter/plugin\.py: the wheel has no place for the folder filter"):
-        places("filter/plugin.py")
+@pytest.mark.parametrize(
+    "source", ["filter/plugin.py", "toolchain/runtime/start.py", "envoy/client.py", "oci/BUILD.bazel"]
+)
+def test_what_does_not_belong_is_refused(source: str) -> None:
+    with pytest.raises(ValueError, match=f"{source} does not belong into the wheel"):
+        places(source)
+
+
+def test_what_belongs_is_found_in_the_tree(tmp_path: Path) -> None:
+    names = ["LICENSE", "command/new.py", "command/templates/http/gitignore", "envoy/client.py", "filter/plugin.py"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in contents(tmp_path)] == names[:3]
+
+
+def test_what_was_compiled_for_this_machine_stays_here(tmp_path: Path) -> None:
+    out = tmp_path / WHEEL.name
+    (tmp_path / "runtime.cwasm").touch()
+    (tmp_path / "runtime.wasm").touch()
+    pack(out, Path("wheel/pyproject.toml"), SOURCES, [tmp_path / "runtime.cwasm", tmp_path / "runtime.wasm"])
+    with zipfile.ZipFile(out) as archive:
+        assert [name for name in archive.namelist() if "/runtime/" in name] == [f"{TOOLS}/runtime/runtime.wasm.gz"]
