@@ -1,10 +1,14 @@
-"""The hash that Nix knows a directory by: of its archive (NAR), which holds names, contents and which files are programs."""
+"""The hash that Nix knows a directory by: of its archive (NAR), which holds names, contents and which files are programs.
+
+`python3 -m tools.nar DIRECTORY` prints it.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,3 +39,7 @@ def nar_hash(path: Path) -> str:
     for part in _node(path):
         archive.update(part)
     return "sha256-" + base64.b64encode(archive.digest()).decode()
+
+
+if __name__ == "__main__":
+    print(nar_hash(Path(sys.argv[1])))

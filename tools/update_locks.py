@@ -10,15 +10,14 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tools.locks import NIX, NPM, PIP, Package, digest, pip_groups, read_npm_lock, read_pip_lock, write_pip_lock
 from tools.nar import nar_hash
+from tools.wheels import download, pip, run
 
 MACHINES = ("x86_64", "aarch64")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -27,8 +26,6 @@ NIX_PYTHON = "3.11"
 NIX_GROUPS = ("build", "hatch", "node", "protoc", "test", "zig")
 # Not for every machine and Python there are wheels of these; there the group is empty.
 PARTIAL_GROUPS = ("fuzz",)
-# Debian 12's, the oldest that is supported.
-_GLIBC = 36
 
 
 def say(text: str) -> None:
@@ -36,27 +33,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _run(command: Iterable[object], directory: Path) -> None:
-    # The machine's own pip, which needs the site-packages that Bazel's programs do without.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run([str(c) for c in command], cwd=directory, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{done.stdout}{done.stderr}error: {' '.join(map(str, command))} failed ({done.returncode})")
-
-
-def _pip(command: str, machine: str, python: str, *arguments: object, work: Path) -> None:
-    tags = [f"manylinux_2_{minor}_{machine}" for minor in range(_GLIBC, 4, -1)]
-    tags += [f"{name}_{machine}" for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux")]
-    platforms = [word for tag in tags for word in ("--platform", tag)]
-    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--only-binary=:all:", "--implementation=cp"]
-    _run([sys.executable, "-m", "pip", command, *options, f"--python-version={python}", *platforms, *arguments], work)
-
-
 def _resolve(work: Path, machine: str, python: str, *requirements: object) -> list[dict[str, Any]]:
     report = work / "report.json"
     # --target is only there because pip asks for it.
     options = ["--dry-run", "--ignore-installed", f"--report={report}", f"--target={work / 'nowhere'}"]
-    _pip("install", machine, python, *options, *requirements, work=work)
+    pip("install", machine, python, *options, *requirements, work=work)
     found: list[dict[str, Any]] = json.loads(report.read_text())["install"]
     return found
 
@@ -91,7 +72,7 @@ def newest(work: Path, group: str, names: list[str], constraints: dict[str, str]
 def _npm(node: Path, directory: Path, *arguments: object) -> None:
     program = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--ignore-scripts"]
-    _run([node / "bin" / "node", "--use-system-ca", program, *arguments, *quiet], directory)
+    run([node / "bin" / "node", "--use-system-ca", program, *arguments, *quiet], directory)
 
 
 def update_npm(node: Path, directory: Path, work: Path) -> None:
@@ -121,8 +102,7 @@ def update_nix(root: Path, node: Path, work: Path) -> None:
             for machine in MACHINES:
                 say(f"nix: downloading {group} for {machine}")
                 wheels = _scratch(work, f"{group}-{machine}")
-                options = ["--require-hashes", "--no-deps", f"--requirement={path}", f"--dest={wheels}"]
-                _pip("download", machine, NIX_PYTHON, *options, work=work)
+                download(path, wheels, machine, NIX_PYTHON)
                 entry[f"{machine}-linux"] = nar_hash(wheels)
             lock[group] = entry
     files = [root / NPM / "package.json", root / NPM / "package-lock.json"]
