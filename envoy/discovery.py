@@ -43,3 +43,26 @@ class Listeners(Discovered):
     def put(self) -> None:
         """Publishes the listeners as they are now."""
         self.publish("envoy.config.listener.v3.Listener", self.made["static_resources"]["listeners"])
+
+
+class NetworkFilter(Discovered):
+    """The configuration of a listener's first filter, taken out of it into a file (ECDS); `plugin` is its part for Wasm."""
+
+    def __init__(self, whole: configuration.Configuration, listener: str, work: Path) -> None:
+        super().__init__(work / f"{listener}.filter.json")
+        self.name = listener
+        filters = configuration.listener(whole, listener)["filter_chains"][0]["filters"]
+        self.typed = filters[0]["typed_config"]
+        self.plugin = self.typed["config"]
+        found = {"config_source": self.source, "type_urls": [TYPES + "envoy.extensions.filters.network.wasm.v3.Wasm"]}
+        filters[0] = {"name": listener, "config_discovery": found}
+        whole.setdefault("node", {"id": "local", "cluster": "local"})
+        self.put()
+
+    def put(self) -> None:
+        """Publishes the configuration as it is now."""
+        self.publish("envoy.config.core.v3.TypedExtensionConfig", [{"name": self.name, "typed_config": self.typed}])
+
+    def counter(self, name: str) -> str:
+        """Returns the name of one of Envoy's counters of this file, such as `config_reload`."""
+        return f"extension_config_discovery.network_filter.{self.name}.{name}"

@@ -15,24 +15,21 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.conformance.record import (
     PAGE,
     RECORD,
     CPython,
-    Outcomes,
     Record,
     Specification,
-    compare,
-    counted,
     page,
     read,
     write,
 )
-from tests.conformance.regression import CHOSEN, Runner, build, every, names
 
-TOGETHER = 12
-"""So many modules of tests are built into one filter."""
+if TYPE_CHECKING:
+    from tests.conformance.lots import Lot
 
 
 def processor() -> str:
@@ -98,37 +95,17 @@ def specification(directory: Path, suite: str, only: Sequence[str]) -> tuple[Spe
     return made, not made.different
 
 
-# ---- CPython's
-
-
-def cpython(library: Path, chosen: Sequence[str], record: CPython) -> Iterator[None]:
-    """Runs modules of tests, some at a time, and adds what they come to; yields after each lot."""
-    modules = list(names(library, chosen))
-    for first in range(0, len(modules), TOGETHER):
-        lot = modules[first : first + TOGETHER]
-        with tempfile.TemporaryDirectory(prefix="conformance-") as work:
-            built = build(library, lot, Path(work))
-            runners = [Runner(module, Path(work)) for module in (built.compiled, built.cold)]
-            record.runtime = runners[0].version()
-            for name in lot:
-                classes, absent = runners[0].classes(name)
-                found: list[Outcomes] = [{}, {}]
-                for cls in classes:
-                    for runner, outcomes in zip(runners, found, strict=True):
-                        outcomes.update(runner.run(name, cls))
-                record.modules[name] = compare(absent, *found)
-                print(f"{name}: {counted(found[0])} {absent}, {len(record.modules[name].different)} differ", flush=True)
-                yield
-
-
 def main() -> int:
     """Runs what the command line says; the exit status is 1 if cold code did something else than compiled code."""
     parser = argparse.ArgumentParser(prog="conformance", description="Runs the tests of others.")
     parser.add_argument("what", choices=["specification", "cpython"])
     parser.add_argument("directory", type=Path, help="where the tests are")
     parser.add_argument("--suite", default="tests of an unnamed version", help="what they are, for the page")
-    parser.add_argument("--all", action="store_true", help="all of CPython's modules of tests")
-    parser.add_argument("--only", nargs="*", default=[], help="some scripts or modules of tests")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="some scripts, or some modules of tests such as test_json"
+    )
+    parser.add_argument("--resume", action="store_true", help="of CPython's: what the record has not yet")
+    parser.add_argument("--jobs", type=int, default=1, help="of CPython's: how many filters are run at a time")
     options = parser.parse_args()
     workspace = Path(os.environ.get("PROXY_WASM_WORKSPACE", "."))
     directory = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), options.directory)
@@ -142,11 +119,32 @@ def main() -> int:
         record.specification, same = specification(directory, options.suite, options.only)
         save()
         return 0 if same else 1
-    before = record.cpython.modules if record.cpython and options.only else {}
-    record.cpython = CPython(options.suite, "", today(), processor(), before)
-    for _ in cpython(directory, options.only or (every(directory) if options.all else CHOSEN), record.cpython):
+    found = record.cpython = _begun(record.cpython, options)
+    for lot in _lots(directory, found, options):
+        found.runtime = lot.runtime or found.runtime
+        found.modules.update(lot.modules)
         save()
-    return 1 if any(tests.different for tests in record.cpython.modules.values()) else 0
+    return 1 if any(tests.different for tests in found.modules.values()) else 0
+
+
+def _begun(before: CPython | None, options: argparse.Namespace) -> CPython:
+    from tests.conformance.lots import SETTINGS
+
+    keeps = before is not None and (options.resume or options.only)
+    modules = before.modules if before and keeps else {}
+    return CPython(options.suite, before.runtime if before else "", today(), processor(), modules, SETTINGS)
+
+
+def _lots(directory: Path, found: CPython, options: argparse.Namespace) -> Iterator[Lot]:
+    from tests.conformance import lots
+    from tests.conformance.regression import every, names
+
+    modules = [
+        name
+        for name in names(directory, options.only or every(directory))
+        if not (options.resume and name in found.modules)
+    ]
+    return lots.run(directory, modules, options.jobs)
 
 
 if __name__ == "__main__":

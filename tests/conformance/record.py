@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from tests.conformance.kinds import KINDS, kind_of
 
 RECORD, PAGE = Path("docs/conformance.json"), Path("docs/conformance.md")
 UNCLASSIFIED = "not yet classified"
+_REASONS = 30
+"""So many reasons for skipping are shown, the most frequent ones."""
 
 _HEAD = """\
 # Conformance
@@ -31,8 +33,10 @@ Each assertion ran on the module as it is, and on the same module with functions
 _CPYTHON = """\
 ## CPython's own tests
 
-They ran inside of a built module under wasmtime, compiled and cold. A filter has no files, sockets, processes or threads. Imports end with
-the build. What asks for these fails. Tests of a later release than the module's CPython also test what was changed between.
+They ran inside of built modules in three settings: compiled under wasmtime, cold under wasmtime, and cold in Envoy. All modules of tests
+are asked for. A filter has no files, sockets, processes or threads, and imports end with the build. What asks for these fails. Tests of a
+later release than the module's CPython also test what was changed between. A test that did not end, or ended the VM, did not run in the
+next setting.
 """
 
 
@@ -62,7 +66,7 @@ class Outcome:
     """What a test came to."""
 
     word: str
-    """`passed`, `failed`, `skipped`, `ended the VM` or `did not end`."""
+    """`passed`, `failed`, `skipped`, `left out`, `ended the VM` or `did not end`."""
 
     message: str = ""
     """Why, without what differs from run to run."""
@@ -83,7 +87,9 @@ class ModuleRun:
     otherwise: dict[str, list[str]] = field(default_factory=dict)
     """By the test's id, its outcome's word and message, if it neither passed nor was skipped."""
     different: dict[str, list[str]] = field(default_factory=dict)
-    """By the test's id, what it came to compiled and cold, if that is not the same."""
+    """By the test's id, what it came to in each setting, if that is not the same in all."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """How many tests were skipped, by the reason."""
 
 
 @dataclass
@@ -96,6 +102,8 @@ class CPython:
     date: str
     processor: str
     modules: dict[str, ModuleRun] = field(default_factory=dict)
+    settings: list[str] = field(default_factory=list)
+    """Where they ran, in the order in which a module's differences are told."""
 
 
 @dataclass
@@ -111,18 +119,18 @@ def counted(outcomes: Outcomes) -> dict[str, int]:
     return dict(sorted(Counter(outcome.word for outcome in outcomes.values()).items()))
 
 
-def compare(absent: str, compiled: Outcomes, cold: Outcomes) -> ModuleRun:
-    """Returns what a module of tests came to, and what differs between both."""
-    made = ModuleRun(counted(compiled), absent)
-    for test, outcome in compiled.items():
+def compare(absent: str, settings: Sequence[Outcomes]) -> ModuleRun:
+    """Returns what a module of tests came to in the first setting, and what differs between all."""
+    first = settings[0]
+    skips = Counter(outcome.message for outcome in first.values() if outcome.word == "skipped")
+    made = ModuleRun(counted(first), absent, skipped=dict(sorted(skips.items())))
+    for test, outcome in first.items():
         if outcome.word not in ("passed", "skipped"):
             made.otherwise[test] = [outcome.word, outcome.message]
-    for test in dict.fromkeys([*compiled, *cold]):
-        one, other = compiled.get(test), cold.get(test)
-        if one != other:
-            made.different[test] = [
-                f"{found.word}: {found.message}" if found else "did not run" for found in (one, other)
-            ]
+    for test in dict.fromkeys(test for outcomes in settings for test in outcomes):
+        found = [outcomes.get(test) for outcomes in settings]
+        if any(one != found[0] for one in found):
+            made.different[test] = [f"{one.word}: {one.message}" if one else "did not run" for one in found]
     return made
 
 
@@ -182,44 +190,64 @@ def _of_specification(found: Specification) -> list[str]:
 
 
 def _of_cpython(found: CPython) -> list[str]:
-    total: Counter[str] = Counter()
-    rows, kinds = [], Counter[str]()
-    for name, tests in sorted(found.modules.items()):
-        total.update(tests.compiled)
-        ended = tests.compiled.get("ended the VM", 0) + tests.compiled.get("did not end", 0)
-        counts = [str(tests.compiled.get(word, 0)) for word in ("passed", "failed", "skipped")]
-        rows.append([f"`{name}`", *counts, str(ended), str(len(tests.different))])
-        kinds.update(kind_of(test, message) or UNCLASSIFIED for test, (_, message) in tests.otherwise.items())
-        if tests.absent.startswith("failed"):
-            kinds[kind_of(name, tests.absent) or UNCLASSIFIED] += 1
-    ended = total["ended the VM"] + total["did not end"]
-    different = sum(len(tests.different) for tests in found.modules.values())
-    rows.insert(
-        0, ["all", *(f"{total[word]:,}" for word in ("passed", "failed", "skipped")), str(ended), str(different)]
+    ran = {name: tests for name, tests in sorted(found.modules.items()) if not tests.absent}
+    absent = [[f"`{name}`", _plain(tests.absent)] for name, tests in sorted(found.modules.items()) if tests.absent]
+    kinds = Counter(
+        kind_of(test, message) or UNCLASSIFIED
+        for tests in ran.values()
+        for test, (word, message) in tests.otherwise.items()
+        if word == "failed"
     )
-    head = ["module of tests", "passed", "failed", "skipped", "ended the VM, or had no end", "otherwise cold"]
-    parts = [
-        f"The last run was on {found.date}, on {found.processor}: {found.suite}, on CPython {found.runtime}.\n",
-        f"Modules of tests that ran: {len(found.modules)}.\n",
-        "### Why tests fail\n",
-        _table(["why", "tests"], [[kind, str(count)] for kind, count in _in_order(kinds)]),
-        "### By module\n",
-        _table(head, rows),
-    ]
+    skips: Counter[str] = Counter()
+    for tests in ran.values():
+        skips.update(tests.skipped)
     worst = [
         [f"`{test}`", word, _plain(message)]
-        for tests in found.modules.values()
+        for tests in ran.values()
         for test, (word, message) in tests.otherwise.items()
         if word != "failed"
     ]
-    parts += ["### What ended the VM, or had no end\n", _table(["test", "what", ""], worst) if worst else "No test.\n"]
     otherwise = [
-        [f"`{test}`", _plain(compiled), _plain(cold)]
-        for tests in found.modules.values()
-        for test, (compiled, cold) in tests.different.items()
+        [f"`{test}`", *map(_plain, outcomes)] for tests in ran.values() for test, outcomes in tests.different.items()
     ]
-    differing = _table(["test", "compiled", "cold"], otherwise) if otherwise else "No test.\n"
-    return [*parts, "### What is otherwise cold\n", differing]
+    return [
+        f"The last run was on {found.date}, on {found.processor}: {found.suite}, on CPython {found.runtime}.\n",
+        f"Modules of tests that ran: {len(ran)}. Modules that are not in a filter: {len(absent)}.\n",
+        "### Why tests fail\n",
+        _table(["why", "tests"], [[kind, str(count)] for kind, count in _in_order(kinds)]),
+        "### Why tests are skipped\n",
+        _table(["the test's own words", "tests"], _most(skips)),
+        "### What was left out, ended the VM, or had no end\n",
+        _table(["test", "what", ""], worst) if worst else "No test.\n",
+        "### What differs between the settings\n",
+        _table(["test", *found.settings], otherwise) if otherwise else "Nothing.\n",
+        "### By module\n",
+        _by_module(ran),
+        "### What is not in a filter\n",
+        _table(["module of tests", "why"], absent) if absent else "No module.\n",
+    ]
+
+
+def _by_module(ran: Mapping[str, ModuleRun]) -> str:
+    total: Counter[str] = Counter()
+    rows = []
+    for name, tests in ran.items():
+        total.update(tests.compiled)
+        rows.append([f"`{name}`", *_counts(tests.compiled), str(len(tests.different))])
+    different = sum(len(tests.different) for tests in ran.values())
+    head = ["module of tests", "passed", "failed", "skipped", "left out, or no end", "different"]
+    return _table(head, [["all", *_counts(total), str(different)], *rows])
+
+
+def _counts(tests: Mapping[str, int]) -> list[str]:
+    ended = sum(tests.get(word, 0) for word in ("left out", "ended the VM", "did not end"))
+    return [*(f"{tests.get(word, 0):,}" for word in ("passed", "failed", "skipped")), str(ended)]
+
+
+def _most(skips: Counter[str]) -> list[list[str]]:
+    rows = [[_plain(reason) or "(no reason)", f"{count:,}"] for reason, count in skips.most_common(_REASONS)]
+    rest = sum(skips.values()) - sum(count for _, count in skips.most_common(_REASONS))
+    return [*rows, ["others", f"{rest:,}"]] if rest else rows
 
 
 def _in_order(kinds: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -17,18 +17,16 @@ import pytest
 from envoy import configuration, process, routers
 from envoy.client import Held
 from envoy.configuration import MAIN, Configuration
-from envoy.discovery import Discovered
+from envoy.discovery import NetworkFilter
 from tests.envoy import modules
 from tests.envoy.conftest import MODULE, ROUTERS, wait_for
 
 COUNTED = Path("tests/load/guests/counted.wasm").absolute()
 """The same filter as another module: it counts its contexts."""
-WASM = "envoy.extensions.filters.network.wasm.v3.Wasm"
 ODD = "127.0.0.3"
 DEFAULT, ROUTED = ROUTERS
 REFUSED = "no such thing"
 NEW_RULES = json.dumps({"default_action": {"cluster": DEFAULT}})
-EXTENSION = "extension_config_discovery.network_filter.routing."
 DRAIN_SECONDS, SHUTDOWN_SECONDS = 1, 3
 
 
@@ -57,33 +55,16 @@ def reached(address: tuple[str, int]) -> str:
 # ---- ECDS
 
 
-class Extension(Discovered):
-    """The filter's configuration, taken out of a listener into a file."""
-
-    def __init__(self, made: Configuration, work: Path) -> None:
-        super().__init__(work / "filter.json")
-        filters = configuration.listener(made, MAIN)["filter_chains"][0]["filters"]
-        self.typed = filters[0]["typed_config"]
-        self.plugin = self.typed["config"]
-        urls = [f"type.googleapis.com/{WASM}"]
-        filters[0] = {"name": "routing", "config_discovery": {"config_source": self.source, "type_urls": urls}}
-        self.put()
-
-    def put(self) -> None:
-        """Publishes the configuration as it is now."""
-        self.publish("envoy.config.core.v3.TypedExtensionConfig", [{"name": "routing", "typed_config": self.typed}])
-
-
 def test_ecds_replaces_rules_and_module_and_no_drain_time_ends_what_is_open(
     made: Configuration, tmp_path: Path
 ) -> None:
-    extension = Extension(made, tmp_path)
+    extension = NetworkFilter(made, MAIN, tmp_path)
     with process.run(made, tmp_path, drain_seconds=DRAIN_SECONDS) as envoy:
         address = envoy.listeners[MAIN]
 
         def updated(counter: str, value: int) -> bool:
             extension.put()
-            return wait_for(lambda: envoy.counter(EXTENSION + counter) == value, 30)
+            return wait_for(lambda: envoy.counter(extension.counter(counter)) == value, 30)
 
         with Held(address, ODD) as held:
             assert held.name == ROUTED
@@ -107,7 +88,7 @@ def test_ecds_replaces_rules_and_module_and_no_drain_time_ends_what_is_open(
 
 def test_ecds_takes_a_module_from_a_server_without_ever_fetching_it(made: Configuration, tmp_path: Path) -> None:
     # Envoy's fault, and a bad one: with FAIL_RELOAD no connection is filtered any more. A later Envoy may fetch it.
-    extension = Extension(made, tmp_path)
+    extension = NetworkFilter(made, MAIN, tmp_path)
     with modules.serve(MODULE) as server:
         configuration.add_cluster(made, "modules", [server.port])
         with process.run(made, tmp_path) as envoy:
@@ -121,7 +102,7 @@ def test_ecds_takes_a_module_from_a_server_without_ever_fetching_it(made: Config
             extension.plugin["failure_policy"] = "FAIL_CLOSED"
             del extension.plugin["reload_config"]
             extension.put()
-            assert wait_for(lambda: envoy.counter(EXTENSION + "config_reload") == 3, 30)
+            assert wait_for(lambda: envoy.counter(extension.counter("config_reload")) == 3, 30)
             assert wait_for(lambda: reached(address) == "", 30)
             time.sleep(1)
             assert (reached(address), server.requests) == ("", 0)

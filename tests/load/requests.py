@@ -36,8 +36,10 @@ PATHS = {
 }
 """Each path, a root id of the guest, and the first digit of the status that a client gets there."""
 
+QUIET = ["--component-log-level", "wasm:critical"]
+"""Arguments of Envoy: each exception is a line of its log, and of a million nobody reads one."""
+
 _TYPE = "type.googleapis.com/envoy.extensions.filters.http"
-_HTTP2: dict[str, Any] = {"http2_protocol_options": {}}
 _MANY = 1_000_000
 
 
@@ -95,28 +97,37 @@ def _silent() -> dict[str, Any]:
     return _direct("silent", {"name": "envoy.filters.http.fault", "typed_config": fault})
 
 
-def _bootstrap(listeners: list[dict[str, Any]], clusters: list[dict[str, Any]]) -> dict[str, Any]:
+def _cluster(name: str, port: int) -> dict[str, Any]:
+    made = cluster(name, port, {"http2_protocol_options": {}})
+    limits = {"max_connections": _MANY, "max_pending_requests": _MANY, "max_requests": _MANY}
+    return {**made, "circuit_breakers": {"thresholds": [limits]}}
+
+
+def _bootstrap(resources: dict[str, Any]) -> dict[str, Any]:
     admin = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
-    for made in clusters:
-        limits = {"max_connections": _MANY, "max_pending_requests": _MANY, "max_requests": _MANY}
-        made["circuit_breakers"] = {"thresholds": [limits]}
-    return {"admin": admin, "static_resources": {"listeners": listeners, "clusters": clusters}}
+    return {"admin": admin, "static_resources": resources}
+
+
+@contextlib.contextmanager
+def resources(work: Path) -> Iterator[dict[str, Any]]:
+    """Runs an Envoy that answers, or never does, and gives listeners, one for each path, with the clusters behind them."""
+    behind = work / "behind"
+    behind.mkdir()
+    with process.run(_bootstrap({"listeners": [_direct("authz"), _silent()]}), behind, 1, "warn") as server:
+        yield {
+            "listeners": [
+                _direct(path, wasm(path, GUEST), idle="0.1s" if path == "gone" else "300s")
+                for path in (*PATHS, "inside")
+            ],
+            "clusters": [_cluster(name, server.listeners[name][1]) for name in ("authz", "silent")],
+        }
 
 
 @contextlib.contextmanager
 def run_envoy(work: Path) -> Iterator[process.Envoy]:
-    """Runs an Envoy of one worker with a listener for each path, and one behind it that answers, or never does."""
-    with contextlib.ExitStack() as stack:
-        (work / "behind").mkdir()
-        behind = _bootstrap([_direct("authz"), _silent()], [])
-        server = stack.enter_context(process.run(behind, work / "behind", 1, "warn"))
-        listeners = [
-            _direct(path, wasm(path, GUEST), idle="0.1s" if path == "gone" else "300s") for path in (*PATHS, "inside")
-        ]
-        clusters = [cluster(name, server.listeners[name][1], _HTTP2) for name in ("authz", "silent")]
-        # Each exception is a line of Envoy's log: of a million, nobody reads one.
-        quiet = ["--component-log-level", "wasm:critical"]
-        yield stack.enter_context(process.run(_bootstrap(listeners, clusters), work, 1, "warn", arguments=quiet))
+    """Runs an Envoy of one worker with a listener for each path."""
+    with resources(work) as made, process.run(_bootstrap(made), work, 1, "warn", arguments=QUIET) as envoy:
+        yield envoy
 
 
 def held(envoy: process.Envoy, path: str = "/objects") -> Held:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,21 +102,42 @@ def run(
     """
     report = Soaked(possible(concurrent))
     with _envoy(work) as envoy:
-        _load(envoy, connections, report, progress)
-        # The last clients are gone, and Envoy is about to notice.
-        deadline = time.monotonic() + 60
-        while True:
-            report.contexts_created = envoy.counter("wasmcustom.contexts.created")
-            report.contexts_deleted = envoy.counter("wasmcustom.contexts.deleted")
-            if report.contexts_created == report.contexts_deleted >= connections or time.monotonic() > deadline:
-                break
-            time.sleep(0.5)
-    report.errors = [line for line in envoy.log_lines() if "[error]" in line or "[critical]" in line]
+        load(envoy, connections, report, progress)
+        count_contexts(envoy, connections, report)
+    report.errors = error_lines(envoy)
     return report
 
 
-def _load(envoy: process.Envoy, connections: int, report: Soaked, progress: Callable[[Sample, int], None]) -> None:
+def error_lines(envoy: process.Envoy) -> list[str]:
+    """Returns the lines of Envoy's log that tell of an error."""
+    return [line for line in envoy.log_lines() if "[error]" in line or "[critical]" in line]
+
+
+def count_contexts(envoy: process.Envoy, connections: int, report: Soaked) -> None:
+    """Waits until Envoy has noticed that the last clients are gone, at most a minute, and notes the contexts' counts."""
+    deadline = time.monotonic() + 60
+    while True:
+        report.contexts_created = envoy.counter("wasmcustom.contexts.created")
+        report.contexts_deleted = envoy.counter("wasmcustom.contexts.deleted")
+        if report.contexts_created == report.contexts_deleted >= connections or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+
+
+def load(
+    envoy: process.Envoy,
+    connections: int,
+    report: Soaked,
+    progress: Callable[[Sample, int], None],
+    others: Sequence[str] = (),
+    beside: Sequence[Callable[[], object]] = (),
+) -> None:
+    """Does what `run` says, with an Envoy that runs. It connects to `others` in turn with the main listener, and calls `beside` meanwhile.
+
+    Raises what one of these raises, once the connections have come.
+    """
     main = envoy.listeners[MAIN]
+    addresses = [main, *(envoy.listeners[name] for name in others)]
     listeners = Listeners(main, envoy.listeners[IMPATIENT], envoy.listeners[PROXY_PROTOCOL])
     started = time.monotonic()
     stop = _FORK.Event()
@@ -126,8 +149,8 @@ def _load(envoy: process.Envoy, connections: int, report: Soaked, progress: Call
     def total(what: int, *groups: list[Any]) -> int:
         return sum(int(counts[what]) for group in groups for counts in group)
 
-    def watch(processes: list[Any]) -> None:
-        while any(child.is_alive() for child in processes):
+    def watch(processes: list[Any], threads: list[Future[object]]) -> None:
+        while any(child.is_alive() for child in processes) or not all(thread.done() for thread in threads):
             pid = envoy.process.pid
             sample = Sample(
                 time.monotonic() - started, total(DONE, running), memory.resident(pid), sum(memory.linear(pid))
@@ -142,8 +165,10 @@ def _load(envoy: process.Envoy, connections: int, report: Soaked, progress: Call
         holders.append(_FORK.Process(target=hold, args=(main, first, count, counts, other_end), daemon=True))
     odd = _FORK.Process(target=behave_oddly, args=(listeners, stop, answer), daemon=True)
     runners = [
-        _FORK.Process(target=in_a_row, args=(main, first, count, counts), daemon=True)
-        for counts, (first, count) in zip(running, _shares(connections), strict=True)
+        _FORK.Process(target=in_a_row, args=(address, first, count, counts), daemon=True)
+        for address, counts, (first, count) in zip(
+            itertools.cycle(addresses), running, _shares(connections), strict=False
+        )
     ]
     for child in [*holders, odd]:
         child.start()
@@ -154,7 +179,10 @@ def _load(envoy: process.Envoy, connections: int, report: Soaked, progress: Call
         time.sleep(0.5)
     for child in runners:
         child.start()
-    watch(runners)
+    # Threads come after the last fork.
+    with ThreadPoolExecutor(len(beside) or 1) as pool:
+        threads = [pool.submit(call) for call in beside]
+        watch(runners, threads)
     stop.set()
     report.odd, report.odd_failures = answers.recv()
     for end in orders:
@@ -165,6 +193,8 @@ def _load(envoy: process.Envoy, connections: int, report: Soaked, progress: Call
     report.in_a_row = total(DONE, running)
     report.lost, report.misrouted = total(LOST, holding, running), total(MISROUTED, holding, running)
     report.seconds = time.monotonic() - started
+    for thread in threads:
+        thread.result()
 
 
 def _shares(count: int) -> Iterator[tuple[int, int]]:
@@ -176,6 +206,14 @@ def _shares(count: int) -> Iterator[tuple[int, int]]:
 
 @contextlib.contextmanager
 def _envoy(work: Path) -> Iterator[process.Envoy]:
+    # At level info the filter writes a line for each connection.
+    with configured() as made, process.run(made, work, workers=WORKERS, log_level="warn") as envoy:
+        yield envoy
+
+
+@contextlib.contextmanager
+def configured() -> Iterator[configuration.Configuration]:
+    """Runs the routers, and gives a configuration for them with the listeners of a soak."""
     # Two processes for each router: one of them would be slower than Envoy, and has too few ports.
     with routers.run(ROUTERS, "tests.load.echo") as ports, routers.run(ROUTERS, "tests.load.echo") as more_ports:
         made = configuration.for_loopback(COUNTED, ports, Path("/dev/null"))
@@ -192,6 +230,4 @@ def _envoy(work: Path) -> Iterator[process.Envoy]:
             cluster["circuit_breakers"] = {
                 "thresholds": [{"max_connections": 1_000_000, "max_pending_requests": 1_000_000}]
             }
-        # At level info the filter writes a line for each connection.
-        with process.run(made, work, workers=WORKERS, log_level="warn") as envoy:
-            yield envoy
+        yield made

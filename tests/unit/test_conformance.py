@@ -44,26 +44,31 @@ def test_every_pattern_is_one_and_can_be_found() -> None:
     assert kind_of("test.test_none.T.test_x", "Strange: nobody knows") is None
 
 
-def test_what_differs_is_told_with_both_outcomes() -> None:
+def test_what_differs_is_told_with_all_outcomes() -> None:
     compiled = {"a": PASSED, "b": FAILED, "c": SKIPPED, "d": Outcome("ended the VM", "unreachable")}
-    assert compare("", compiled, compiled).different == {}
-    made = compare("", compiled, {"a": FAILED, "b": FAILED, "c": SKIPPED, "e": PASSED})
+    assert compare("", [compiled, compiled, compiled]).different == {}
+    made = compare("", [compiled, {"a": FAILED, "b": FAILED, "c": SKIPPED, "e": PASSED}, compiled])
     assert made.compiled == {"ended the VM": 1, "failed": 1, "passed": 1, "skipped": 1}
+    assert made.skipped == {"no files": 1}
     assert made.otherwise == {"b": ["failed", "KeyError: 1"], "d": ["ended the VM", "unreachable"]}
     assert made.different == {
-        "a": ["passed: ", "failed: KeyError: 1"],
-        "d": ["ended the VM: unreachable", "did not run"],
-        "e": ["did not run", "passed: "],
+        "a": ["passed: ", "failed: KeyError: 1", "passed: "],
+        "d": ["ended the VM: unreachable", "did not run", "ended the VM: unreachable"],
+        "e": ["did not run", "passed: ", "did not run"],
     }
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    tests = ModuleRun(
-        {"passed": 2, "failed": 2}, "", {"t.A": ["failed", "FileNotFoundError: x"], "t.B": ["failed", "odd"]}
-    )
+    otherwise = {"t.A": ["failed", "FileNotFoundError: x"], "t.B": ["failed", "odd"], "t.C": ["left out", "so"]}
+    modules = {
+        "test.test_a": ModuleRun(
+            {"passed": 2, "failed": 2, "left out": 1}, "", otherwise, {"t.A": ["x", "y"]}, {"no": 3}
+        ),
+        "test.test_b": ModuleRun(absent="skipped: no sockets"),
+    }
     record = Record(
         Specification("a suite", "2026-11-28", "A Processor", 3, ["gc"], {"all cold": {"scripts": 3}}, {"too new": 2}),
-        CPython("a suite", "3.14.0", "2026-11-28", "A Processor", {"test.test_a": tests}),
+        CPython("a suite", "3.14.0", "2026-11-28", "A Processor", modules, ["compiled", "cold"]),
     )
     assert read(write(record)) == record
     made = page(record)
@@ -71,12 +76,25 @@ def test_a_record_is_read_as_it_was_written() -> None:
     assert "| too new | 2 |" in made
     assert "Nothing is otherwise cold." in made
     assert f"| {FILES} | 1 |\n| {UNCLASSIFIED} | 1 |" in made
-    assert "| `test.test_a` | 2 | 2 | 0 | 0 | 0 |" in made
+    assert "| `test.test_a` | 2 | 2 | 0 | 1 | 1 |" in made
+    assert "| test | compiled | cold |\n| --- | ---: | ---: |\n| `t.A` | x | y |" in made
+    assert "| no | 3 |" in made
+    assert "| `t.C` | left out | so |" in made
+    assert "| `test.test_b` | skipped: no sockets |" in made
 
 
 def test_modules_of_tests_are_found(tmp_path: Path) -> None:
-    for name in ("test_a.py", "test_b/test_c.py", "test_b/helper.py", "data.py"):
+    for name in (
+        "test_a.py",
+        "test_b/test_c.py",
+        "test_b/test_d/test_e.py",
+        "test_b/helper.py",
+        "data.py",
+        "datetimetester.py",
+    ):
         (tmp_path / "test" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "test" / name).touch()
-    assert every(tmp_path) == ["test_a", "test_b"]
-    assert list(names(tmp_path, ["test_a", "test_b", "test_gone"])) == ["test.test_a", "test.test_b.test_c"]
+    (tmp_path / "test/test_b/__init__.py").write_text("class T(TestCase): ...")
+    assert every(tmp_path) == ["datetimetester", "test_a", "test_b"]
+    found = ["test.test_a", "test.test_b", "test.test_b.test_c", "test.test_b.test_d.test_e"]
+    assert list(names(tmp_path, ["test_a", "test_b", "test_gone"])) == found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import proxy_wasm
-from filter.plugin import Connection, Plugin
+from filter.plugin import Connection, Plugin, PolicyConnection
 from proxy_wasm import MetricKind
 
 
@@ -21,8 +21,12 @@ class CountedConnection(Connection):
         proxy_wasm.increment_metric(self.root.deleted, 1)
 
 
+class CountedPolicyConnection(CountedConnection, PolicyConnection):
+    """A connection under configured rules, counted."""
+
+
 class Counted(Plugin):
-    """The plugin, with the default rule."""
+    """The plugin, counted."""
 
     stream_context = CountedConnection
 
@@ -32,7 +36,8 @@ class Counted(Plugin):
             proxy_wasm.define_metric(MetricKind.COUNTER, f"contexts.{name}") for name in ("created", "deleted")
         )
         accepted = super().on_configure(configuration)
-        self.stream_context = CountedConnection
+        has_rules = issubclass(self.stream_context, PolicyConnection)
+        self.stream_context = CountedPolicyConnection if has_rules else CountedConnection
         return accepted
 
 
