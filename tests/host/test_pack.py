@@ -102,9 +102,12 @@ class Vm:
         memory.write(self._store, data, address)
 
     def initialize(self) -> None:
-        function = self._exports["_initialize"]
+        self.call("_initialize")
+
+    def call(self, name: str, *arguments: int) -> object:
+        function = self._exports[name]
         assert isinstance(function, wasmtime.Func)
-        function(self._store)
+        return function(self._store, *arguments)
 
     @property
     def ran(self) -> int:
@@ -141,6 +144,34 @@ def test_the_memory_is_as_it_was(contents: str) -> None:
         vm.write(16, b"changed")
         vm.initialize()
         assert vm.memory()[16:23] == b"changed"
+
+
+_FILTER = f"""
+  (module
+    (memory (export "memory") {_PAGES})
+    (global $before (mut i32) (i32.const 0))
+    (global $ran (export "ran") (mut i32) (i32.const 0))
+    (func (export "_initialize") (global.set $before (i32.load8_u (i32.const {_BEGIN}))))
+    (func $create (export "proxy_on_context_create") (param i32 i32) (local i64)
+      (if (local.get 1) (then (call $create (local.get 0) (i32.const 0))) (else (global.set $ran (global.get $before)))))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.load8_u (local.get 0)))
+    (data (i32.const {_BEGIN}) "first"))
+"""
+
+
+@pytest.mark.parametrize("keep", [(), (0,), (1, 2), (0, 1, 2)], ids=str)
+@pytest.mark.parametrize("first", ["proxy_on_context_create", "proxy_on_memory_allocate"])
+def test_a_vm_that_gets_no_callback_unpacks_nothing(keep: tuple[int, ...], first: str) -> None:
+    """Of a module for contexts the memory is there with the first callback, whichever it is, and once."""
+    vm = Vm(assemble(bytes(wasmtime.wat2wasm(_FILTER)), keep, INTERPRETER.read_bytes()).module)
+    vm.initialize()
+    assert vm.memory() == bytes(_PAGES * PAGE)
+    assert vm.call(first, *(1, 1) if first == "proxy_on_context_create" else (_BEGIN + 1,)) in (None, ord("i"))
+    assert vm.memory()[_BEGIN : _BEGIN + 5] == b"first"
+    vm.write(_BEGIN, b"later")
+    vm.call("proxy_on_context_create", 2, 1)
+    assert vm.memory()[_BEGIN : _BEGIN + 5] == b"later"
+    assert vm.ran == ord("f")
 
 
 # Other compressors use what libdeflate does not: codes of every kind, and blocks that are stored.

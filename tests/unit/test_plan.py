@@ -13,7 +13,7 @@ from toolchain.tier.plan import Plan, plan
 from toolchain.tier.translate import translate
 from toolchain.wasm.format import PAGE, Module
 
-# By index: 0 imported, 1 kept, 2 called by a kept one, 3 exported, 4 called by cold code only, 5 in the table only, 6 `_initialize`.
+# By index: 0 imported, 1 kept, 2 called by a kept one, 3 exported, 4 called by a cold one, 5 in the table only, 6 `_initialize`.
 MODULE = """
 (module
   (import "env" "proxy_done" (func $done (result i32)))
@@ -37,16 +37,16 @@ def made(keep: tuple[int, ...] = (1,), training: bool = False, text: str = MODUL
     return plan(module, keep, translate(module), training, {}, ())
 
 
-def test_a_function_stays_one_if_something_refers_to_it_by_its_index() -> None:
+def test_a_function_stays_one_if_it_is_kept_or_exported() -> None:
     planned = made()
     assert list(planned.kept) == [0, 1] and planned.count == 7
-    assert list(planned.functions.defined) == [1, 2, 3, 6]
-    assert planned.functions.index == {0: 0, 1: 1, 2: 2, 3: 3, 6: 4}
+    assert list(planned.functions.defined) == [1, 3, 6]
+    assert planned.functions.index == {0: 0, 1: 1, 3: 2, 6: 3}
     assert planned.elements == [None, 5, 1]
 
 
 def test_kept_functions_go_first_in_the_order_in_which_they_are_given() -> None:
-    assert list(made((4, 1)).functions.defined) == [4, 1, 2, 3, 6]
+    assert list(made((4, 1)).functions.defined) == [4, 1, 3, 6]
 
 
 def test_who_exports_the_table_keeps_all_indices() -> None:
@@ -57,8 +57,14 @@ def test_who_exports_the_table_keeps_all_indices() -> None:
 
 def test_the_tiers_things_come_behind_the_modules() -> None:
     own = made().own
-    assert (own.memory, own.table, own.top, own.element) == (1, 1, 1, 2)
+    assert (own.memory, own.table, own.top, own.element, own.packed) == (1, 1, 1, 2, 3)
     assert made(training=True).own.memory == 0
+
+
+def test_what_a_proxy_calls_begins_with_unpacking_if_it_tells_of_contexts() -> None:
+    told = MODULE.replace('"exported"', '"proxy_on_context_create"')
+    assert made().callbacks == set() and made(text=told).callbacks == {3}
+    assert made(text=told.replace('"_initialize"', '"other"')).callbacks == set()
 
 
 def test_the_memory_is_packed_if_something_can_unpack_it() -> None:

@@ -94,6 +94,12 @@ class Tiered:
     index: Mapping[int, int]
     """The functions that are still functions, with their indices here by those in the module before."""
 
+    cold_parts: Mapping[int, Sequence[Part]]
+    """Those that are cold."""
+
+    callbacks: Collection[int]
+    """The functions that begin with a branch of the tier's own."""
+
     packed_bodies: int
     """How many bytes of the module are the bodies of cold functions."""
 
@@ -132,6 +138,7 @@ def assemble(
     training: bool = False,
     reached: Reached | None = None,
     started: Collection[int] = (),
+    direct: Mapping[int, Collection[int]] | None = None,
     compress: Compress = compress,
 ) -> Tiered:
     """Makes all functions of a module cold but those of these indices, in this order, and those that the interpreter does not know.
@@ -139,7 +146,7 @@ def assemble(
     `interpreter` is interpreter.c, compiled and linked; a `translation` of the module spares the time of making it.
     For `training` the module exports `FORGET`, and nothing in it is compressed. Of a kept function in `reached` all parts are cold but
     those with these marks. The cold functions `started` are those that every VM calls when it starts.
-    `compress` makes what is packed.
+    Of a kept function's calls those in `direct` stay as they are (calls.py), or all. `compress` makes what is packed.
     Raises `ToolchainError` for a module that imports its memory, and for a translation that is another module's.
     """
     parsed = Module(module)
@@ -148,7 +155,7 @@ def assemble(
         translation = translate(parsed)
     elif translation.digest != digest(parsed):
         raise ToolchainError("the translation was made from another module than the one to be tiered")
-    planned = plan(parsed, (*keep, *translation.unknown), translation, training, reached or {}, started)
+    planned = plan(parsed, (*keep, *translation.unknown), translation, training, reached or {}, started, direct)
     contents = lay_out(planned, compress)
     added = Additions(parsed.types(), len(planned.functions.index))
     joined = bridges(planned, contents, Module(interpreter), added)
@@ -161,6 +168,8 @@ def assemble(
         contents.offsets,
         translation.parts,
         planned.functions.index,
+        planned.cold_parts,
+        planned.callbacks,
         sum(len(block.packed) for block in contents.bodies),
         sum(len(block.packed) for block in contents.at_start),
     )

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from toolchain.guard.stackguard import take
-from toolchain.tier.bridges import COLD_CALL, Bridges, enter, give_back, result
+from toolchain.tier.additions import Additions
+from toolchain.tier.bridges import COLD_CALL, Bridges, enter, give_back, result, way_in
 from toolchain.tier.memories import Places
 from toolchain.tier.parts import split
 from toolchain.tier.plan import Plan
 from toolchain.tier.stubs import stub
-from toolchain.wasm.code import call, global_get, global_set, i32_const, local_get, local_set
+from toolchain.wasm.code import call, call_indirect, global_get, global_set, i32_const, local_get, local_set
 from toolchain.wasm.format import FunctionType
 from toolchain.wasm.instructions import read_body
 
 
-def bodies(plan: Plan, places: Places, bridges: Bridges) -> Iterator[bytes]:
-    """Yields them in the order of their new indices: a kept function's is its own but for cold parts, a cold one's is a stub."""
+def bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions, first: bytes) -> Iterator[bytes]:
+    """Yields them in the order of their new indices: a kept function's is its own but for cold parts, a cold one's is a stub.
+
+    What a proxy calls begins with the code `first`.
+    """
+    for function, body in zip(plan.functions.defined, _bodies(plan, places, bridges, added), strict=True):
+        begin = read_body(body).code.position
+        yield body[:begin] + first + body[begin:] if function in plan.callbacks else body
+
+
+def _bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions) -> Iterator[bytes]:
     before, kept = plan.module.bodies(), set(plan.kept)
-    relocate = partial(plan.functions.relocate, element=plan.own.element)
     # A kept function's cold body has a number of its own, behind those of all functions.
     cold_body = {function: number for number, function in enumerate(plan.cold_parts, plan.count)}
     for function in plan.functions.defined:
         body, type_index = before[function - plan.declarations.imported], plan.declarations.functions[function]
         kind = plan.declarations.kinds[type_index]
+        calls = _calls(plan, bridges, added, function)
+        relocate = partial(plan.functions.relocate, call=calls, element=plan.own.element)
         if function in plan.cold_parts:
             begin, leave = _leave(plan, places, kind, read_body(body).locals, cold_body[function], bridges.resume)
             parts = plan.cold_parts[function]
@@ -54,3 +66,21 @@ def _leave(
     code += enter(own, types, frame)
     code += i32_const(places.state) + i32_const(cold_body) + local_get(at) + local_get(frame) + call(resume)
     return begin, code + give_back(own, frame) + restore + result(own, kind, frame)
+
+
+def _calls(plan: Plan, bridges: Bridges, added: Additions, caller: int) -> Callable[[int], bytes]:
+    """Returns what makes the code for each of a kept function's calls, one after the other, by the function that is called."""
+    numbers, places = itertools.count(), plan.places_in_table
+    direct = None if plan.direct is None else plan.direct.get(caller, ())
+
+    def code(callee: int) -> bytes:
+        number, type_index = next(numbers), plan.declarations.functions[callee]
+        kind = plan.declarations.kinds[type_index]
+        if callee not in places:
+            place = bridges.ways_in_places[type_index]
+            return i32_const(callee) + i32_const(place) + call_indirect(added.type(way_in(kind)), plan.own.table)
+        if callee < plan.declarations.imported or direct is None or number in direct:
+            return call(plan.functions.index[callee])
+        return i32_const(places[callee]) + call_indirect(added.type(kind), plan.own.table)
+
+    return code

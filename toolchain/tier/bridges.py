@@ -45,13 +45,16 @@ class Bridges:
     """The functions that join the two worlds, by their indices in the tiered module."""
 
     table: Sequence[int]
-    """The interpreter's own table: ways out of both sorts by type, the kept functions, and the interpreter's loops."""
+    """The interpreter's own table: ways out of both sorts by type, the kept functions, the interpreter's loops, and ways in by type."""
 
     loops: int
     """Where in that table the loops begin: for narrow code, for wide code, and `fetch`."""
 
     ways_in: Sequence[int]
     """By type; -1 for a type of which no function can be cold."""
+
+    ways_in_places: Mapping[int, int]
+    """The places of ways in in that table, by type."""
 
     shared: Mapping[int, int]
     """The stub in the module's table for a cold function that has none of its own, by that function."""
@@ -72,7 +75,10 @@ def bridges(plan: Plan, contents: Contents, interpreter: Module, added: Addition
     table = [*ways_out, *(plan.functions.index[function] for function in plan.kept)]
     loops = [linked["run_narrow"], linked["run_wide"], linked["fetch"]]
     shared = shared_stubs(plan, contents.places, ways_in, added)
-    return Bridges([*table, *loops], len(table), ways_in, shared, linked["resume"], linked["fetch"])
+    callable_types = [number for number, way in enumerate(ways_in) if way >= 0]
+    places = {number: len(table) + len(loops) + i for i, number in enumerate(callable_types)}
+    whole = [*table, *loops, *(ways_in[number] for number in callable_types)]
+    return Bridges(whole, len(table), ways_in, places, shared, linked["resume"], linked["fetch"])
 
 
 def _callable(plan: Plan, number: int) -> FunctionType | None:
@@ -106,6 +112,11 @@ def result(own: Own, kind: FunctionType, frame: int) -> bytes:
 # ---- ways in
 
 
+def way_in(kind: FunctionType) -> FunctionType:
+    """Returns the type of the way in for cold functions of a type."""
+    return FunctionType(kind.parameters + bytes([I32]), kind.results)
+
+
 def _way_in(plan: Plan, places: Places, kind: FunctionType, run: int, added: Additions) -> int:
     """Adds what calls the interpreter with the parameters of a type, and the cold function's number as the last."""
     own, pointer = plan.own, plan.translation.stack_pointer
@@ -117,7 +128,7 @@ def _way_in(plan: Plan, places: Places, kind: FunctionType, run: int, added: Add
     if pointer is not None:
         code += take(pointer, -COLD_CALL)
     body = function_body(code, result(own, kind, frame), own=bytes([I32]))
-    return added.add(FunctionType(kind.parameters + bytes([I32]), kind.results), body)
+    return added.add(way_in(kind), body)
 
 
 # ---- ways out

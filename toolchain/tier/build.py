@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import NamedTuple
 
-from toolchain.tier import heat
+from toolchain.tier import calls, heat
 from toolchain.tier.assemble import Tiered, assemble
 from toolchain.tier.hints import Counts, hint
 from toolchain.tier.pack import Compress, compress
@@ -85,6 +85,27 @@ def count(tiered: Tiered, training: str) -> heat.Phases:
     return [(seldom, {before[f]: counts for f, counts in phase.items() if f in before}) for seldom, phase in phases]
 
 
+def direct_calls(snapshot: bytes, tiered: Tiered, often: dict[int, Counts]) -> dict[int, frozenset[int]]:
+    """Returns the calls that stay direct in a snapshot's functions, of which it was counted in a tiered module what runs often."""
+    module = Module(snapshot)
+    bodies = module.bodies()
+    imported = len(list(module.function_types())) - len(bodies)
+    own = {function: 2 * (function in tiered.callbacks) for function in often}
+    least = max(
+        1, calls.SHARE * max((often[function][0] for function in tiered.callbacks if function in often), default=0)
+    )
+    return {
+        function: calls.made(
+            bodies[function - imported],
+            tiered.cold_parts.get(function, ()),
+            (called, *counts[own[function] :]),
+            least,
+        )
+        for function, (called, *counts) in often.items()
+        if function >= imported
+    }
+
+
 def sizes(tiered: Tiered) -> dict[int, int]:
     """Returns how many bytes are compiled of each function, by its index in the module before."""
     module = Module(tiered.module)
@@ -120,6 +141,9 @@ class Learned(NamedTuple):
 
     counts: dict[int, Counts]
     """Calls and branches."""
+
+    direct: dict[int, frozenset[int]]
+    """The calls that connections make, by their order in each function."""
 
 
 @dataclass(frozen=True)
@@ -163,15 +187,16 @@ def build(
         reached=trained.reached,
         compress=compress,
     )
-    trial = make(ran, training=True) if trained.seldom else make(ran, started=trained.started)
+    trial = make(ran, training=True)
     say("counting calls and branches")
     counted = count(trial, training)
     cooled = heat.cool(counted, trained.seldom, sizes(trial))
     kept = [function for function in ran if function not in cooled]
     say(f"{len(kept):,} functions stay compiled")
-    tiered = make(kept, started=trained.started | cooled) if trained.seldom else trial
+    direct = direct_calls(snapshot, trial, heat.often(counted))
+    tiered = make(kept, started=trained.started | cooled, direct=direct)
     counts = {function: counts for function, counts in heat.total(counted).items() if function not in cooled}
-    learned = Learned(kept, trained.reached, trained.started | cooled, counts)
+    learned = Learned(kept, trained.reached, trained.started | cooled, counts, direct)
 
     def weights() -> Weights:
         functions = weigh(snapshot, kept, trained.reached, translation, prepared.names, cooled)
@@ -191,6 +216,7 @@ def untrained(
         prepared.translation,
         reached=learned.reached,
         started=learned.started,
+        direct=learned.direct,
         compress=compress,
     )
     return _hinted(tiered, learned) if hinted else tiered.module

@@ -1,20 +1,18 @@
 """Which functions stay functions in a tiered module: what is compiled, and what something refers to by its index.
 
-Only cold code calls most cold functions, and it knows them by their indices in the module as it was. They leave the function index space
-altogether, for an engine takes its time for the smallest function. Where compiled code calls through the table, it says in a global which
-element it calls: cold functions of one type share one function in the table.
+Cold code knows cold functions by their indices in the module as it was, and compiled code calls a way in with that number. So they leave
+the function index space altogether, for an engine takes its time for the smallest function. Where compiled code calls through the table,
+it says in a global which element it calls: cold functions of one type share one function in the table.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolchain.tier.declarations import Declarations
-from toolchain.tier.translation import Part
 from toolchain.wasm import opcodes as wasm
-from toolchain.wasm.code import call, expression, global_get, global_set, i32_const
+from toolchain.wasm.code import expression, global_get, global_set, i32_const
 from toolchain.wasm.format import (
     ELEMENT,
     FUNC_KIND,
@@ -28,7 +26,7 @@ from toolchain.wasm.format import (
     leb,
     vector,
 )
-from toolchain.wasm.instructions import find, read_body
+from toolchain.wasm.instructions import find
 
 
 def read_elements(module: Module) -> list[int | None] | None:
@@ -55,16 +53,6 @@ def read_elements(module: Module) -> list[int | None] | None:
     return elements
 
 
-# Whoever builds again and again, as `proxy-wasm run` does, asks the same each time.
-@functools.lru_cache(maxsize=4096)
-def _called_by(body: bytes, cold: tuple[Part, ...]) -> frozenset[int]:
-    """Returns the functions that a body calls by their index outside of its cold parts."""
-    calls = find(read_body(body).code, {wasm.CALL})
-    return frozenset(
-        place.operands[0] for place in calls if not any(part.begin < place.end <= part.end for part in cold)
-    )
-
-
 @dataclass(frozen=True)
 class Functions:
     """The functions of a tiered module, by their indices in the module before: imported, kept, and cold ones that need a stub."""
@@ -78,15 +66,18 @@ class Functions:
     movable: bool
     """False if something may refer to functions in a way that the toolchain does not know: then all keep their indices."""
 
-    def relocate(self, code: bytes, element: int) -> bytes:
-        """Returns a kept function's instructions with the new indices; the global `element` holds what is called through the table."""
+    def relocate(self, code: bytes, call: Callable[[int], bytes], element: int) -> bytes:
+        """Returns a kept function's instructions as they are here.
+
+        `call` has the code that calls a function. The global `element` holds what is called through the table.
+        """
         if not self.movable:
             return code
         out, written = bytearray(), 0
         for opcode, operands, begin, end in find(Reader(code), {wasm.CALL, wasm.CALL_INDIRECT}):
             out += code[written:begin]
             if opcode == wasm.CALL:
-                out += call(self.index[operands[0]])
+                out += call(operands[0])
             else:
                 out += global_set(element) + global_get(element) + code[begin:end]
             written = end
@@ -112,17 +103,12 @@ class Functions:
         module.put(ELEMENT, vector(segments))
 
 
-def choose(
-    module: Module, declarations: Declarations, kept: Sequence[int], cold: Mapping[int, Collection[Part]], movable: bool
-) -> Functions:
-    """Returns the functions that stay in a module of which these are kept, less their `cold` parts."""
+def choose(module: Module, declarations: Declarations, kept: Sequence[int], movable: bool) -> Functions:
+    """Returns the functions that stay in a module of which these are kept."""
     imported = declarations.imported
     defined = [*range(imported, len(declarations.functions))]
     if movable:
-        bodies = module.bodies()
         present = {export.index for export in module.exports() if export.kind == FUNC_KIND}
         present |= {Reader(body).u32() for section, body in module.sections if section == START}
-        for function in kept:
-            present |= _called_by(bodies[function - imported], tuple(cold.get(function, ())))
         defined = [*kept, *sorted(present.difference(kept, range(imported)))]
     return Functions(defined, {f: index for index, f in enumerate((*range(imported), *defined))}, movable)

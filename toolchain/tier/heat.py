@@ -40,6 +40,11 @@ def total(phases: Phases) -> dict[int, Counts]:
     }
 
 
+def often(phases: Phases) -> dict[int, Counts]:
+    """Returns the counts of what does not happen seldom."""
+    return _sum(phase for seldom, phase in phases if not seldom)
+
+
 def _sum(counted: Iterable[dict[int, Counts]]) -> dict[int, Counts]:
     found: dict[int, Counts] = {}
     for phase in counted:

@@ -69,8 +69,7 @@ def lay_out(plan: Plan, compress: Compress = compress) -> Contents:
 def _bodies(plan: Plan) -> list[bytes]:
     """Returns the body of each function; a kept one's is only a head."""
     kinds = plan.declarations.kinds
-    # In the interpreter's own table the kept functions come behind the ways out.
-    place_in_table = {function: 2 * len(kinds) + i for i, function in enumerate(plan.kept)}
+    place_in_table = plan.places_in_table
     bodies = []
     for function, kind in enumerate(plan.declarations.functions):
         if function in place_in_table:

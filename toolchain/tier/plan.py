@@ -15,6 +15,9 @@ from toolchain.wasm.format import FUNC_KIND, FUNCREF, START, TABLE_KIND, Module
 INITIALIZE = "_initialize"
 """The export that a proxy calls before anything else."""
 
+_FIRST = "proxy_on_context_create"
+"""The callback that a proxy makes before all others, in each VM that is to do something."""
+
 Reached = Mapping[int, Collection[int]]
 """Marks (`translation.Part`) that a training reached, by function."""
 
@@ -34,6 +37,9 @@ class Own:
 
     element: int
     """The global that says which element of the module's table compiled code calls."""
+
+    packed: int
+    """The global that is not zero as long as the first callback has to unpack the memories."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,9 @@ class Plan:
     training: bool
     """Whether the module is for a training, which asks the memory what ran."""
 
+    callbacks: Collection[int]
+    """The exported functions, of which the first that is called unpacks the memories; none if `_initialize` does."""
+
     kept: Sequence[int]
     """The functions that stay compiled, imported ones too, sorted: their places in the interpreter's table."""
 
@@ -66,6 +75,9 @@ class Plan:
 
     started: Collection[int]
     """The cold functions that every VM calls when it starts."""
+
+    direct: Mapping[int, Collection[int]] | None
+    """Of each kept function the calls that stay direct, by their order; None for all."""
 
     elements: Sequence[int | None]
     """The function of each element of the module's table, if it is known; else there are none."""
@@ -80,6 +92,11 @@ class Plan:
     """The indices of what the tier adds."""
 
     @property
+    def places_in_table(self) -> Mapping[int, int]:
+        """The places of kept functions in the interpreter's own table: behind the ways out of both sorts."""
+        return {function: 2 * len(self.declarations.kinds) + i for i, function in enumerate(self.kept)}
+
+    @property
     def count(self) -> int:
         """How many functions the module has, imported ones too."""
         return len(self.declarations.functions)
@@ -92,6 +109,7 @@ def plan(
     training: bool,
     reached: Reached,
     started: Collection[int],
+    direct: Mapping[int, Collection[int]] | None = None,
 ) -> Plan:
     """Returns the plan; the arguments are those of `assemble`."""
     declarations = Declarations(module)
@@ -107,6 +125,7 @@ def plan(
         table=len(tables),
         top=first_global,
         element=first_global + 1,
+        packed=first_global + 2,
     )
     return Plan(
         module=module,
@@ -115,11 +134,13 @@ def plan(
         memories=memories,
         image=image(module, memories) if not training and _can_unpack(module) else None,
         training=training,
+        callbacks=_callbacks(module),
         kept=everything,
         cold_parts=cold_parts,
         started=started,
+        direct=direct,
         elements=elements or [],
-        functions=choose(module, declarations, kept, cold_parts, elements is not None),
+        functions=choose(module, declarations, kept, elements is not None),
         calls_through_table=tables[:1] == [FUNCREF],
         own=own,
     )
@@ -129,6 +150,13 @@ def _can_unpack(module: Module) -> bool:
     """Tells whether something of the module runs before all else, and could unpack its memory."""
     first = any(e.name == INITIALIZE and e.kind == FUNC_KIND for e in module.exports())
     return first and all(section != START for section, _ in module.sections)
+
+
+def _callbacks(module: Module) -> set[int]:
+    """Returns what a proxy calls after `_initialize`; nothing for a module that is not told of contexts."""
+    functions = {e.name: e.index for e in module.exports() if e.kind == FUNC_KIND}
+    initialize = functions.pop(INITIALIZE, None)
+    return {*functions.values()} if initialize is not None and _FIRST in functions else set()
 
 
 def _tables(module: Module) -> list[int]:
