@@ -75,7 +75,7 @@ def _every_other(data: bytes) -> tuple[Tiered, int]:
 def _wide(data: bytes) -> tuple[Tiered, int]:
     narrow = translate._Translation
 
-    def wide(declarations: Declarations, index: int, body: bytes, wide: bool) -> translate._Translation:
+    def wide(declarations: Declarations, index: int, body: bytes, wide: bool, far: bool) -> translate._Translation:
         return narrow(declarations, index, body, wide=True)
 
     with patch.object(translate, "_Translation", wide):

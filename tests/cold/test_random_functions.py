@@ -87,12 +87,14 @@ def test_some_functions_compiled(tools: Tools, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(MODULES + SOME, MODULES + 2 * SOME))
-def test_narrow_and_wide_code(tools: Tools, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """Every other function is translated as if it was too large for the usual numbers."""
+def test_narrow_far_and_wide_code(tools: Tools, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Of three functions one is translated as if it was too large for the usual numbers, and one as if its jumps went too far."""
     narrow = translate._Translation
 
-    def translation(declarations: Declarations, index: int, body: bytes, wide: bool) -> translate._Translation:
-        return narrow(declarations, index, body, wide or index % 2 == 1)
+    def translation(
+        declarations: Declarations, index: int, body: bytes, wide: bool, far: bool
+    ) -> translate._Translation:
+        return narrow(declarations, index, body, wide or index % 3 == 1, far or index % 3 == 2)
 
     monkeypatch.setattr(translate, "_Translation", translation)
     run(random_module(tools, seed), seed)

@@ -13,7 +13,7 @@ from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import ABI, INTERPRETER, TIERS_MEMORY, TRANSLATION, build, with_tiers_memory
 from toolchain.tier.assemble import FORGET, Tiered, assemble
 from toolchain.tier.build import train
-from toolchain.tier.contract import ENTRY
+from toolchain.tier.contract import ENTRY, NARROW, WIDE
 from toolchain.tier.memories import STACK_BYTES
 from toolchain.tier.report import report, weigh
 from toolchain.tier.translate import translate
@@ -101,6 +101,28 @@ def test_a_cold_function_that_is_called_alone_is_no_function_any_more() -> None:
     assert functions[1] == functions[0]  # `once`, though a compiled function calls it
     for keep in ((), (0,), (1,), (0, 1, 2, 3)):
         assert instance(tier(module, keep, INTERPRETER.read_bytes()))("runs") == 2
+
+
+FAR = f"""
+  (func (export "run") (param i32) (result i32)
+    (if (local.get 0) (then {"(global.set $g (i32.add (global.get $g) (i32.const 1)))" * 5000}))
+    (global.get $g))
+"""
+FRAME = f"""
+  (func (export "run") (param i32) (result i32) (local {"i32 " * 300})
+    (local.set 299 (i32.mul (local.get 0) (i32.const 5000)))
+    (local.get 299))
+"""
+
+
+def test_only_many_slots_need_the_loop_for_wide_code() -> None:
+    modules = [wat(f"(module (memory 1) (global $g (mut i32) (i32.const 0)) {function})") for function in (FAR, FRAME)]
+    assert [translate(Module(module)).bodies[0][0] for module in modules] == [NARROW, WIDE]
+    tiered = [tier(module, (), INTERPRETER.read_bytes()) for module in modules]
+    code = [sum(map(len, Module(module).bodies())) for module in tiered]
+    assert code[0] + 10_000 < code[1]
+    for call in map(instance, tiered):
+        assert (call("run", 0), call("run", 1)) == (0, 5000)
 
 
 # Blocks of every kind, with parts that a training with even numbers does not reach.
@@ -196,8 +218,10 @@ def test_a_filter_works_with_every_function_cold(snapshot: bytes) -> None:
     cold = assemble(snapshot, (), INTERPRETER.read_bytes(), translation)
     verify(cold.module, ABI)
     vm = WasmModule(with_tiers_memory(cold.module))
-    # It unpacks what the module before holds from the start.
-    assert vm.memory == WasmModule(snapshot).memory
+    # Its first callback unpacks what the module before holds from the start.
+    before = WasmModule(snapshot)
+    assert not any(vm.memory)
+    assert vm._allocate(1) == before._allocate(1) and vm.memory == before.memory
     assert vm.start(configuration=b"[1, 2, 39]")
     scattered = _fetched(cold, vm)
     assert vm.host.lines() == ['{"sum": 42}']

@@ -22,6 +22,8 @@ def test_the_loop_has_a_case_for_each_opcode() -> None:
     )
     for name in re.findall(r"^    INTEGERS\((\w+),", LOOP, re.M):
         cases |= {name, f"{name}_CONST8"}
+    for far in re.findall(r"^    JUMPS_\((\w*),", LOOP, re.M):
+        cases |= {f"{jump}{far}" for jump in ("JUMP", "JUMP_IF", "JUMP_UNLESS", "JUMP_TABLE")}
     cases -= {"opcode"}  # the macros' own
     # These leave a number where it is, and are no instruction of cold code.
     nothing = {"I32_WRAP_I64"} | {name for name in contract.OPCODES if "REINTERPRET" in name}

@@ -18,7 +18,11 @@ from toolchain.wasm import opcodes as wasm
 UNREACHABLE, COPY, JUMP, JUMP_IF, JUMP_UNLESS, JUMP_TABLE, RETURN, RETURN_VALUE, CALL, CALL_INDIRECT, SELECT = range(11)
 CONST8, CONST32, CONST64, GLOBAL_GET, GLOBAL_SET, MEMORY_SIZE, MEMORY_GROW, MEMORY_COPY, MEMORY_FILL = range(11, 20)
 MARK, MARKED = range(20, 22)
+JUMP_FAR, JUMP_IF_FAR, JUMP_UNLESS_FAR, JUMP_TABLE_FAR = range(0x20, 0x24)
 _OWN: dict[str, int] = {name: value for name, value in list(globals().items()) if isinstance(value, int)}
+
+FAR = {JUMP: JUMP_FAR, JUMP_IF: JUMP_IF_FAR, JUMP_UNLESS: JUMP_UNLESS_FAR, JUMP_TABLE: JUMP_TABLE_FAR}
+"""By the opcode of a jump, that of the same with a distance of four bytes in narrow code."""
 
 TRUNCATE_SATURATED = 0x18
 """The first of the saturating truncations, which have two bytes in WebAssembly."""

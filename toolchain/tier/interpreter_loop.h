@@ -3,7 +3,31 @@
 #define READ(type) (((const unaligned_##type *)((code += sizeof(type)) - sizeof(type)))->value)
 #define READ_(type) READ(type)
 #define NEXT frame[READ_(SLOT)]
-#define JUMP_BY(position) code = (position) + ((const struct __attribute__((packed)) { DISTANCE value; } *)(position))->value
+#define JUMP_BY(position, distance) code = (position) + ((const unaligned_##distance *)(position))->value
+// Jumps, with a distance of a type.
+#define JUMPS(far, distance) \
+  case JUMP##far: \
+    JUMP_BY(code, distance); \
+    break; \
+  case JUMP_IF##far: \
+    if (NEXT.u32) \
+      JUMP_BY(code, distance); \
+    else \
+      code += sizeof(distance); \
+    break; \
+  case JUMP_UNLESS##far: \
+    if (NEXT.u32) \
+      code += sizeof(distance); \
+    else \
+      JUMP_BY(code, distance); \
+    break; \
+  case JUMP_TABLE##far: { \
+    u32 index = NEXT.u32, last = read_number(&code); \
+    if (index > last) index = last; \
+    JUMP_BY(code + index * sizeof(distance), distance); \
+    break; \
+  }
+#define JUMPS_(far, distance) JUMPS(far, distance)
 
 #define UNARY(opcode, to, from, expression) \
   case opcode: { \
@@ -64,27 +88,8 @@ enter:
       result->u64 = NEXT.u64;
       break;
     }
-    case JUMP:
-      JUMP_BY(code);
-      break;
-    case JUMP_IF:
-      if (NEXT.u32)
-        JUMP_BY(code);
-      else
-        code += sizeof(DISTANCE);
-      break;
-    case JUMP_UNLESS:
-      if (NEXT.u32)
-        code += sizeof(DISTANCE);
-      else
-        JUMP_BY(code);
-      break;
-    case JUMP_TABLE: {
-      u32 index = NEXT.u32, last = read_number(&code);
-      if (index > last) index = last;
-      JUMP_BY(code + index * sizeof(DISTANCE));
-      break;
-    }
+    JUMPS_(, DISTANCE)
+    JUMPS_(_FAR, i32)
     case RETURN:
     case RETURN_VALUE: {
       u64 value = code[-1] == RETURN_VALUE ? NEXT.u64 : 0;

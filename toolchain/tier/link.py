@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from toolchain.tier.additions import Additions
+from toolchain.tier.contract import WIDE
 from toolchain.tier.declarations import NUMBERS
 from toolchain.tier.image import Contents
 from toolchain.tier.memories import DAMAGED, OVERRUN, Places
@@ -23,6 +24,7 @@ from toolchain.wasm.code import (
     access,
     call,
     call_indirect,
+    function_body,
     global_get,
     global_set,
     i32_const,
@@ -60,8 +62,13 @@ def link(plan: Plan, contents: Contents, interpreter: Module, added: Additions) 
     bodies, first = interpreter.bodies(), added.next
     calls += [call(function) for function in range(first, first + len(bodies))]
     types = interpreter.types()
-    for kind, body in zip(list(interpreter.function_types())[len(imports) :], bodies, strict=True):
-        added.add(kind, _relocated(plan, body, calls, types, added))
+    exported = {e.index: e.name for e in interpreter.exports() if e.kind == FUNC_KIND}
+    unused = set() if any(body[0] == WIDE for body in plan.translation.bodies.values()) else {"run_wide"}
+    kinds = list(interpreter.function_types())[len(imports) :]
+    for function, (kind, body) in enumerate(zip(kinds, bodies, strict=True), len(imports)):
+        # A proxy would compile it, which takes more than a tenth of the memory that compiling takes.
+        needed = exported.get(function) not in unused
+        added.add(kind, _relocated(plan, body, calls, types, added) if needed else function_body(UNREACHABLE))
     return {e.name: first + e.index - len(imports) for e in interpreter.exports() if e.kind == FUNC_KIND}
 
 

@@ -2,12 +2,14 @@
 
 Cold code is for a register machine. A function's frame is a row of slots of eight bytes: first its locals, the parameters before all
 others, then a slot for each place of the stack code's operand stack. Which slot an operand lies in is known here, so an
-instruction names its slots, result first, and `local.get` is no instruction at all. A body that needs it is wide: its slots, jumps
-and functions are numbers of twice the size. Which functions will be cold makes no difference: one translation serves all choices.
+instruction names its slots, result first, and `local.get` is no instruction at all. A body whose jumps go far has longer numbers for
+them. One with more slots than a byte can name is wide: slots, jumps and functions are numbers of twice the size. Which functions will be
+cold makes no difference: one translation serves all choices.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
 from toolchain.boundary.generate import STACK_POINTER
@@ -56,7 +58,9 @@ class _Label:
 class _Translation:
     """One body on its way to cold code."""
 
-    def __init__(self, declarations: Declarations, index: int, data: bytes, wide: bool) -> None:
+    def __init__(
+        self, declarations: Declarations, index: int, data: bytes, wide: bool = False, far: bool = False
+    ) -> None:
         self.declarations = declarations
         self.type = declarations.functions[index]
         kind = declarations.callable(self.type)
@@ -64,7 +68,7 @@ class _Translation:
         check_numbers(own, "a local")
         self.parameters, self.results = len(kind.parameters), len(kind.results)
         self.wide = wide
-        self.writer = Writer(wide)
+        self.writer = Writer(wide, far)
         self.operands = Operands(self.writer, self.parameters + len(own))
         self.stack = self.operands.stack
         self.labels = [_Label(0, self.results)]
@@ -369,16 +373,11 @@ class _Translation:
 
 
 def _translate_body(declarations: Declarations, index: int, body: bytes) -> tuple[bytes, list[Part]]:
-    try:
-        translation = _Translation(declarations, index, body, wide=False)
-        return translation.run(), translation.parts
-    except TooLarge:
-        pass
-    try:
-        translation = _Translation(declarations, index, body, wide=True)
-        return translation.run(), translation.parts
-    except TooLarge:
-        raise UnknownInstruction("more locals than the interpreter has numbers for") from None
+    for wide, far in ((False, False), (False, True), (True, False)):
+        translation = _Translation(declarations, index, body, wide, far)
+        with contextlib.suppress(TooLarge):
+            return translation.run(), translation.parts
+    raise UnknownInstruction("more locals than the interpreter has numbers for")
 
 
 def translate(module: Module) -> Translation:

@@ -3,7 +3,7 @@
 It remembers the last one, so that the next may improve it: that is all the optimising there is.
 
 An instruction is an opcode (`contract.py`), the slots that it names, its result first, and then numbers. Narrow code has slots of one byte,
-functions of two and jumps of two; wide code has twice as much for each.
+functions of two and jumps of two. If a jump goes too far for that, all of a body's have four. Wide code has twice as much for each.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ def small(number: int) -> bytes:
 class Writer:
     """The cold code of one body; it remembers the last instruction, which the next may improve."""
 
-    def __init__(self, wide: bool) -> None:
+    def __init__(self, wide: bool, far: bool) -> None:
         self.out = bytearray()
-        self._slot_size, self._function_size, self._distance = (2, 4, "<i") if wide else (1, 2, "<h")
+        self._slot_size, self._function_size = (2, 4) if wide else (1, 2)
+        self._distance = "<i" if wide or far else "<h"
+        self._opcodes = cold.FAR if far else {}
         self.barrier()
 
     def barrier(self) -> None:
@@ -49,7 +51,7 @@ class Writer:
     def emit(self, opcode: int, *slots: int) -> None:
         """Writes an instruction without a result: opcode and slots."""
         self.barrier()
-        self.out.append(opcode)
+        self.out.append(self._opcodes.get(opcode, opcode))
         self._slots(slots)
 
     def emit_result(self, opcode: int, *slots: int) -> None:
