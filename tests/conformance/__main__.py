@@ -1,7 +1,8 @@
 """Runs the tests of others, and writes docs/conformance.json and the page that is made of it.
 
 `./bazelw run //tests/conformance -- specification DIRECTORY` takes the WebAssembly specification's, as they are or as `wast2json` writes
-them. `./bazelw run //tests/conformance -- cpython DIRECTORY` takes CPython's library, with its package `test`.
+them. `./bazelw run //tests/conformance -- cpython DIRECTORY` takes CPython's library, with its package `test`, and `-- natively DIRECTORY
+--python PROGRAM` then asks a native CPython about the tests that fail.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.conformance import natively
+from tests.conformance.kinds import kind_of
 from tests.conformance.record import (
     PAGE,
     RECORD,
@@ -98,7 +101,7 @@ def specification(directory: Path, suite: str, only: Sequence[str]) -> tuple[Spe
 def main() -> int:
     """Runs what the command line says; the exit status is 1 if cold code did something else than compiled code."""
     parser = argparse.ArgumentParser(prog="conformance", description="Runs the tests of others.")
-    parser.add_argument("what", choices=["specification", "cpython"])
+    parser.add_argument("what", choices=["specification", "cpython", "natively"])
     parser.add_argument("directory", type=Path, help="where the tests are")
     parser.add_argument("--suite", default="tests of an unnamed version", help="what they are, for the page")
     parser.add_argument(
@@ -106,6 +109,7 @@ def main() -> int:
     )
     parser.add_argument("--resume", action="store_true", help="of CPython's: what the record has not yet")
     parser.add_argument("--jobs", type=int, default=1, help="of CPython's: how many filters are run at a time")
+    parser.add_argument("--python", type=Path, help="of natively: a CPython of the release of CPython's tests")
     options = parser.parse_args()
     workspace = Path(os.environ.get("PROXY_WASM_WORKSPACE", "."))
     directory = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ""), options.directory)
@@ -119,12 +123,30 @@ def main() -> int:
         record.specification, same = specification(directory, options.suite, options.only)
         save()
         return 0 if same else 1
+    if options.what == "natively":
+        assert record.cpython and options.python
+        _ask_natively(record.cpython, options.python, directory)
+        save()
+        return 0
     found = record.cpython = _begun(record.cpython, options)
     for lot in _lots(directory, found, options):
         found.runtime = lot.runtime or found.runtime
         found.modules.update(lot.modules)
         save()
     return 1 if any(tests.different for tests in found.modules.values()) else 0
+
+
+def _ask_natively(found: CPython, python: Path, library: Path) -> None:
+    """Asks about each test that fails for no reason that `kinds.py` knows."""
+    for name, module in found.modules.items():
+        tests = [
+            test
+            for test, (word, message) in module.otherwise.items()
+            if word == "failed" and kind_of(test, message) is None
+        ]
+        module.natively = natively.ask(python, library, Path("toolchain/stdlib.zip"), tests) if tests else {}
+        if tests:
+            print(f"{name}: {len(tests)} tests, {len(module.natively)} explained", flush=True)
 
 
 def _begun(before: CPython | None, options: argparse.Namespace) -> CPython:

@@ -16,6 +16,9 @@ from tests.conformance.regression import read_outcomes
 SILENT_SECONDS = 300.0
 """A test that has said nothing for so long counts as one without an end."""
 
+START_SECONDS = 600.0
+"""How long Envoy may take until it is ready: it compiles a module of some ten megabytes, beside other lots."""
+
 Class = tuple[str, str]
 """A module of tests, and a class in it."""
 
@@ -61,7 +64,8 @@ def run(module: bytes, classes: Mapping[Class, Sequence[str]], work: Path) -> Ou
 
 def _run(configuration: dict[str, Any], work: Path) -> tuple[list[list[str]], str]:
     """Returns the guest's answers, and what ended the VM before the plan was over."""
-    with process.run(configuration, work, arguments=["--component-log-level", "wasm:info"], log_level="warn") as envoy:
+    quiet = ["--component-log-level", "wasm:info"]
+    with process.run(configuration, work, log_level="warn", arguments=quiet, start_seconds=START_SECONDS) as envoy:
         size, since = 0, time.monotonic()
         while True:
             time.sleep(0.2)

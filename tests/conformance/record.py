@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.conformance.kinds import KINDS, kind_of
+from tests.conformance.kinds import KINDS, LATER, kind_of
+from tests.conformance.later import change_of
+from tests.conformance.natively import ALSO, COLUMNS, LIBRARY
 
 RECORD, PAGE = Path("docs/conformance.json"), Path("docs/conformance.md")
 UNCLASSIFIED = "not yet classified"
@@ -90,6 +92,8 @@ class ModuleRun:
     """By the test's id, what it came to in each setting, if that is not the same in all."""
     skipped: dict[str, int] = field(default_factory=dict)
     """How many tests were skipped, by the reason."""
+    natively: dict[str, str] = field(default_factory=dict)
+    """What a native CPython showed of a test that fails, by the test's id."""
 
 
 @dataclass
@@ -193,7 +197,7 @@ def _of_cpython(found: CPython) -> list[str]:
     ran = {name: tests for name, tests in sorted(found.modules.items()) if not tests.absent}
     absent = [[f"`{name}`", _plain(tests.absent)] for name, tests in sorted(found.modules.items()) if tests.absent]
     kinds = Counter(
-        kind_of(test, message) or UNCLASSIFIED
+        kind_of(test, message) or tests.natively.get(test, UNCLASSIFIED)
         for tests in ran.values()
         for test, (word, message) in tests.otherwise.items()
         if word == "failed"
@@ -215,6 +219,9 @@ def _of_cpython(found: CPython) -> list[str]:
         f"Modules of tests that ran: {len(ran)}. Modules that are not in a filter: {len(absent)}.\n",
         "### Why tests fail\n",
         _table(["why", "tests"], [[kind, str(count)] for kind, count in _in_order(kinds)]),
+        "### What CPython changed later\n",
+        "Each change is in the NEWS of the release beside it.\n",
+        _table(["change, release", "tests"], [[change, str(count)] for change, count in _changes(ran)]),
         "### Why tests are skipped\n",
         _table(["the test's own words", "tests"], _most(skips)),
         "### What was left out, ended the VM, or had no end\n",
@@ -226,6 +233,11 @@ def _of_cpython(found: CPython) -> list[str]:
         "### What is not in a filter\n",
         _table(["module of tests", "why"], absent) if absent else "No module.\n",
     ]
+
+
+def _changes(ran: Mapping[str, ModuleRun]) -> list[tuple[str, int]]:
+    changes = Counter(change for tests in ran.values() for test in tests.otherwise if (change := change_of(test)))
+    return sorted(changes.items())
 
 
 def _by_module(ran: Mapping[str, ModuleRun]) -> str:
@@ -251,5 +263,5 @@ def _most(skips: Counter[str]) -> list[list[str]]:
 
 
 def _in_order(kinds: Mapping[str, int]) -> list[tuple[str, int]]:
-    order = [*KINDS, UNCLASSIFIED]
+    order = [*KINDS, LATER, LIBRARY, COLUMNS, ALSO, UNCLASSIFIED]
     return sorted(kinds.items(), key=lambda item: order.index(item[0]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.conformance.kinds import KINDS, kind_of
+from tests.conformance.kinds import KINDS, LATER, kind_of
+from tests.conformance.later import CHANGES
 from tests.conformance.record import (
     PAGE,
     RECORD,
@@ -42,6 +43,8 @@ def test_every_pattern_is_one_and_can_be_found() -> None:
     assert all(re.compile(pattern) for pattern in KINDS.values())
     assert kind_of("test.test_io.T.test_x", "FileNotFoundError: no such file") == FILES
     assert kind_of("test.test_none.T.test_x", "Strange: nobody knows") is None
+    assert all(re.compile(pattern) for pattern in CHANGES)
+    assert kind_of("test.test_ipaddress.IpaddrUnitTest.testHosts", "not an iterator") == LATER
 
 
 def test_what_differs_is_told_with_all_outcomes() -> None:

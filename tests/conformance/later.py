@@ -1,0 +1,64 @@
+"""What CPython changed after the release in the module, as far as its own tests see it: the change of each, and the release that has it.
+
+The changes are those that CPython's own NEWS tells of (`/usr/share/doc/python3.14/NEWS.gz` in Debian's package `python3.14`).
+"""
+
+from __future__ import annotations
+
+import re
+
+_ANNOTATIONS = r"test_annotationlib\.Test\w+\."
+
+CHANGES = {
+    # ---- text and numbers
+    r"test_json\.test_fail\.TestCFail\.test_truncated_input": "gh-152052, 3.14.7",
+    r"test_json\.test_unicode\.TestPyUnicode\.test_ascii_non_printable_decode": "gh-154936, 3.14.7",
+    r"test_struct\.StructTest\.test_705836": "gh-145633, 3.14.4",
+    r"test_struct\.StructTest\.test_(Struct_reinitialization|operations_on_half_initialized_Struct)": "gh-78724, 3.14.3",
+    r"datetimetester\.\w+\.test_fromisoformat_utc_subsecond_offset": "gh-152079, 3.14.7",
+    r"datetimetester\.\w+\.test_fromisoformat_fails(_datetime)?": "gh-152157, 3.14.7",
+    r"test_binascii\.\w+\.test_base64_(excess_data|strict_mode)": "gh-145264, 3.14.4",
+    r"test_binascii\.\w+\.test_(empty_string|uu)": "gh-148093, 3.14.5",
+    r"test_zlib\.CompressObjectTestCase\.test_decompress_flush_corrupt_stream": "gh-156173, 3.14.8",
+    r"test_zlib\.CompressObjectTestCase\.test_decompress_unconsumed_tail_after_eof": "gh-158169, 3.14.8",
+    r"test_csv\.TestSniffer\.test_delimiters": "gh-103925, 3.14.7",
+    r"test_csv\.TestSniffer\.test_sniff_": "gh-109638, 3.14.7",
+    # ---- addresses and digests
+    r"test_ipaddress\.IpaddrUnitTest\.testExplodeShortHandIpStr": "bpo-44012, 3.14.8",
+    r"test_ipaddress\.IpaddrUnitTest\.testHosts": "gh-141497, 3.14.1",
+    r"test_urlparse\.UrlParseTestCase\.test_splitting_bracketed_hosts": "gh-105708, 3.14.7",
+    r"test_hmac\.PyMiscellaneousTests\.test_legacy_block_size_warnings": "gh-155428, 3.14.10",
+    # ---- containers, types
+    r"test_defaultdict\.TestDefaultDict\.test_factory_conflict_with_set_value": "gh-142495, 3.14.3",
+    r"test_defaultdict\.TestDefaultDict\.test_repr_recursive_factory": "gh-145492, 3.14.4",
+    r"test_types\.SimpleNamespaceTests\.test_replace_invalid_subtype": "gh-143636, 3.14.4",
+    r"test_types\.CoroutineTests\.test_(duck_gen|gen|wrapper_object)": "gh-143999, 3.14.3",
+    r"test_abc\..*test_instancecheck_class_changes_in_subclasscheck": "gh-159739, 3.14.10",
+    r"test_abc\..*test_instancecheck_no_class": "gh-153772, 3.14.8",
+    # ---- annotations
+    _ANNOTATIONS + r"test_multiple_closure|" + _ANNOTATIONS + r"test_nonlocal_in_annotation_scope": "gh-138151, 3.14.1",
+    _ANNOTATIONS + r"test_template_str": "gh-138558, 3.14.1",
+    _ANNOTATIONS + r"test_eval_str_wrapped_(partial_)?cycle": "gh-146556, 3.14.4",
+    _ANNOTATIONS + r"test_stringized_annotations_with_star_unpack": "gh-143517, 3.14.3",
+    _ANNOTATIONS + r"test_(fake_global_evaluation|evaluate_string_format_extra_names|forward_repr_extra_names)": (
+        "gh-148680, 3.14.5"
+    ),
+    _ANNOTATIONS
+    + r"test_(condition_not_stringified|user_annotate_\w+_value_fallback|error_from_value_raised|raises_error_from_value)": (
+        "gh-138764, 3.14.1"
+    ),
+    _ANNOTATIONS + r"test_type_repr": "gh-152692, 3.14.9",
+    _ANNOTATIONS + r"test_evaluate_undefined_generic": "gh-138425, 3.14.1",
+    _ANNOTATIONS + r"test_forward_equality_and_hash_with_cells": "gh-143831, 3.14.3",
+    _ANNOTATIONS + r"test_re_evaluate_generics": "gh-137969, 3.14.1",
+    r"test_context\.ContextTest\.test_reset_with_reentrant_finalizer": "gh-159739, 3.14.10",
+    # ---- tools
+    r"test_code_module\.TestInteractiveConsole\.test_compile_error": "gh-69919, 3.14.8",
+    r"test_cprofile\.CProfileTest\.test_second_profiler": "gh-153068, 3.14.7",
+}
+"""The change that a test's failing shows, by the pattern of its id."""
+
+
+def change_of(test: str) -> str | None:
+    """Returns the change that a test is about, or None if none is known."""
+    return next((change for pattern, change in CHANGES.items() if re.search(pattern, test)), None)
