@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.conformance.kinds import KINDS, LATER, kind_of
+from tests.conformance.kinds import KINDS, LATER, explained, kind_of
 from tests.conformance.later import change_of
 from tests.conformance.natively import ALSO, COLUMNS, LIBRARY
 
@@ -212,7 +212,9 @@ def _of_cpython(found: CPython) -> list[str]:
         if word != "failed"
     ]
     otherwise = [
-        [f"`{test}`", *map(_plain, outcomes)] for tests in ran.values() for test, outcomes in tests.different.items()
+        [f"`{test}`", *map(_plain, outcomes), explained(test)]
+        for tests in ran.values()
+        for test, outcomes in tests.different.items()
     ]
     return [
         f"The last run was on {found.date}, on {found.processor}: {found.suite}, on CPython {found.runtime}.\n",
@@ -227,7 +229,7 @@ def _of_cpython(found: CPython) -> list[str]:
         "### What was left out, ended the VM, or had no end\n",
         _table(["test", "what", ""], worst) if worst else "No test.\n",
         "### What differs between the settings\n",
-        _table(["test", *found.settings], otherwise) if otherwise else "Nothing.\n",
+        _table(["test", *found.settings, "why"], otherwise) if otherwise else "Nothing.\n",
         "### By module\n",
         _by_module(ran),
         "### What is not in a filter\n",

@@ -11,7 +11,7 @@ from tests.load.product import Amounts, Came, Quiet
 from tests.load.soak import Sample
 
 MAX_RESIDENT_GROWTH = 1.05
-STEADY = 20
+STEADY = 10
 """With fewer changes of the module, their VMs make the curve of memory, and nothing can be said of it."""
 WARM, LAST = (0.2, 0.4), (0.8, 1.0)
 """The parts of the time that are compared."""

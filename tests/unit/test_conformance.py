@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.conformance.kinds import KINDS, LATER, kind_of
+from tests.conformance.kinds import KINDS, LATER, explained, kind_of
 from tests.conformance.later import CHANGES
 from tests.conformance.record import (
     PAGE,
@@ -37,6 +37,11 @@ def test_cold_code_does_what_compiled_code_does() -> None:
     record = read(RECORD.read_text())
     assert record.specification and record.cpython
     assert record.specification.different == []
+    assert [test for run in record.cpython.modules.values() for test in run.different if not is_explained(test)] == []
+
+
+def is_explained(test: str) -> bool:
+    return explained(test) != "not explained"
 
 
 def test_every_pattern_is_one_and_can_be_found() -> None:
@@ -80,7 +85,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
     assert "Nothing is otherwise cold." in made
     assert f"| {FILES} | 1 |\n| {UNCLASSIFIED} | 1 |" in made
     assert "| `test.test_a` | 2 | 2 | 0 | 1 | 1 |" in made
-    assert "| test | compiled | cold |\n| --- | ---: | ---: |\n| `t.A` | x | y |" in made
+    assert "| test | compiled | cold | why |\n| --- | ---: | ---: | ---: |\n| `t.A` | x | y | not explained |" in made
     assert "| no | 3 |" in made
     assert "| `t.C` | left out | so |" in made
     assert "| `test.test_b` | skipped: no sockets |" in made
