@@ -9,7 +9,7 @@ module's table, the other an element of the interpreter's own table, where the k
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from toolchain.guard.stackguard import take
@@ -135,15 +135,32 @@ def _way_in(plan: Plan, places: Places, kind: FunctionType, run: int, added: Add
 
 
 def _ways_out(plan: Plan, kinds: Sequence[FunctionType | None], added: Additions) -> list[int]:
-    """Adds what the interpreter calls compiled code with: through the module's table, then through its own."""
-    ways = []
-    for through_modules in (True, False):
-        for kind in kinds:
-            if kind is None or (through_modules and not plan.calls_through_table):
-                ways.append(added.add_code(2, UNREACHABLE))
-            else:
-                ways.append(_way_out(plan.own, kind, through_modules, added))
+    """Adds what the interpreter calls compiled code with: through the module's table, then through its own.
+
+    Of a type of which nothing compiled is there, it is a trap: a call of another type is one too.
+    """
+    trap, ways = added.add_code(2, UNREACHABLE), []
+    for through_modules, needed in ((True, _called_through_table(plan)), (False, _types(plan, plan.kept))):
+        for number, kind in enumerate(kinds):
+            there = kind is not None and number in needed
+            ways.append(_way_out(plan.own, kind, through_modules, added) if kind and there else trap)
     return ways
+
+
+def _called_through_table(plan: Plan) -> Set[int]:
+    """Returns the types of which the module's table can hold what no interpreter's loop goes on with by itself."""
+    if not plan.calls_through_table:
+        return set()
+    if not plan.functions.movable:
+        return {*range(len(plan.declarations.kinds))}
+    # The loop for narrow code does not go on with wide code, nor the other way round.
+    one_form = len({body[0] for body in plan.translation.bodies.values()}) <= 1
+    kept = {*plan.kept}
+    return _types(plan, (f for f in plan.elements if f is not None and (f in kept or not one_form)))
+
+
+def _types(plan: Plan, functions: Iterable[int]) -> Set[int]:
+    return {plan.declarations.functions[function] for function in functions}
 
 
 def _way_out(own: Own, kind: FunctionType, through_modules: bool, added: Additions) -> int:

@@ -83,11 +83,12 @@ def _bodies(plan: Plan) -> list[bytes]:
 
 def _cut_up(plan: Plan, bodies: Sequence[bytes], compress: Compress) -> _ColdCode:
     """Lays bodies one behind the other, in blocks that are fetched as a whole."""
-    # What a start calls lies together, so that most blocks stay packed. A training asks for functions: there each is a block.
+    # What a start calls lies together, so that most blocks stay packed, and what is alike lies together, so that it packs well.
+    # A training asks for functions: there each is a block.
     first = {*plan.kept, *plan.started}
     order = list(range(len(bodies)))
     if not plan.training:
-        order.sort(key=lambda number: number not in first)
+        order.sort(key=lambda number: (number not in first, bodies[number], number))
     offsets, end = [0] * len(bodies), 0
     for number in order:
         offsets[number] = end
