@@ -89,7 +89,7 @@ def test_what_a_training_taught_makes_the_filter_of_another_source(tmp_path: Pat
     built = tiered(given, frozen)
     prepared = filter._prepared(given.runtime)
     again = build.untrained(frozen.module, prepared, built.learned)
-    assert imports.drop(again, frozen.unreached) == built.module
+    assert producers.copied(imports.drop(again, frozen.unreached), frozen.module) == built.module
     # How the snapshot's memory is cut does not matter.
     assert build.untrained(freeze(given, coarse=True).module, prepared, built.learned) == again
     (tmp_path / "plugin.py").write_text(PLUGIN + "print('another source')\n")
