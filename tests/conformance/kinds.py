@@ -27,10 +27,11 @@ LATER = "it tests what CPython changed after the release in the module"
 KINDS: dict[str, str] = {
     "it asks for files, sockets, processes, threads or signals": r"FileNotFoundError|PermissionError|No such file|\[Errno|"
     r"can't start new thread|no processes in a proxy|temporary directory|"
-    r"cfgparser\.\d|ConfigParserTestCaseTrickyFile",
+    r"cfgparser\.\d|ConfigParserTestCaseTrickyFile|"
+    r"test_grammar\.GrammarTests\.test_selectors",  # sys.path[0]
     "it imports when the build is over, or what a proxy has not": r"ModuleNotFoundError|ImportError|No module named|"
     r"'NoneType' object has no attribute 'get_stack_pointer'",
-    "it looks for its own source, file or docstrings": r"no_file\.py|__file__|could not get source|source code not available|"
+    "it looks for its own source, file or docstrings": r"no_file|__file__|could not get source|source code not available|"
     r"__doc__|docstring|test_bdb\.(State|Breakpoint)TestCase|test_origin_tracking_warning|"
     r"test_contextlib\w*\.\w+\.test_(contextmanager_traceback|exit_exception_traceback)",
     "it sets a locale, of which a proxy has one": r"[Ll]ocale",

@@ -23,6 +23,7 @@ CHANGES = {
     r"test_zlib\.CompressObjectTestCase\.test_decompress_unconsumed_tail_after_eof": "gh-158169, 3.14.8",
     r"test_csv\.TestSniffer\.test_delimiters": "gh-103925, 3.14.7",
     r"test_csv\.TestSniffer\.test_sniff_": "gh-109638, 3.14.7",
+    r"test_format\.FormatTest\.test_common_format": "gh-159739, 3.14.9",
     # ---- addresses and digests
     r"test_ipaddress\.IpaddrUnitTest\.testExplodeShortHandIpStr": "bpo-44012, 3.14.8",
     r"test_ipaddress\.IpaddrUnitTest\.testHosts": "gh-141497, 3.14.1",
@@ -52,7 +53,11 @@ CHANGES = {
     _ANNOTATIONS + r"test_forward_equality_and_hash_with_cells": "gh-143831, 3.14.3",
     _ANNOTATIONS + r"test_re_evaluate_generics": "gh-137969, 3.14.1",
     r"test_context\.ContextTest\.test_reset_with_reentrant_finalizer": "gh-159739, 3.14.10",
+    r"test_array\.LargeArrayTest\.test_setitem_use_after_\w+": "gh-142555, 3.14.3",
+    r"test_csv\.Test_Csv\.test_reader_reentrant_iterator": "gh-145105, 3.14.5",
     # ---- tools
+    r"test_compile\.TestSpecifics\.test_(compile_warning_in_finally|compile_warnings|pep_765_warnings)": "gh-139640, 3.14.1",
+    r"test_frame\.FrameAttrsTest\.test_f_trace_lines_and_opcodes": "gh-113318, 3.14.8",
     r"test_code_module\.TestInteractiveConsole\.test_compile_error": "gh-69919, 3.14.8",
     r"test_cprofile\.CProfileTest\.test_second_profiler": "gh-153068, 3.14.7",
 }

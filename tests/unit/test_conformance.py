@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
+import zipfile
 from pathlib import Path
 
+from tests.conformance import natively
 from tests.conformance.kinds import KINDS, LATER, explained, kind_of
 from tests.conformance.later import CHANGES
 from tests.conformance.record import (
@@ -23,6 +26,25 @@ from tests.conformance.record import (
 )
 from tests.conformance.regression import every, names
 
+ASKED = """
+import unittest
+
+import sample
+
+
+class T(unittest.TestCase):
+    def test_library(self):
+        self.assertEqual(sample.VALUE, 2)
+
+    def test_columns(self):
+        self.assertTrue(any(column for _, _, column, _ in compile("a + b", "", "eval").co_positions()))
+
+    def test_fails(self):
+        self.fail()
+
+    def test_passes(self):
+        pass
+"""
 PASSED, SKIPPED, FAILED = Outcome("passed"), Outcome("skipped", "no files"), Outcome("failed", "KeyError: 1")
 FILES = next(iter(KINDS))
 
@@ -89,6 +111,20 @@ def test_a_record_is_read_as_it_was_written() -> None:
     assert "| no | 3 |" in made
     assert "| `t.C` | left out | so |" in made
     assert "| `test.test_b` | skipped: no sockets |" in made
+
+
+def test_a_native_python_tells_what_the_library_and_columns_explain(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "sample.py").write_text("VALUE = 2\n")
+    (tmp_path / "test/__init__.py").touch()
+    (tmp_path / "test/support.py").touch()
+    (tmp_path / "test/test_a.py").write_text(ASKED)
+    with zipfile.ZipFile(tmp_path / "stdlib.zip", "w") as standard:
+        standard.writestr("sample.py", "VALUE = 1\n")
+    tests = [f"test.test_a.T.test_{name}" for name in ("library", "columns", "fails", "passes")]
+    found = natively.ask(Path(sys.executable), tmp_path, tmp_path / "stdlib.zip", tests)
+    reasons = [natively.LIBRARY, natively.COLUMNS, natively.ALSO]
+    assert found == dict(zip(tests, reasons, strict=False))
 
 
 def test_modules_of_tests_are_found(tmp_path: Path) -> None:
