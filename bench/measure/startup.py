@@ -17,6 +17,7 @@ from pathlib import Path
 from bench import load, proxy
 from bench.variants import Variant, add_options, chosen
 from envoy import process
+from envoy.configuration import Configuration
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _CONNECTIONS = 200
@@ -27,7 +28,7 @@ MEGABYTE = 1e6
 
 @dataclass
 class Start:
-    """One start of Envoy with one variant alone; memory in bytes, after some connections and when it falls no more."""
+    """One start of Envoy; memory in bytes, after some connections and when it falls no more."""
 
     workers: int
     seconds: float
@@ -71,15 +72,25 @@ def start(variant: Variant, routers: load.Routers, workers: int) -> Start:
     """Starts Envoy with a listener for this variant and no other, and ends it again."""
     with tempfile.TemporaryDirectory(prefix="bench-start-") as name:
         work = Path(name)
-        configuration = proxy.configured([variant], routers.ports, work)
-        began = time.monotonic()
-        with process.run(configuration, work, workers, "warn") as envoy:
-            seconds, cpu = time.monotonic() - began, _cpu_seconds(envoy.process.pid)
-            # Pages count from when they are touched: by connections, on every worker.
-            connections = _CONNECTIONS * workers
-            made = load.client("flood", [envoy.listeners[variant.name][1]], connections, 16, 1)
-            of_process = Path(f"/proc/{envoy.process.pid}")
-            rollup, status = _settled(of_process), (of_process / "status").read_text()
+        return start_with(proxy.configured([variant], routers.ports, work), work, variant, _CONNECTIONS, workers)
+
+
+def start_with(
+    configuration: Configuration, work: Path, variant: Variant, connections_each: int, workers: int = 1
+) -> Start:
+    """Starts Envoy with a configuration, all of whose listeners route as a variant does, and ends it again.
+
+    Each listener gets so many connections for each worker.
+    """
+    began = time.monotonic()
+    with process.run(configuration, work, workers, "warn") as envoy:
+        seconds, cpu = time.monotonic() - began, _cpu_seconds(envoy.process.pid)
+        # Pages count from when they are touched: by connections, on every worker.
+        ports = [port for _, port in envoy.listeners.values()]
+        connections = connections_each * workers * len(ports)
+        made = load.client("flood", ports, connections, 16, 1)
+        of_process = Path(f"/proc/{envoy.process.pid}")
+        rollup, status = _settled(of_process), (of_process / "status").read_text()
     resident, anonymous, peak = (
         _kilobytes(text, name) for text, name in ((rollup, "Rss"), (rollup, "Anonymous"), (status, "VmHWM"))
     )

@@ -88,6 +88,7 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
     for engine in _common(old["guest"], new["guest"]):
         yield from _of_guest(old["guest"][engine], new["guest"][engine], engine)
     yield from _of_starts(old["startup"], new["startup"])
+    yield from _of_plugins(old.get("plugins", []), new.get("plugins", []))
     yield from _of_workloads(old.get("workloads", {}), new.get("workloads", {}))
     yield from _of_requests(old.get("http", {}), new.get("http", {}))
     yield from _of_modules(old["modules"], new["modules"])
@@ -158,6 +159,15 @@ def _of_requests(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Dif
     before, after = old.get("steps", {}), new.get("steps", {})
     for name in _common(before, after):
         yield Difference(f"{name}: instructions of a request", "", [before[name]] * 3, [after[name]] * 3)
+
+
+def _of_plugins(old: Sequence[Report], new: Sequence[Report]) -> Iterator[Difference]:
+    before, after = ({one["title"]: one for one in found if not one["error"]} for found in (old, new))
+    for title in _common(before, after):
+        for field, unit in (("seconds", "s"), ("cpu_seconds", "s"), ("resident", "bytes"), ("anonymous", "bytes")):
+            # One start each, of which no spread is known.
+            spreads = [_spread([found[title][field]] * 3, unit) for found in (before, after)]
+            yield Difference(f"{title}: {field}", unit, *spreads)
 
 
 def _of_workloads(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:

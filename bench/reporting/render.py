@@ -67,6 +67,7 @@ def tables(report: Report) -> list[Table]:
         *workloads.tables(report),
         _startup(report),
         *_memory(report),
+        *_plugins(report),
         _sizes(report),
         *_build(report),
     ]
@@ -202,6 +203,28 @@ def _memory(report: Report) -> list[Table]:
                 rows[-1].append(f"{found['per_worker'] / MEGABYTE:.1f}")
         made.append(Table(title, note, [*head, "per worker"] if field == "anonymous" else head, rows))
     return made
+
+
+def _plugins(report: Report) -> list[Table]:
+    """What many plugins in one Envoy take, of reports that have it."""
+    found = report.get("plugins")
+    if not found:
+        return []
+    rows = []
+    for one in found:
+        cells = ["", "", "", "", one["error"]]
+        if not one["error"]:
+            sizes = (one["resident"] / MEGABYTE, one["anonymous"] / MEGABYTE)
+            cells = [f"{one['seconds']:.2f}", f"{one['cpu_seconds']:.2f}", *(f"{size:,.1f}" for size in sizes)]
+            cells.append("" if one["each"] is None else f"{one['each'] / MEGABYTE:.2f}")
+        rows.append([one["title"], *cells])
+    note = (
+        "One start each, with one worker: a listener for each plugin, whose configuration has rules of its own, and connections through "
+        "all of them. All have one VM if they have one `vm_id`. The last column is what a plugin takes over the first row with as many "
+        "listeners, in MB of 1,000,000 bytes."
+    )
+    head = ["", "seconds", "processor seconds", "resident MB", "own MB", "MB for each plugin"]
+    return [Table("Many plugins in one Envoy", note, head, rows)]
 
 
 def _sizes(report: Report) -> Table:

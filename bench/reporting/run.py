@@ -23,7 +23,19 @@ from bench.http import run as http
 from bench.http.measure import FULL as HTTP_FULL
 from bench.http.measure import QUICK as HTTP_QUICK
 from bench.http.measure import Effort as HttpEffort
-from bench.measure import build_time, busy, held, instructions, latency, machine, open_loop, sizes, startup, throughput
+from bench.measure import (
+    build_time,
+    busy,
+    held,
+    instructions,
+    latency,
+    machine,
+    open_loop,
+    plugins,
+    sizes,
+    startup,
+    throughput,
+)
 from bench.reporting import busy as busy_part
 from bench.reporting import figures, publish, render, verdict
 from bench.reporting.compare import FORMAT
@@ -79,6 +91,9 @@ class Effort:
     build: bool
     """Whether builds are measured too."""
 
+    plugins: tuple[plugins.Setting, ...]
+    """Settings of many plugins in one Envoy."""
+
     workload_rounds: int
     """Rounds of a workload of Python in the module and on a desktop."""
 
@@ -86,8 +101,8 @@ class Effort:
     """The same for requests."""
 
 
-QUICK = Effort(3000, 1500, 1000, 8, 1000, 4, 0.25, 9500, 40, 1, (1, 2), False, 40, HTTP_QUICK)
-FULL = Effort(30000, 10000, 10000, 20, 1500, 12, 0.25, 9500, 200, 3, (1, 2, 4), True, 200, HTTP_FULL)
+QUICK = Effort(3000, 1500, 1000, 8, 1000, 4, 0.25, 9500, 40, 1, (1, 2), False, plugins.QUICK, 40, HTTP_QUICK)
+FULL = Effort(30000, 10000, 10000, 20, 1500, 12, 0.25, 9500, 200, 3, (1, 2, 4), True, plugins.FULL, 200, HTTP_FULL)
 
 
 def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -> latency.Rounds:
@@ -228,7 +243,7 @@ def run(
     """
     variants = [*VARIANTS, *more]
     modules = [variant for variant in variants if variant.module]
-    progress = Progress(12 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
+    progress = Progress(13 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
     others = machine.Others()
     report = _facts(effort, quick, variants, workspace)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, load.routers() as routers:
@@ -256,12 +271,20 @@ def run(
         with progress.stage("start-up and memory") as told:
             starts = _starts([v for v in variants if v.proxied], routers, effort, told)
             report["startup"] = figures.of_starts(starts)
+        with progress.stage("many plugins in one Envoy") as told:
+            report["plugins"] = plugins.measure(effort.plugins, routers, told)
         report["workloads"] = workloads.part(python, effort.workload_rounds, progress)
         report["http"] = http.part(effort.http, progress)
         for variant, module in _modules(variants, work).items():
             if module["sha256"] != report["modules"][variant]["sha256"]:
                 raise load.LoadError(f"{variant} was built anew while it was measured; run the report again")
-    counted += [two_workers, report["latency"], report["latency_log"], figures.sum_of_starts(starts)]
+    counted += [
+        two_workers,
+        report["latency"],
+        report["latency_log"],
+        figures.sum_of_starts(starts),
+        *report["plugins"],
+    ]
     report |= {count: sum(part[count] for part in counted) for count in COUNTS}
     report["others"] = others.share()
     if effort.build and workspace:

@@ -17,12 +17,13 @@ from bench.guest.engines import ENGINES
 from bench.http import client
 from bench.http import measure as http_measure
 from bench.http import variants as http_variants
-from bench.measure import busy, latency, open_loop, throughput
+from bench.measure import busy, latency, open_loop, plugins, throughput
 from bench.reporting import busy as busy_part
 from bench.reporting import compare, publish, render, run, verdict
 from bench.reporting.figures import Draft
 from bench.reporting.plots import PLOTS
-from bench.variants import BASELINE, EMPTY, VARIANTS, another
+from bench.variants import BASELINE, EMPTY, PYTHON, VARIANTS, another
+from envoy.process import EnvoyError
 
 TINY = run.Effort(
     rounds=40,
@@ -37,6 +38,7 @@ TINY = run.Effort(
     starts=1,
     workers=(1, 2),
     build=False,
+    plugins=plugins.TINY,
     workload_rounds=2,
     http=http_measure.Effort(2, 64, (1,)),
 )
@@ -96,9 +98,55 @@ def test_the_size_of_a_cache_is_read(text: str, size: int) -> None:
 
 def test_the_verdict_tells_by_how_much_an_aim_is_missed(made: Draft) -> None:
     ratios = {"off": [1.01, 1, 1.02], "L2": [1.05, 1, 1.1], "twice L2": [1.03, 1, 1.1]}
-    found = {regime: {"python_to_floor": ratio} for regime, ratio in ratios.items()}
-    assert busy_part.sentences({"busy": {"regimes": found}})[0].endswith("The aim of 1.03 is missed: L2 by 0.020.")
+    over = {"floor": [1.1, 1.05, 1.15], "python": [1.15, 1.1, 1.2]}
+    found: dict[str, Any] = {regime: {"python_to_floor": ratio, "ratios": over} for regime, ratio in ratios.items()}
+    (text,) = busy_part.sentences({"busy": {"regimes": found}})
+    assert " The aim of 1.03 is missed: L2 by 0.020. " in text
+    assert text.endswith("In the first plot the filter is inside of the floor's interval in each regime.")
+    found["L2"]["ratios"] = over | {"python": [1.25, 1.2, 1.3]}
+    (text,) = busy_part.sentences({"busy": {"regimes": found}})
+    assert "outside of the floor's interval, in times tcp_proxy alone: L2 by 0.100. What is left" in text
     assert not busy_part.sentences({}) and not busy_part.tables({})
+
+
+def test_plugins_in_one_vm_and_in_vms_of_their_own_are_in_the_report(made: Draft) -> None:
+    found = {one["title"]: one for one in made["plugins"]}
+    assert list(found) == [
+        "3 listeners, no Wasm",
+        "2 listeners, no Wasm",
+        "3 plugins, one VM",
+        "2 plugins, a VM for each",
+    ]
+    assert [one["connections"] for one in found.values()] == [12, 8, 12, 8]
+    # Three fewer VMs, though there is one plugin more.
+    assert found["3 plugins, one VM"]["anonymous"] < found["2 plugins, a VM for each"]["anonymous"]
+
+
+def test_each_plugin_has_a_root_context_and_rules_of_its_own(tmp_path: Path) -> None:
+    with load.routers() as routers:
+        for setting in (plugins.Setting(3), plugins.Setting(3, own_vms=True)):
+            listeners = plugins.configured(setting, PYTHON, routers, tmp_path)["static_resources"]["listeners"]
+            configs = [one["filter_chains"][0]["filters"][0]["typed_config"]["config"] for one in listeners]
+            assert len({config["root_id"] for config in configs}) == 3
+            assert len({json.dumps(config["configuration"]) for config in configs}) == 3
+            assert len({config["vm_config"]["vm_id"] for config in configs}) == (3 if setting.own_vms else 1)
+
+
+def test_plugins_without_room_or_an_envoy_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(setting: plugins.Setting, routers: load.Routers) -> None:
+        raise EnvoyError("Envoy is not ready after 90 s\nand more")
+
+    monkeypatch.setattr(plugins, "_start", fails)
+    with load.routers() as routers:
+        settings = (plugins.Setting(1), plugins.Setting(10**6, own_vms=True))
+        found = plugins.measure(settings, routers, lambda share: None)
+    assert [one["error"] for one in found] == [
+        "not measured: Envoy is not ready after 90 s",
+        "not measured: it may take 60000.0 GB, and less is free",
+    ]
+    (table,) = render._plugins({"plugins": found})
+    assert [row[-1] for row in table.rows] == [one["error"] for one in found]
+    assert not render._plugins({}) and not list(compare._of_plugins(found, found))
 
 
 def test_two_workers_and_held_connections_are_in_the_report(made: Draft) -> None:
