@@ -67,8 +67,23 @@ def sentences(report: Report) -> list[str]:
     said = [f"{regime}: {bounds(one['python_to_floor'], 3)}" for regime, one in found["regimes"].items()]
     return [
         "Where something else uses the worker's caches between connections, the filter takes so many times as long as the floor, by "
-        f"what is walked over: {', '.join(said)}. {_judged(found)}"
+        f"what is walked over: {', '.join(said)}. {_judged(found)} {_placed(found)}"
     ]
+
+
+def _placed(found: Report) -> str:
+    """Says where the filter's median is in the first plot, beside the floor's interval."""
+    beyond = {}
+    for regime, one in found["regimes"].items():
+        (_, low, high), median = one["ratios"][FLOOR.name], one["ratios"][PYTHON.name][0]
+        beyond[regime] = max(low - median, median - high, 0)
+    outside = [f"{regime} by {by:.3f}" for regime, by in beyond.items() if by]
+    if not outside:
+        return "In the first plot the filter is inside of the floor's interval in each regime."
+    return (
+        f"In the first plot the filter is outside of the floor's interval, in times tcp_proxy alone: {', '.join(outside)}. What is left "
+        "is Python's interpreter, whose cache lines and branches the floor does not have; docs/rationale.md says what was tried."
+    )
 
 
 def _judged(found: Report) -> str:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from bench.measure.startup import MEGABYTE, fewest
 from bench.reporting import Report
-from bench.variants import BASELINE, Variant, chain
+from bench.variants import BASELINE, FLOOR, Variant, chain
 
 # Okabe and Ito's palette, which the colour-blind can tell apart.
 _PALETTE = ("#7f7f7f", "#0072b2", "#009e73", "#e69f00", "#cc79a7", "#d55e00", "#56b4e9", "#000000", "#f0e442")
@@ -146,6 +146,9 @@ def regimes(report: Report) -> str:
                 x = at + (index - (len(shown) - 1) / 2) * 0.12
                 style: dict[str, Any] = {"fmt": "o", "capsize": 3, "markersize": 6, "color": colour(name, names)}
                 axes.errorbar(x, bounds[0], yerr=_error(bounds), label="" if at else name, **style)
+            # Where the filter would be if it took no longer than the floor.
+            low, high = one["ratios"][FLOOR.name][1:]
+            axes.fill_between([at - 0.4, at + 0.4], low, high, color=colour(FLOOR.name, names), alpha=0.15, linewidth=0)
         axes.axhline(1, color="#333333", linewidth=1)
         axes.set(ylabel="times tcp_proxy alone", xlabel="walked over before a connection", xticks=range(len(found)))
         axes.set_xticklabels(list(found))
@@ -265,7 +268,10 @@ def memory(report: Report) -> str:
 
 
 PLOTS = {
-    "regimes": (regimes, "Median over tcp_proxy alone, with nothing and with something else in the worker's caches"),
+    "regimes": (
+        regimes,
+        "Median over tcp_proxy alone, with nothing and with something else in the worker's caches; the band is the floor's interval",
+    ),
     "cdf": (cdf, "Connect to first byte, the share of connections within a time, up to p99"),
     "tail": (tail, "The slowest connections: how many took longer than a time"),
     "ratio": (ratios, "Over tcp_proxy alone, with 95 % intervals"),
