@@ -45,6 +45,7 @@ TESTED_BY = {
     "proxy_wasm/_tasks.py": "tests/unit/test_await_coroutines.py",
     "proxy_wasm/_struct_values.py": "tests/unit/test_configuration_dataclass.py",
     "proxy_wasm/_types.py": "tests/unit/test_abi.py",
+    "proxy_wasm/version.py": "tests/host/test_recipe.py",
     "proxy_wasm/testing/boundary.py": "tests/unit/test_contexts.py",
     "proxy_wasm/testing/inprocess.py": "tests/unit/test_contexts.py",
     # ---- the toolchain
@@ -58,6 +59,7 @@ TESTED_BY = {
         "tests/unit/test_cpython.py",
     ),
     "toolchain/cpython/heap.py": "tests/host/test_light.py",
+    "toolchain/producers.py": "tests/host/test_recipe.py",
     "toolchain/cpython/imports.py": "tests/host/test_late.py",
     "toolchain/cpython/types.py": "tests/host/test_stackguard.py",
     "toolchain/guard/callgraph.py": "tests/host/test_stackguard.py",
