@@ -136,9 +136,14 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> _Sealed:
 
     loaded = vm.python("loaded", b"").decode().splitlines()
     found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imported)))
-    sizes = {}
+    sizes, warnings = {}, list(found.warnings)
     for name in found.names:
         module = sources.find(name)
+        if module is not None and not module.standard and not compiler.compiles(module):
+            warnings.append(
+                f"{module.origin}: {name} does not compile, and will not be in the proxy: run it to see where"
+            )
+            continue
         packed = sources.packed(name) if module is not None and module.standard else compiler.packed(module)
         sizes[name] = len(packed)
         vm.python("keep", name.encode() + b"\0" + packed)
@@ -146,7 +151,7 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> _Sealed:
         for data, names in sources.zones().items():
             vm.python("keep_zone", "\n".join(names).encode() + b"\0" + compiler.pack(data))
     vm.python("seal", b"")
-    return _Sealed(found.warnings, loaded, sizes)
+    return _Sealed(warnings, loaded, sizes)
 
 
 def _advice(traceback: str, sources: Sources) -> str:

@@ -287,6 +287,20 @@ def third():
     ]
 
 
+def test_a_module_that_does_not_compile_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    source = """def late():
+    try:
+        import broken
+    except ImportError as error:
+        return str(error)
+"""
+    write(tmp_path, {"plugin.py": source + _REGISTER, "broken.py": "x = 1\nfrom __future__ import annotations\n"})
+    frozen = freeze(tmp_path)
+    assert frozen.warnings == ["broken.py: broken does not compile, and will not be in the proxy: run it to see where"]
+    run = evaluator(frozen.module, tmp_path / "cache")
+    assert "the filter was built without it" in run("late()")
+
+
 def test_nothing_that_nobody_can_import_is_in_a_module(tmp_path: Path) -> None:
     """`time` is loaded in every interpreter; only who writes `strptime` gets what that imports."""
     write(tmp_path, {"with.py": "import time\nparse = lambda text: time.strptime(text)\n" + _REGISTER})

@@ -231,11 +231,15 @@ class Compiler:
         """
         if module is None:
             return b""
-        head = f"{module.kind}{module.origin}\0".encode()
-        if module.kind == "N":
-            return head
+        return f"{module.kind}{module.origin}\0".encode() + (b"" if module.kind == "N" else self._code(module))
+
+    def compiles(self, module: Found) -> bool:
+        """Tells whether a module has code, or needs none."""
+        return module.kind == "N" or self._code(module) != b""
+
+    def _code(self, module: Found) -> bytes:
         source = module.origin.encode() + b"\0" + module.source
-        return head + (self.stripped(source) if module.standard else self._compiled(b"D" + source))
+        return self.stripped(source) if module.standard else self._compiled(b"D" + source)
 
     def stripped(self, source: bytes) -> bytes:
         """Returns marshalled code without docstrings, given an origin, a NUL and the source."""
