@@ -19,8 +19,8 @@ def figures(measured: Measured) -> dict[str, Any]:
     """Returns the report's data: a figure is [value, low, high], in microseconds or as a ratio to the desktop's."""
     sides = list(measured.sides)
     values, drawn = _medians(measured.table / 1000)
-    desktop = sides.index(DESKTOP)
-    ratios, drawn_ratios = (medians / medians[..., [desktop]] for medians in (values, drawn))
+    # Round by round: what disturbs the machine for longer than some milliseconds cancels out.
+    ratios, drawn_ratios = _medians(measured.table / measured.table[..., [sides.index(DESKTOP)]])
     # The mean of ratios is a geometric one.
     together, drawn_together = (np.exp(np.log(found).mean(axis=-2)) for found in (ratios, drawn_ratios))
     of_each = {}

@@ -29,6 +29,7 @@ VERSION = "3.14"
 _BINARIES = {MODULE: HERE / "guest.wasm", UNTIERED: HERE / "guest.snapshot.wasm"}
 _SLICE_NS = 1_000_000
 """How long a workload runs at a time."""
+_STARTS = 3
 _WARM_UP = (1, 20, 200)
 
 
@@ -125,24 +126,36 @@ class Measured:
 
 
 def measure(
-    python: Path, rounds: int, sides: Sequence[str] = SIDES, told: Callable[[float], None] = lambda _: None
+    python: Path,
+    rounds: int,
+    sides: Sequence[str] = SIDES,
+    told: Callable[[float], None] = lambda _: None,
+    starts: int = _STARTS,
 ) -> Measured:
-    """Runs every workload on every side for some rounds, in an order drawn anew for each; raises WorkloadError."""
+    """Runs every workload for some rounds, on one side right after the other, in orders drawn anew; raises WorkloadError.
+
+    The rounds are shared among some starts of all sides: a process that started has a heap of its own, for better or worse.
+    """
     random_ = random.Random(1)
-    with contextlib.ExitStack() as stack:
-        running = [stack.enter_context(_side(name, _command(name, python))) for name in sides]
-        times = {
-            (side.name, workload): _warmed_up(side, workload) for side in running for workload in range(len(WORKLOADS))
-        }
-        table = np.empty((rounds, len(WORKLOADS), len(running)))
-        order = [(workload, column) for workload in range(len(WORKLOADS)) for column in range(len(running))]
-        for round_ in range(rounds):
-            random_.shuffle(order)
-            for workload, column in order:
+    tables, about = [], {}
+    for start in range(starts):
+        with contextlib.ExitStack() as stack:
+            running = [stack.enter_context(_side(name, _command(name, python))) for name in sides]
+            tables.append(_rounds(running, max(1, rounds // starts), random_))
+            about = {side.name: side.about for side in running}
+        told((start + 1) / starts)
+    return Measured(np.concatenate(tables), about)
+
+
+def _rounds(running: Sequence[Side], rounds: int, random_: random.Random) -> Values:
+    times = {(side.name, number): _warmed_up(side, number) for side in running for number in range(len(WORKLOADS))}
+    table = np.empty((rounds, len(WORKLOADS), len(running)))
+    for round_ in range(rounds):
+        for number in random_.sample(range(len(WORKLOADS)), len(WORKLOADS)):
+            for column in random_.sample(range(len(running)), len(running)):
                 side = running[column]
-                table[round_, workload, column] = side.run(workload, times[side.name, workload])
-            told((round_ + 1) / rounds)
-        return Measured(table, {side.name: side.about for side in running})
+                table[round_, number, column] = side.run(number, times[side.name, number])
+    return table
 
 
 def _command(name: str, python: Path) -> list[str | Path]:
