@@ -64,9 +64,9 @@ class Envoy:
             raise EnvoyError(f"admin {path}: {answer.status} {text.strip()}")
         return text
 
-    def counter(self, name: str) -> int:
-        """Returns a counter or gauge of Envoy's statistics."""
-        return int(self.get(f"/stats?filter=^{name}$&format=text").rpartition(":")[2])
+    def counter(self, name: str, timeout: float = 10) -> int:
+        """Returns a counter or gauge of Envoy's statistics; raises as `get`."""
+        return int(self.get(f"/stats?filter=^{name}$&format=text", timeout=timeout).rpartition(":")[2])
 
     def log_lines(self, containing: str = "") -> list[str]:
         """Returns the lines of Envoy's log that contain a text."""

@@ -16,17 +16,35 @@ import os
 import platform
 import sys
 import unittest
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from types import ModuleType, TracebackType
 from typing import Any
 
 import proxy_wasm
 from tests.conformance.kinds import WRONG_MEMORY
 
+_frozen_importlib: Any = importlib.import_module("_frozen_importlib")
 # Written when this is built.
 NAMES: list[str] = importlib.import_module("conformance_modules").NAMES
 _MESSAGE = 300
 
 Error = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+NO_FILE = "/test/no_file.py"
+
+
+def with_file(module_from_spec: Callable[[ModuleSpec], ModuleType]) -> Callable[[ModuleSpec], ModuleType]:
+    """Returns a function that makes modules of tests with a file, which is not there."""
+
+    def made(spec: ModuleSpec) -> ModuleType:
+        module = module_from_spec(spec)
+        if spec.name.partition(".")[0] == "test":
+            module.__file__ = NO_FILE
+        return module
+
+    return made
+
 
 loaded: dict[str, ModuleType] = {}
 absent: dict[str, str] = {}
@@ -34,7 +52,10 @@ absent: dict[str, str] = {}
 
 def _load(name: str) -> None:
     try:
-        loaded[name] = importlib.import_module(name)
+        module = importlib.import_module(name)
+        # Some give their classes what they test only when they are asked for tests.
+        unittest.defaultTestLoader.loadTestsFromModule(module)
+        loaded[name] = module
     except unittest.SkipTest as reason:
         absent[name] = f"skipped: {reason}"
     except BaseException as error:
@@ -42,8 +63,9 @@ def _load(name: str) -> None:
 
 
 def say(*words: str) -> None:
-    """Logs an answer."""
-    proxy_wasm.info("\t" + "\t".join(word.replace("\t", " ").replace("\n", " ")[:_MESSAGE] for word in words))
+    """Logs an answer; of text that UTF-8 does not have the escapes."""
+    cut = (word.replace("\t", " ").replace("\n", " ")[:_MESSAGE] for word in words)
+    proxy_wasm.info(("\t" + "\t".join(cut)).encode("utf-8", "backslashreplace"))
 
 
 def _summary(error: BaseException | None) -> str:
@@ -159,7 +181,8 @@ class Root(proxy_wasm.RootContext):
 
 
 # Modules have no file here, and CPython's tests look for their neighbours when they are imported.
-builtins.__file__ = "/test/no_file.py"
+builtins.__file__ = NO_FILE
+_frozen_importlib.module_from_spec = with_file(_frozen_importlib.module_from_spec)
 
 # As where CPython's own runner has no tests of networks, of much memory or of long computations.
 support: Any = importlib.import_module("test.support")

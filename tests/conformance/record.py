@@ -39,6 +39,9 @@ They ran inside of built modules in three settings: compiled under wasmtime, col
 are asked for. A filter has no files, sockets, processes or threads, and imports end with the build. What asks for these fails. Tests of a
 later release than the module's CPython also test what was changed between. A test that did not end, or ended the VM, did not run in the
 next setting.
+
+The directory is CPython's own `Lib`. Or it is what Debian's `libpython3.14-testsuite` and `libpython3.14-stdlib` have in
+`usr/lib/python3.14/test`, put together. A run that ended goes on with `--resume`.
 """
 
 

@@ -76,6 +76,8 @@ class Came:
     reloads: int = 0
     closed: int = 0
     """How many connections were closed until the VM that trapped was there again."""
+    ended: list[str] = field(default_factory=list)
+    """What ended the requests, the changes or the traps before they were over."""
     before: Quiet | None = None
     after: Quiet | None = None
 
@@ -118,6 +120,17 @@ class Soak:
         samples = self.came.soaked.samples
         return samples[-1].connections if samples else 0
 
+    def guarded(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Returns a call that notes what ends it: the rest of the soak goes on."""
+
+        def made() -> None:
+            try:
+                call()
+            except Exception as error:
+                self.came.ended.append(f"{call.__name__}: {error!r}")
+
+        return made
+
     def make_requests(self) -> None:
         """Takes each path in turn."""
         count = -(-self.amounts.requests // len(requests.PATHS))
@@ -138,25 +151,29 @@ class Soak:
             else:
                 self.changing.plugin["configuration"]["value"] = rules(number)
                 self.came.configurations += 1
-            before = self.envoy.counter(reloads)
+            before = self._counter(reloads)
             self.changing.put()
             if not wait_for(functools.partial(self._is_above, reloads, before), WAIT_SECONDS):
                 raise TimeoutError(f"change {number} did not come: {self.envoy.log_lines('[warning]')[-3:]}")
-        self.came.refused = self.envoy.counter(refusals)
+        self.came.refused = self._counter(refusals)
 
     def trap(self) -> None:
         """Ends a worker's VM again and again, and waits until there is a new one; raises TimeoutError if none comes."""
         reloads = f"wasm.{TRAPPING}.vm_reload_success"
         for number in self.spread(self.amounts.traps):
-            before = self.envoy.counter(reloads)
+            before = self._counter(reloads)
             with Held(self.envoy.listeners[TRAPPING], source("traps"), WAIT_SECONDS) as connection:
                 self.came.traps += not connection.name
             if not wait_for(functools.partial(self._is_back, reloads, before), WAIT_SECONDS):
                 raise TimeoutError(f"no VM came after trap {number}")
-        self.came.reloads = self.envoy.counter(reloads)
+        self.came.reloads = self._counter(reloads)
+
+    def _counter(self, name: str) -> int:
+        # Nobody answers while Envoy's main thread compiles a module, which takes long on a busy machine.
+        return self.envoy.counter(name, WAIT_SECONDS)
 
     def _is_above(self, counter: str, before: int) -> bool:
-        return self.envoy.counter(counter) > before
+        return self._counter(counter) > before
 
     def _is_back(self, reloads: str, before: int) -> bool:
         # Only a connection that comes to the worker makes it reload.
@@ -178,7 +195,7 @@ class Soak:
 
 
 def run(work: Path, amounts: Amounts, progress: Callable[[Sample, int, Came], None]) -> Came:
-    """Does all of it; raises EnvoyError if Envoy does not start, and TimeoutError if a change or a new VM does not come."""
+    """Does all of it; raises EnvoyError if Envoy does not start."""
     came = Came(Soaked(soak.possible(amounts.held)))
     with soak.configured() as made, requests.resources(work) as for_requests:
         configuration.add_listener(made, CHANGING)
@@ -190,7 +207,7 @@ def run(work: Path, amounts: Amounts, progress: Callable[[Sample, int, Came], No
         with process.run(made, work, WORKERS, "warn", arguments=requests.QUIET) as envoy:
             beside = Soak(envoy, changing, work, amounts, came)
             came.before = beside.quiet()
-            calls = [beside.make_requests, beside.change, beside.trap]
+            calls = [beside.guarded(call) for call in (beside.make_requests, beside.change, beside.trap)]
 
             def told(sample: Sample, held: int) -> None:
                 progress(sample, held, came)

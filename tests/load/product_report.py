@@ -11,7 +11,7 @@ from tests.load.product import Amounts, Came, Quiet
 from tests.load.soak import Sample
 
 MAX_RESIDENT_GROWTH = 1.05
-STEADY = 10
+STEADY = 5
 """With fewer changes of the module, their VMs make the curve of memory, and nothing can be said of it."""
 WARM, LAST = (0.2, 0.4), (0.8, 1.0)
 """The parts of the time that are compared."""
@@ -20,7 +20,7 @@ WARM, LAST = (0.2, 0.4), (0.8, 1.0)
 def complaints(came: Came, amounts: Amounts) -> list[str]:
     """Returns what is wrong, each in one line."""
     soaked = came.soaked
-    wrong = [f"odd client: {failure}" for failure in soaked.odd_failures] + soaked.errors
+    wrong = [f"odd client: {failure}" for failure in soaked.odd_failures] + soaked.errors + came.ended
     wrong += [f"{path}: {count} requests had a wrong answer" for path, count in came.wrong.items() if count]
     if soaked.lost or soaked.misrouted:
         wrong.append(f"{soaked.lost} connections were lost, {soaked.misrouted} misrouted")
