@@ -24,6 +24,11 @@ CHANGES = {
     r"test_csv\.TestSniffer\.test_delimiters": "gh-103925, 3.14.7",
     r"test_csv\.TestSniffer\.test_sniff_": "gh-109638, 3.14.7",
     r"test_format\.FormatTest\.test_common_format": "gh-159739, 3.14.9",
+    r"test_pyexpat\.ParseTest\.test_parse_(file_)?reentrancy_with_encoding": "gh-146169, 3.14.10",
+    r"test_pyexpat\.ChardataBufferTest\.": "gh-159739, 3.14.10",
+    r"test_pyexpat\.ParentParserLifetimeTest\.test_subparser_inherits_reparse_deferral": "gh-154738, 3.14.7",
+    r"test_pyexpat\.ExpansionProtectionTest\.": "gh-90949, 3.14.6",
+    r"test_multibytecodec\.\w+\.test_setstate_invalid_designation": "gh-153603, 3.14.8",
     # ---- addresses and digests
     r"test_ipaddress\.IpaddrUnitTest\.testExplodeShortHandIpStr": "bpo-44012, 3.14.8",
     r"test_ipaddress\.IpaddrUnitTest\.testHosts": "gh-141497, 3.14.1",
