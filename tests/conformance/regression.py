@@ -26,7 +26,8 @@ COLD_LIMIT_SECONDS = 300.0
 MEMORY = 1 << 30
 """What a VM may take of memory: Python raises a MemoryError then."""
 
-_ADDRESS = re.compile(r"0x[0-9a-f]{4,}")
+_CHANCE = re.compile(r"0x[0-9a-f]{4,}|(?<=\(used )\d+(?= kB\))")
+"""What differs from run to run in a message: addresses, and how much of the stack was used."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def read_outcomes(lines: Sequence[Sequence[str]]) -> tuple[Outcomes, str]:
         if words[0] == "begins":
             running = words[1]
         elif words[0] == "ended":
-            found[words[1]] = Outcome(words[2], _ADDRESS.sub("0x…", words[3]))
+            found[words[1]] = Outcome(words[2], _CHANCE.sub("…", words[3]))
             running = ""
     return found, running
 
