@@ -29,6 +29,12 @@ CHANGES = {
     r"test_pyexpat\.ParentParserLifetimeTest\.test_subparser_inherits_reparse_deferral": "gh-154738, 3.14.7",
     r"test_pyexpat\.ExpansionProtectionTest\.": "gh-90949, 3.14.6",
     r"test_multibytecodec\.\w+\.test_setstate_invalid_designation": "gh-153603, 3.14.8",
+    r"test_io\.\w+\.test_RawIOBase_read_bounds_checking": "gh-140607, 3.14.1",
+    r"test_io\.\w+\.test_readline_limit_with_short_read": "gh-159739, 3.14.10",
+    r"test_io\.\w+\.test_chunk_size": "gh-113318, 3.14.8",
+    r"test_io\.\w+\.test_issue142594": "gh-142594, 3.14.3",
+    r"test_io\.\w+\.test_reentrant_detach_during_": "gh-143008, 3.14.9",
+    r"test_io\.\w+\.test_write_newline_replace_": "gh-159739, 3.14.10",
     # ---- addresses and digests
     r"test_ipaddress\.IpaddrUnitTest\.testExplodeShortHandIpStr": "bpo-44012, 3.14.8",
     r"test_ipaddress\.IpaddrUnitTest\.testHosts": "gh-141497, 3.14.1",
