@@ -130,6 +130,7 @@ def main() -> int:
         return 0
     found = record.cpython = _begun(record.cpython, options)
     for lot in _lots(directory, found, options):
+        found.left = max(0, found.left - len(lot.modules))
         found.runtime = lot.runtime or found.runtime
         found.modules.update(lot.modules)
         save()
@@ -166,6 +167,7 @@ def _lots(directory: Path, found: CPython, options: argparse.Namespace) -> Itera
         for name in names(directory, options.only or every(directory))
         if not (options.resume and name in found.modules)
     ]
+    found.left = len(modules)
     return lots.run(directory, modules, options.jobs)
 
 

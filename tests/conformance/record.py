@@ -35,10 +35,9 @@ Each assertion ran on the module as it is, and on the same module with functions
 _CPYTHON = """\
 ## CPython's own tests
 
-They ran inside of built modules in three settings: compiled under wasmtime, cold under wasmtime, and cold in Envoy. All modules of tests
-are asked for. A filter has no files, sockets, processes or threads, and imports end with the build. What asks for these fails. Tests of a
-later release than the module's CPython also test what was changed between. A test that did not end, or ended the VM, did not run in the
-next setting.
+They ran inside of built modules in three settings: compiled under wasmtime, cold under wasmtime, and cold in Envoy. A filter has no files,
+sockets, processes or threads, and imports end with the build. What asks for these fails. Tests of a later release than the module's CPython
+also test what was changed between. A test that did not end, or ended the VM, did not run in the next setting.
 
 The directory is CPython's own `Lib`. Or it is what Debian's `libpython3.14-testsuite` and `libpython3.14-stdlib` have in
 `usr/lib/python3.14/test`, put together. A run that ended goes on with `--resume`.
@@ -111,6 +110,8 @@ class CPython:
     modules: dict[str, ModuleRun] = field(default_factory=dict)
     settings: list[str] = field(default_factory=list)
     """Where they ran, in the order in which a module's differences are told."""
+    left: int = 0
+    """How many modules of tests have not run yet."""
 
 
 @dataclass
@@ -221,7 +222,8 @@ def _of_cpython(found: CPython) -> list[str]:
     ]
     return [
         f"The last run was on {found.date}, on {found.processor}: {found.suite}, on CPython {found.runtime}.\n",
-        f"Modules of tests that ran: {len(ran)}. Modules that are not in a filter: {len(absent)}.\n",
+        f"Modules of tests that ran: {len(ran)}. Modules that are not in a filter: {len(absent)}."
+        f" Modules that have not run yet: {found.left}.\n",
         "### Why tests fail\n",
         _table(["why", "tests"], [[kind, str(count)] for kind, count in _in_order(kinds)]),
         "### What CPython changed later\n",
