@@ -1,7 +1,7 @@
 """Callbacks that are `async def`: the stream is paused while the coroutine waits, and goes on when it is over.
 
 How it works. A callback that is `async def` returns a coroutine, and a task runs it (`_tasks`). If it ends without waiting, its result
-is the callback's, and nothing was paused. If it waits, the callback returns `Action.PAUSE`, and the task is kept in `_pending`. The
+is the callback's, and nothing was paused. If it waits, the callback returns `Action.PAUSE`, and the task is kept in `PENDING`. The
 answer to a call finds what waits for it (`_fetch.waiting`) and resumes the task, in the name of the task's context. When the coroutine is
 over, the stream is continued in the callback's direction.
 
@@ -18,6 +18,8 @@ An exception goes to `_dispatch.on_error`, under the callback's name and with th
 from __future__ import annotations
 
 from types import CoroutineType
+
+import _proxy_wasm
 
 from proxy_wasm import _dispatch, _fetch, _http
 from proxy_wasm._calls import continue_downstream
@@ -84,6 +86,7 @@ def _alone(callback: Callback) -> Callback:
     return callback
 
 
+_PAUSE = Action.PAUSE
 _ENDINGS = ("on_downstream_connection_close", "on_done", "on_log", "on_delete")
 
 
@@ -103,60 +106,71 @@ def wrap(name: str, function: Callback) -> Callback:
     return _answering(function) if name == "on_http_call_response" else function
 
 
+def after(name: str, function: Callback | None) -> Callback | None:
+    """Returns what the boundary calls with a method's result, in place of what it calls without coroutines, if anything."""
+    if name not in DIRECTIONS:
+        return function
+
+    def drive(stream: Any, context_id: int, result: Any) -> Any:
+        result = _begin(context_id, name, result)
+        return result if function is None else function(stream, context_id, result)
+
+    return drive
+
+
 # ---- the callbacks' tasks
 
-_pending: dict[int, list[_CallbackTask]] = {}
+PENDING: dict[int, list[_CallbackTask]] = {}
 """The tasks that wait, by context: at most one for each direction of a stream."""
 
 
 class _CallbackTask(Task):
     """A callback's coroutine; `held` has the callbacks that came while it waited."""
 
-    __slots__ = ("_context_id", "held", "name")
+    __slots__ = ("context_id", "direction", "held", "name")
+    context_id: int
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], context_id: int, name: str, held: Held) -> None:
-        super().__init__(coroutine)
-        self._context_id = context_id
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], context_id: int, name: str, held: Held | None) -> None:
+        self._coroutine = coroutine
+        self._wait = None
+        self.context_id = context_id
         self.name = name
+        self.direction = DIRECTIONS.get(name)
         self.held = held
-
-    @property
-    def context_id(self) -> int:
-        return self._context_id
 
     def resume(self, value: object = None, error: BaseException | None = None) -> None:
         action: Result = None
         try:
             if not self.run(value, error):
                 return
-            if self.name in DIRECTIONS:
+            if self.direction is not None:
                 action = _checked(self.name, self.result)
         except BaseException as raised:
             action = self.failed(self.name, raised)
-        tasks = _pending[self.context_id]
-        tasks.remove(self)
-        if not tasks:
-            del _pending[self.context_id]
-        if self.name in DIRECTIONS:
-            self._go_on(action)
+        tasks = PENDING[self.context_id]
+        if len(tasks) > 1:
+            tasks.remove(self)
+        else:
+            del PENDING[self.context_id]
+        if self.direction is not None:
+            self._go_on(self.direction, action)
 
     def failed(self, name: str, error: BaseException) -> Result:
         """Logs an exception and returns the failure policy's action."""
         action = _dispatch.on_error("proxy_" + name, self.context_id, error)
         if action:
             # The stream is closed: what was held back must not let it go on.
-            self.held.clear()
+            self.held = None
         return action
 
-    def _go_on(self, action: Result) -> None:
+    def _go_on(self, direction: Direction, action: Result) -> None:
         """Makes the callbacks that were held back, and continues the stream unless the last one says otherwise."""
-        direction = DIRECTIONS[self.name]
         paused = direction.is_paused(self.context_id)
         while self.held:
             name = next(iter(self.held))
             arguments = self.held.pop(name)
             try:
-                self._speak()
+                _proxy_wasm.speak_for(self.context_id)
                 result = _begin(
                     self.context_id, name, _dispatch.CALLBACKS[name](self.context_id, *arguments), self.held
                 )
@@ -167,31 +181,32 @@ class _CallbackTask(Task):
                 action = self.failed(name, error)
         if paused and not action:
             try:
-                self._speak()
+                # Its coroutine may have spoken for another.
+                _proxy_wasm.speak_for(self.context_id)
                 direction.go_on(self.context_id)
             except BaseException as error:
                 self.failed(self.name, error)
 
-    def _speak(self) -> None:
-        """Makes host calls in the stream's name again, whomever its coroutine has spoken for."""
-        _http.set_effective_context(self.context_id)
 
-
-def _begin(context_id: int, name: str, result: Any, held: Held) -> Any:
+def _begin(context_id: int, name: str, result: Any, held: Held | None = None) -> Any:
     """Runs what a callback returned if it is a coroutine, and returns the callback's result."""
     if type(result) is not CoroutineType:
         return result
     task = _CallbackTask(result, context_id, name, held)
     if task.run():
         return task.result
-    _pending.setdefault(context_id, []).append(task)
-    if name in DIRECTIONS:
-        DIRECTIONS[name].pause(context_id)
-    return Action.PAUSE
+    tasks = PENDING.get(context_id)
+    if tasks is None:
+        PENDING[context_id] = [task]
+    else:
+        tasks.append(task)
+    if task.direction is not None:
+        task.direction.pause(context_id)
+    return _PAUSE
 
 
 def _checked(name: str, result: object) -> Result:
-    if result is None or isinstance(result, Action):
+    if result is None or type(result) is Action:
         return result
     # As the boundary says it of other callbacks.
     raise TypeError(f"{name}() returned {result!r}: return a proxy_wasm.Action, or nothing")
@@ -200,7 +215,7 @@ def _checked(name: str, result: object) -> Result:
 def _waits(context_id: int, name: str) -> _CallbackTask | None:
     """Returns the task for which a callback has to wait."""
     direction = DIRECTIONS.get(name, name)
-    for task in _pending.get(context_id, ()):
+    for task in PENDING.get(context_id, ()):
         if DIRECTIONS.get(task.name, task.name) is direction:
             return task
     return None
@@ -208,7 +223,7 @@ def _waits(context_id: int, name: str) -> _CallbackTask | None:
 
 def close_tasks(context_id: int, ending: str) -> None:
     """Closes the coroutines of a context that comes to its end."""
-    for task in _pending.pop(context_id, ()):
+    for task in PENDING.pop(context_id, ()):
         try:
             if task.name in DIRECTIONS:
                 DIRECTIONS[task.name].end(context_id)
@@ -219,7 +234,7 @@ def close_tasks(context_id: int, ending: str) -> None:
 
 def close_all() -> None:
     """Closes all coroutines: a test's VM is gone."""
-    for context_id in list(_pending):
+    for context_id in list(PENDING):
         close_tasks(context_id, "on_delete")
 
 
@@ -230,10 +245,12 @@ def _of_stream(name: str, function: Callback) -> Callback:
     def callback(context_id: int, *arguments: Any) -> Any:
         task = _waits(context_id, name)
         if task is not None:
+            if task.held is None:
+                task.held = {}
             task.held[name] = arguments
             DIRECTIONS[name].pause(context_id)
-            return Action.PAUSE
-        return _begin(context_id, name, function(context_id, *arguments), {})
+            return _PAUSE
+        return _begin(context_id, name, function(context_id, *arguments))
 
     return callback
 
@@ -243,7 +260,7 @@ def _of_root(name: str) -> Callback:
         root = _dispatch.roots.get(context_id)
         # Ticks that come too fast would pile up; a queue's entries each count.
         if root is not None and not (name == "on_tick" and _waits(context_id, name)):
-            _begin(context_id, name, getattr(root, name)(*arguments), {})
+            _begin(context_id, name, getattr(root, name)(*arguments))
 
     return callback
 
@@ -263,11 +280,14 @@ def _answering(function: Callback) -> Callback:
         wait = _fetch.waiting.pop(call, None)
         if wait is None:
             return function(context_id, call, *sizes)
-        effective = _http.effective
-        try:
-            _resume(wait.task, context_id)
-        finally:
-            _http.effective = effective
+        task = wait.task
+        if speak_for(task, context_id):
+            try:
+                answer = _http.get_http_answer()
+            except BaseException as error:
+                task.resume(error=error)
+            else:
+                task.resume(answer)
         return None
 
     return callback
@@ -282,15 +302,3 @@ def speak_for(task: Task, context_id: int) -> bool:
             close_tasks(task.context_id, "on_delete")
             return False
     return True
-
-
-def _resume(task: Task, context_id: int) -> None:
-    """Gives a task the answer that the root's callback is about, in the name of the task's context."""
-    if not speak_for(task, context_id):
-        return
-    try:
-        answer = _http.get_http_answer()
-    except BaseException as error:
-        task.resume(error=error)
-    else:
-        task.resume(answer)

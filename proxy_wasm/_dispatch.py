@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from proxy_wasm._contexts import ActionOrLater
+
+    Quick = tuple[int, int, int, int, int, Callable[..., Any] | None]
     from proxy_wasm._http_contexts import HttpContext
 
 root_classes: dict[str | None, type[RootContext]] = {}
-answers_wanted = False
-"""Whether a class has an `on_http_call_response`: then it is noted who makes a call."""
-
 roots: dict[int, RootContext] = {}
 streams: dict[int, StreamContext | HttpContext] = {}
 
@@ -76,33 +75,42 @@ def on_connection(context_id: int, root: RootContext) -> ActionOrLater:
     try:
         stream = stream_class(context_id, root)
     except BaseException as error:
-        failed = streams[context_id] = _FailedStream(context_id, root)
-        on_error("proxy_on_context_create", context_id, error)
-        return failed.on_new_connection()
-    if stream_class is not _latest and _is_kept(stream_class):
+        return unmade(context_id, root, error).on_new_connection()
+    kept = _kept.get(stream_class)
+    if kept is None:
+        kept = _kept[stream_class] = _is_kept(stream_class)
+        set_class(stream_class, TCP, StreamContext, kept)
+    if kept:
         streams[context_id] = stream
     return stream.on_new_connection()
 
 
-# Whether a class's streams are kept, and the latest connection's, if it was one that is not: most connections need not look further.
 _kept: dict[type[StreamContext], bool] = {}
-_latest: type[StreamContext] | None = None
 
 
 def _is_kept(stream_class: type[StreamContext]) -> bool:
     """Tells whether a class's streams can be called after `on_new_connection`: else nobody needs them any more."""
-    global _latest
-    kept = _kept.get(stream_class)
-    if kept is None:
-        # A coroutine may have to be closed.
-        kept = is_async(stream_class.on_new_connection)
-        for name in vars(StreamContext):
-            if name.startswith("on_") and name != "on_new_connection" and overrides(stream_class, StreamContext, name):
-                kept = True
-        _kept[stream_class] = kept
-    if not kept:
-        _latest = stream_class
-    return kept
+    # A coroutine may have to be closed.
+    return is_async(stream_class.on_new_connection) or any(
+        overrides(stream_class, StreamContext, name)
+        for name in vars(StreamContext)
+        if name.startswith("on_") and name != "on_new_connection"
+    )
+
+
+# ---- without the functions of this module: the boundary's quick ways (contexts.h)
+
+TCP, HTTP = 0, 1
+_PLAIN, _KEPT, _SILENT = 1, 2, 4
+
+
+def set_class(cls: type, kind: int, base: Any, kept: bool, facts: int = 0) -> None:
+    """Tells the boundary what a class of streams is like. It makes such streams from then on, and calls their methods itself."""
+    plain = type(cls) is type and all(
+        getattr(cls, name) is getattr(base, name) for name in (*base.__slots__, "__init__", "__new__", "__setattr__")
+    )
+    silent = not overrides(cls, base, "on_delete")
+    _proxy_wasm.set_class(cls, kind, facts | _PLAIN * plain | _KEPT * kept | _SILENT * silent)
 
 
 def overrides(cls: type | None, base: type, method: str) -> bool:
@@ -115,6 +123,13 @@ def is_async(method: Any) -> bool:
     while method is not None and not getattr(getattr(method, "__code__", None), "co_flags", 0) & _COROUTINE:
         method = getattr(method, "__wrapped__", None)
     return method is not None
+
+
+def unmade(context_id: int, root: RootContext, error: BaseException) -> StreamContext:
+    """Returns what stands for a stream whose constructor raised."""
+    failed = streams[context_id] = _FailedStream(context_id, root)
+    on_error("proxy_on_context_create", context_id, error)
+    return failed
 
 
 class _FailedStream(StreamContext):
@@ -131,6 +146,14 @@ class _FailedStream(StreamContext):
 
     def on_http_call_response(self, call: int, header_count: int, body_size: int, trailer_count: int) -> None:
         pass
+
+
+def _set_layout() -> None:
+    context_id, root = 1 << 40, RootContext(0)
+    _proxy_wasm.set_layout(TCP, "stream_context", unmade, StreamContext(context_id, root), context_id, root)
+
+
+_set_layout()
 
 
 def _root_class() -> type[RootContext]:
@@ -163,7 +186,7 @@ def on_delete(context_id: int) -> None:
         if context is not None:
             context.on_delete()
     finally:
-        if answers_wanted:
+        if _http.answers_wanted:
             _http.forget_caller(context_id)
 
 
@@ -241,20 +264,6 @@ def on_http_call_response(context_id: int, call: int, header_count: int, body_si
         on_error("proxy_on_http_call_response", caller, error, context_id if caller != context_id else 0)
 
 
-def asking(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a callback that says whose it is, so that an HTTP call knows who makes it."""
-
-    def callback(context_id: int, *arguments: Any) -> Any:
-        outer = _http.running, _http.effective
-        _http.running, _http.effective = context_id, 0
-        try:
-            return function(context_id, *arguments)
-        finally:
-            _http.running, _http.effective = outer
-
-    return callback
-
-
 def _read(buffer: Buffer, size: int) -> bytes:
     return (_proxy_wasm.proxy_get_buffer_bytes(buffer, 0, size) or b"") if size else b""
 
@@ -297,6 +306,11 @@ def _peer(close_type: int) -> PeerType:
 
 FIRST: dict[str, Callable[..., Any]] = {"on_new_connection": on_connection}
 """What makes a stream and tells it of its first callback."""
+
+QUICK: dict[str, Quick] = dict.fromkeys(
+    ("on_new_connection", "on_downstream_data", "on_upstream_data", "on_delete"), (TCP, 0, 0, 0, 0, None)
+)
+"""Callbacks that the boundary makes itself: what it takes for each (`Quick` in contexts.h) behind the method's name."""
 
 CALLBACKS: dict[str, Callable[..., Any]] = {
     function.__name__: function

@@ -17,21 +17,24 @@ _NO_CLUSTER = {("http_call", 2), ("grpc_call", 4), ("grpc_stream", 4)}
 
 
 class HostError(Exception):
-    """A host call was refused; `call` names it, and `status` is the ABI's number."""
+    """A host call was refused; `call` names it, and `status` is the ABI's number. `about` is the foreign function, if it called one."""
 
-    def __init__(self, call: str, status: int) -> None:
+    def __init__(self, call: str, status: int, about: str | bytes | None = None) -> None:
         super().__init__(call, status)
         self.call = call
         self.status = status
+        self.about = about
 
     def __str__(self) -> str:
+        about = self.about.decode("utf-8", "replace") if isinstance(self.about, bytes) else self.about
+        call = self.call if about is None else f"{self.call} ({about})"
         if self.status == _NOT_IMPORTED:
-            return f"{self.call}: {_NOT_NAMED}"
+            return f"{call}: {_NOT_NAMED}"
         if self.status == _UNIMPLEMENTED and not in_proxy:
-            return f"{self.call}: {_NO_PROXY}"
+            return f"{call}: {_NO_PROXY}"
         lacks_cluster = (self.call.removeprefix("proxy_"), self.status) in _NO_CLUSTER
         hint = "; is the cluster in the proxy's configuration?" if lacks_cluster else ""
-        return f"{self.call}: status {self.status}{hint}"
+        return f"{call}: status {self.status}{hint}"
 
 
 class NotFoundError(HostError):
@@ -98,6 +101,6 @@ ERRORS: dict[int, type[HostError]] = {
 }
 
 
-def raise_for_status(call: str, status: int) -> NoReturn:
+def raise_for_status(call: str, status: int, about: str | bytes | None = None) -> NoReturn:
     """Raises the exception of a status; a status the ABI does not name raises HostError itself."""
-    raise ERRORS.get(status, HostError)(call, status)
+    raise ERRORS.get(status, HostError)(call, status, about)

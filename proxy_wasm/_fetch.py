@@ -16,6 +16,11 @@ waiting: dict[int, _Answer] = {}
 """What waits for a call's answer, by the call's number."""
 
 
+_NONE: Headers = ()
+_NO_BYTES = bytes(4)
+_write = _proxy_wasm.write_pairs
+
+
 class _Answer(Wait):
     """Waits for the answer to a call."""
 
@@ -46,9 +51,9 @@ async def fetch(
     *,
     method: str | bytes = "GET",
     authority: str | bytes | None = None,
-    headers: Headers = (),
+    headers: Headers = _NONE,
     body: str | bytes = b"",
-    trailers: Headers = (),
+    trailers: Headers = _NONE,
     timeout: float = 5.0,
 ) -> HttpAnswer:
     """Sends an HTTP request to a cluster and returns the answer; what the callback is about waits meanwhile.
@@ -57,13 +62,14 @@ async def fetch(
     request's own headers can be passed on. An answer that `failed` says that nobody answered. No such cluster: BadArgumentError. A
     cluster without a healthy endpoint: InternalFailureError. A `timeout` that is not more than 0: ValueError.
     """
-    given = headers.items() if hasattr(headers, "items") else headers
     pairs: list[tuple[Text, Text]] = [
         (":method", method),
         (":path", path),
         (":authority", cluster if authority is None else authority),
     ]
-    pairs += [(name, value) for name, value in given if name[:1] not in (":", b":")]
-    sent, end = _maps.serialize(pairs), _maps.serialize(trailers)
+    if headers is not _NONE:
+        given = headers.items() if hasattr(headers, "items") else headers
+        pairs += [(name, value) for name, value in given if name[:1] not in (":", b":")]
+    sent, end = _write(pairs), _NO_BYTES if trailers is _NONE else _maps.serialize(trailers)
     call = _proxy_wasm.proxy_http_call(cluster, sent, body, end, milliseconds(timeout))
     return await _Answer(call)  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
 """HTTP calls: making them, reading their answers, and who made which.
 
 The proxy makes every call in the root's name and tells the root of every answer. `_dispatch` takes the answer to the context that
-asked; for that it keeps `running` up to date, but only in a filter that has an `on_http_call_response`: no other pays for it.
+asked. Who asks is noted only in a filter that has an `on_http_call_response`: no other pays for it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class HttpAnswer:
     @property
     def status(self) -> int:
         """The HTTP status; 0 if the call was reset before there was one."""
-        return int(self.header(":status") or 0)
+        for name, value in self.headers:
+            if name == b":status":
+                return int(value or 0)
+        return 0
 
     @property
     def failed(self) -> bool:
@@ -47,7 +50,10 @@ class HttpAnswer:
     def header(self, name: str) -> bytes | None:
         """Returns the first value of a header, or None; names are in lower case."""
         wanted = name.lower().encode()
-        return next((value for found, value in self.headers if found == wanted), None)
+        for found, value in self.headers:
+            if found == wanted:
+                return value
+        return None
 
 
 def http_call(
@@ -72,10 +78,14 @@ def http_call(
 def get_http_answer() -> HttpAnswer:
     """Returns the answer that `on_http_call_response` was called for; outside of it, one that failed."""
     return HttpAnswer(
-        get_header_map(HeaderMap.HTTP_CALL_RESPONSE_HEADERS),
+        _answer_headers(),
         _proxy_wasm.proxy_get_buffer_bytes(Buffer.HTTP_CALL_RESPONSE_BODY, 0, 0xFFFFFFFF) or b"",
-        get_header_map(HeaderMap.HTTP_CALL_RESPONSE_TRAILERS),
+        _answer_trailers(),
     )
+
+
+_answer_headers = _proxy_wasm.HeaderMap(HeaderMap.HTTP_CALL_RESPONSE_HEADERS).items
+_answer_trailers = _proxy_wasm.HeaderMap(HeaderMap.HTTP_CALL_RESPONSE_TRAILERS).items
 
 
 def get_header_map(header_map: HeaderMap) -> Pairs:
@@ -88,13 +98,14 @@ get_header = _proxy_wasm.proxy_get_header_map_value
 
 # ---- who made which
 
-running = effective = 0
-"""The context whose callback runs, and the one in whose name it makes its host calls; 0 if there is no such, or nobody wants answers."""
+answers_wanted = False
+"""Whether a class has an `on_http_call_response`: then it is noted who makes a call."""
 
 callers: dict[int, int] = {}
 """The context that made a call, by the call's number, until its answer comes or the context is gone."""
 
-_calls: dict[int, set[int]] = {}
+open_calls: dict[int, set[int]] = {}
+"""The calls that are open, by the context that made them."""
 
 
 def set_effective_context(context_id: int) -> None:
@@ -102,9 +113,7 @@ def set_effective_context(context_id: int) -> None:
 
     BadArgumentError if there is no such context.
     """
-    global effective
     _proxy_wasm.proxy_set_effective_context(context_id)
-    effective = context_id
 
 
 forgotten: list[Callable[[int], object]] = []
@@ -113,25 +122,29 @@ forgotten: list[Callable[[int], object]] = []
 
 def note_caller(call: int) -> None:
     """Notes who makes a call: the context whose callback runs, if anybody wants to know."""
-    if running:
-        caller = effective or running
+    if answers_wanted and (caller := _proxy_wasm.speaker()):
         callers[call] = caller
-        _calls.setdefault(caller, set()).add(call)
+        calls = open_calls.get(caller)
+        if calls is None:
+            open_calls[caller] = {call}
+        else:
+            calls.add(call)
 
 
 def take_caller(call: int) -> int | None:
     """Returns the context that made a call, and forgets it; None if it is gone."""
     caller = callers.pop(call, None)
     if caller is not None:
-        _calls[caller].discard(call)
-        if not _calls[caller]:
-            del _calls[caller]
+        calls = open_calls[caller]
+        calls.discard(call)
+        if not calls:
+            del open_calls[caller]
     return caller
 
 
 def forget_caller(context_id: int) -> None:
     """Forgets the calls of a context that is gone."""
-    for call in _calls.pop(context_id, ()):
+    for call in open_calls.pop(context_id, ()):
         # A proxy may come to use a number again.
         if callers.get(call) == context_id:
             del callers[call]
@@ -141,5 +154,5 @@ def forget_caller(context_id: int) -> None:
 
 def forget_all() -> None:
     """Forgets every call: a test's VM is gone."""
-    for caller in list(_calls):
+    for caller in list(open_calls):
         forget_caller(caller)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import _proxy_wasm
 
-from proxy_wasm import _http, _maps
+from proxy_wasm import _maps
 from proxy_wasm._bodies import Body
 from proxy_wasm._headers import Headers
 from proxy_wasm._types import Action
@@ -144,9 +144,10 @@ class HttpContext:
         pairs = _maps.serialize(headers)
         self._expect_unanswered("send_response")
         self._state = self._state & ~PAUSED | ANSWERED | (REPLACED if self._state & (BEGUN | RESPONDING) else 0)
-        self._speak()
+        # Another context's callback may run, such as the root's on_tick.
+        before = _proxy_wasm.speak_for(self.context_id)
         _proxy_wasm.proxy_send_local_response(status, details, body, pairs, code)
-        self._spoken()
+        _proxy_wasm.speak_for(before)
         return Action.PAUSE
 
     def continue_request(self) -> None:
@@ -163,9 +164,9 @@ class HttpContext:
         """Ends the stream without an answer; StreamStateError if it is answered, or over."""
         self._expect_unanswered("reset")
         self._state = self._state & ~PAUSED | ANSWERED | REPLACED | RESET
-        self._speak()
+        before = _proxy_wasm.speak_for(self.context_id)
         _proxy_wasm.proxy_close_stream(_REQUEST)
-        self._spoken()
+        _proxy_wasm.speak_for(before)
 
     def _continue(self, stream: int, bit: int, name: str) -> None:
         if not self._state & bit:
@@ -173,20 +174,12 @@ class HttpContext:
                 f"continue_{name}: the {name} is not paused; a callback that ran before returns Action.PAUSE"
             )
         self._state &= ~bit
-        self._speak()
+        before = _proxy_wasm.speak_for(self.context_id)
         _proxy_wasm.proxy_continue_stream(stream)
-        self._spoken()
+        _proxy_wasm.speak_for(before)
 
     def _expect_unanswered(self, method: str, answered: int = ANSWERED) -> None:
         if self._state & ENDING:
             raise StreamStateError(f"{method}: the request is over")
         if self._state & answered:
             raise StreamStateError(f"{method}: the request has been answered or reset already")
-
-    def _speak(self) -> None:
-        # Another context's callback may run, such as the root's on_tick.
-        _proxy_wasm.proxy_set_effective_context(self.context_id)
-
-    def _spoken(self) -> None:
-        # It is kept up to date only while it is known which callback runs.
-        _proxy_wasm.proxy_set_effective_context(_http.effective if _http.running else 0)

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from types import CoroutineType
 
+import _proxy_wasm
+
 from proxy_wasm import _dispatch, _http, _register
-from proxy_wasm._dispatch import CALLBACKS, FIRST, overrides, streams, undecided
+from proxy_wasm._contexts import RootContext
+from proxy_wasm._dispatch import CALLBACKS, FIRST, HTTP, QUICK, overrides, streams, undecided
 from proxy_wasm._http_contexts import (
     ANSWERED,
     BEGUN,
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from proxy_wasm._bodies import Body
-    from proxy_wasm._contexts import ActionOrLater, RootContext
+    from proxy_wasm._contexts import ActionOrLater
+    from proxy_wasm._dispatch import Quick
     from proxy_wasm._headers import Headers
 
     _Tell = Callable[[HttpContext, int, bool], ActionOrLater]
@@ -57,13 +61,11 @@ def make(context_id: int, root: RootContext, keep: bool = True) -> HttpContext |
     try:
         stream = http_class(context_id, root)
     except BaseException as error:
-        stream = streams[context_id] = _FailedRequest(context_id, root)
-        _dispatch.log_error("proxy_on_context_create", context_id, error)
-        return stream
+        return _unmade(context_id, root, error)
     kept = _kept.get(http_class)
     if kept is None:
         kept = _is_kept(http_class)
-    if kept or keep or _dispatch.answers_wanted:
+    if kept or keep or _http.answers_wanted:
         streams[context_id] = stream
     return stream
 
@@ -75,7 +77,25 @@ def _is_kept(http_class: type[HttpContext]) -> bool:
     """Tells whether a class's contexts can be called after `on_request_headers`: else nobody needs them any more."""
     kept = _dispatch.is_async(http_class.on_request_headers)
     kept = _kept[http_class] = kept or any(overrides(http_class, HttpContext, name) for name in _LATER)
+    _dispatch.set_class(http_class, HTTP, HttpContext, kept or _http.answers_wanted, http_class._whole)
     return kept
+
+
+def _unmade(context_id: int, root: RootContext, error: BaseException) -> HttpContext:
+    """Returns what stands for a context whose constructor raised."""
+    stream = streams[context_id] = _FailedRequest(context_id, root)
+    _dispatch.log_error("proxy_on_context_create", context_id, error)
+    return stream
+
+
+def _set_layout() -> None:
+    context_id, root, state = 1 << 40, RootContext(0), 1 << 41
+    example = HttpContext(context_id, root)
+    example._state = state
+    _proxy_wasm.set_layout(HTTP, "http_context", _unmade, example, context_id, root, state)
+
+
+_set_layout()
 
 
 def on_context_create(context_id: int, root: RootContext) -> None:
@@ -122,7 +142,7 @@ def on_delete(context_id: int) -> None:
     if isinstance(stream, HttpContext):
         stream._state |= ENDING
         # Nothing else is to be told that it is gone.
-        if not _dispatch.answers_wanted:
+        if not _http.answers_wanted:
             del streams[context_id]
             stream.on_delete()
             return
@@ -200,12 +220,22 @@ class _Side:
         return self.went(stream, result) if result is not None or stream._state & RESET else None
 
     def went(self, stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
-        """Writes down whether the side is held back now; what is reset must not go on: Envoy would crash at its end."""
+        """Writes down whether the side is held back now."""
+        return self.after(stream, stream.context_id, result)
+
+    def after(self, stream: HttpContext, _: int, result: ActionOrLater) -> ActionOrLater:
+        """Does what `went` does, as the boundary asks for it. What is reset must not go on: Envoy would crash at its end."""
         if stream._state & RESET:
             return _PAUSE
         if result is _PAUSE and not stream._state & self._over:
             stream._state |= self._paused
         return result
+
+    def quick(self) -> dict[str, Quick]:
+        """Returns how the boundary makes the callbacks itself: as those below do for a class that does not want the body whole."""
+        headers = HTTP, self._paused, self._begun, self._complete, RESET, self.after
+        body = HTTP, self._paused, self._sent, self._complete, RESET, self.after
+        return {self._on_headers: headers, self._on_body: body}
 
     # ---- whole bodies
 
@@ -221,11 +251,10 @@ class _Side:
         """Removes the length of a body that may become another, whatever came of the headers' callback."""
         if stream._state & (self._over | ENDING):
             return
-        if _http.effective:  # the callback spoke for another context
-            stream._speak()
+        # The callback may have spoken for another context.
+        before = _proxy_wasm.speak_for(stream.context_id)
         del self._headers["content-length"]
-        if _http.effective:
-            stream._spoken()
+        _proxy_wasm.speak_for(before)
 
     def _tell_whole(self, stream: HttpContext, result: ActionOrLater) -> ActionOrLater:
         """Tells a context of a whole body, once; with trailers that is known only when they come."""
@@ -258,7 +287,14 @@ _RESPONSE = _Side("response", _tell_response, RESPONSE_PAUSED, REPLACED, RESPONS
 def on_request(context_id: int, root: RootContext, header_count: int, end_of_stream: int) -> ActionOrLater:
     """Makes a request's context and tells it of its headers: one call instead of two."""
     stream = make(context_id, root, keep=False)
-    return None if stream is None else _REQUEST.tell_headers(stream, header_count, end_of_stream)
+    if stream is None:
+        return None
+    try:
+        return _REQUEST.tell_headers(stream, header_count, end_of_stream)
+    except BaseException:
+        # The failure policy must know what became of it.
+        streams[context_id] = stream
+        raise
 
 
 def _then(first: ActionOrLater, call: Callable[[], ActionOrLater]) -> ActionOrLater:
@@ -359,6 +395,8 @@ def _go_on(stream: HttpContext) -> None:
 _OWN: tuple[Callable[..., Any], ...] = (on_new_connection, on_done, on_log, on_delete)
 CALLBACKS.update({function.__name__: function for function in _OWN})
 CALLBACKS.update(_REQUEST.callbacks() | _RESPONSE.callbacks())
+QUICK.update(_REQUEST.quick() | _RESPONSE.quick())
+QUICK["on_delete"] = HTTP, 0, ENDING, 0, 0, None
 FIRST["on_request_headers"] = on_request
 _register.BASES["http_context"] = HttpContext
 _register.NEEDED_BY.update(

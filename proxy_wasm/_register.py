@@ -10,9 +10,9 @@ import sys
 
 import _proxy_wasm
 
-from proxy_wasm import _dispatch
+from proxy_wasm import _dispatch, _http
 from proxy_wasm._contexts import RootContext, StreamContext
-from proxy_wasm._dispatch import CALLBACKS, FIRST, is_async, overrides, root_classes
+from proxy_wasm._dispatch import CALLBACKS, FIRST, QUICK, is_async, overrides, root_classes
 from proxy_wasm._types import Action, FailurePolicy
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     _Function = Callable[..., Any]
+    _Wrap = Callable[[str, Any], Any]
 
 BASES: dict[str, type] = {"stream_context": StreamContext}
 """The base classes of a root's streams, by the root's attribute; `_http_dispatch` adds that of `http_context`."""
@@ -65,28 +66,39 @@ def register(root_class: type[RootContext], root_id: str | None = None) -> None:
 def _register_callbacks() -> None:
     _proxy_wasm.set_error_handler(_dispatch.on_error)
     _proxy_wasm.set_action_type(Action)
-    _dispatch.answers_wanted = bool(NEEDED) or _is_wanted("on_http_call_response")
-    needed, wrap = _for_coroutines()
+    _http.answers_wanted = bool(NEEDED) or _is_wanted("on_http_call_response")
+    needed, wrap, after_of = _for_coroutines()
     for method, function in CALLBACKS.items():
         if method in needed or _is_wanted(method):
-            _proxy_wasm.register("proxy_" + method, _ready(wrap(method, function)))
+            _proxy_wasm.register("proxy_" + method, wrap(method, function))
+            if method in QUICK:
+                kind, clear, set_, slow, odd, after = QUICK[method]
+                after = after_of(method, after)
+                _proxy_wasm.register_quick("proxy_" + method, method, kind, clear, set_, slow, odd, after)
     # Which kind of stream it is, the first callback tells, if a root has both.
     both = any(len(_classes(root_class)) == 3 for root_class in root_classes.values())
     for method, function in FIRST.items():
         if both or _is_wanted(method):
-            _proxy_wasm.register("proxy_" + method, _ready(wrap(method, CALLBACKS[method])))
-            _proxy_wasm.register_first("proxy_" + method, _ready(wrap(method, function)))
-            _proxy_wasm.set_contexts(_dispatch.roots, _dispatch.streams)
+            _proxy_wasm.register("proxy_" + method, wrap(method, CALLBACKS[method]))
+            _proxy_wasm.register_first("proxy_" + method, wrap(method, function))
+            _proxy_wasm.set_contexts(_dispatch.roots, _dispatch.streams, _dispatch.undecided if both else None)
 
 
-def _for_coroutines() -> tuple[set[str], Callable[[str, _Function], _Function]]:
+def _for_coroutines() -> tuple[set[str], _Wrap, _Wrap]:
     """Returns the callbacks that coroutines need, and what makes a callback drive them; nothing if no class has any."""
     classes = [cls for root_class in root_classes.values() for cls, _ in _classes(root_class)]
     names = {name for cls in classes for name in dir(cls) if name.startswith("on_") and is_async(getattr(cls, name))}
     if names:
         module = _awaiting()
-        return module.needed(names), module.wrap
-    return names, lambda name, function: function
+        _proxy_wasm.set_waiting(module.PENDING, _http.open_calls)
+        return module.needed(names), module.wrap, module.after
+    if _http.answers_wanted:
+        _proxy_wasm.set_waiting({}, _http.open_calls)
+    return names, _as_it_is, _as_it_is
+
+
+def _as_it_is(_: str, function: Any) -> Any:
+    return function
 
 
 def _classes(root_class: type[RootContext]) -> list[tuple[type, type]]:
@@ -121,13 +133,9 @@ def _is_wanted(method: str) -> bool:
         for cls, base in classes:
             if overrides(cls, base, method) or overrides(cls, base, NEEDED_BY.get(method, method)):
                 return True
-        if method == "on_delete" and (len(classes) > 1 or _dispatch.answers_wanted):
+        if method == "on_delete" and (len(classes) > 1 or _http.answers_wanted):
             return True
     return False
-
-
-def _ready(function: _Function) -> _Function:
-    return _dispatch.asking(function) if _dispatch.answers_wanted else function
 
 
 def _check(cls: type, base: type) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from enum import IntEnum
 
 from proxy_wasm._calls import call_foreign_function
-from proxy_wasm._errors import HostError
 from proxy_wasm._protobuf import fields
 
 TYPE_CHECKING = False
@@ -39,12 +38,8 @@ class PropertyType(IntEnum):
 
 
 def call(function: str, argument: bytes = b"") -> bytes:
-    """Calls a foreign function; a refusal names it."""
-    try:
-        return call_foreign_function(function, argument)
-    except HostError as error:
-        error.call = f"{error.call} ({function})"
-        raise
+    """Calls a foreign function."""
+    return call_foreign_function(function, argument)
 
 
 # ---- filter state

@@ -93,7 +93,7 @@ class _Clock:
 
 def _clock() -> _Clock:
     """Returns the clock of the root in whose name, or in whose stream's name, host calls are made now."""
-    context_id = _http.effective or _http.running
+    context_id = _proxy_wasm.speaker()
     stream = _dispatch.streams.get(context_id)
     root: object = _dispatch.roots[context_id] if stream is None else stream.root
     clock: _Clock | None = getattr(root, "_clock", None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -17,6 +17,9 @@ from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, HostCall, Kind
 from proxy_wasm.testing.host import Host, HostStatus
 
 _PORT = re.compile(r":[0-9]{1,5}", re.ASCII)
+_BYTES = HOST_CALLS["proxy_remove_header_map_value"].inputs["key"]
+_BAD_MAP = "header map: cut off, or a text does not end in a zero byte"
+_LINE_ENDS = frozenset(b"\r\n\0")
 
 
 class Boundary:
@@ -25,13 +28,15 @@ class Boundary:
     def __init__(self) -> None:
         self.host: Host | None = None
         self.callbacks: dict[str, Callable[..., int | bool | None]] = {}
-        self.status_handler: Callable[[str, int], NoReturn] | None = None
+        self.status_handler: Callable[..., NoReturn] | None = None
         self.error_handler: Callable[[str, int, BaseException, int], int] | None = None
         self.action_type: type[int] | None = None
         self.first: dict[str, Callable[..., int | None]] = {}
         self.roots: Mapping[int, object] | None = None
         self.streams: Mapping[int, object] | None = None
+        self.undecided: Mapping[int, object] | None = None
         self.held_back: dict[int, int] = {}
+        self.running = self.effective = 0
 
     def register(self, callback: str, function: Callable[..., int | bool | None]) -> None:
         """Keeps the function to call for a callback."""
@@ -39,7 +44,7 @@ class Boundary:
             raise ValueError(f"no such callback: {callback}")
         self.callbacks[callback] = function
 
-    def set_status_handler(self, handler: Callable[[str, int], NoReturn]) -> None:
+    def set_status_handler(self, handler: Callable[..., NoReturn]) -> None:
         """Keeps what raises for a status."""
         self.status_handler = handler
 
@@ -55,9 +60,28 @@ class Boundary:
         """Keeps what makes a stream and tells it of its first callback."""
         self.first[callback] = function
 
-    def set_contexts(self, roots: Mapping[int, object], streams: Mapping[int, object]) -> None:
+    def set_contexts(
+        self,
+        roots: Mapping[int, object],
+        streams: Mapping[int, object],
+        undecided: Mapping[int, object] | None,
+    ) -> None:
         """Keeps the contexts that want to hear of their end."""
-        self.roots, self.streams = roots, streams
+        self.roots, self.streams, self.undecided = roots, streams, undecided
+
+    def no_quick_way(self, *_: object) -> None:
+        """Takes what a built module has to know to do without a function of the SDK's: here that function is called."""
+
+    def speaker(self) -> int:
+        """Returns the context in whose name host calls are made; 0 outside of a callback."""
+        return self.effective or self.running
+
+    def speak_for(self, context_id: int) -> int:
+        """Makes the host calls that follow in the name of a context, and returns the one that had spoken so far."""
+        before = self.speaker()
+        if context_id != before or not before:
+            _FUNCTIONS["proxy_set_effective_context"](0 if context_id == self.running else context_id)
+        return before
 
     def call_host(self, call: HostCall, arguments: tuple[Any, ...]) -> Any:
         """Makes a host call with Python values."""
@@ -77,13 +101,17 @@ class Boundary:
             method = getattr(self.host, call.name, None)
             if method is None:
                 raise HostStatus("UNIMPLEMENTED")
-            return method(*values)
+            result = method(*values)
+            if call.name == "proxy_set_effective_context":
+                self.effective = int(values[0])
+            return result
         except HostStatus as answer:
             if answer.status == STATUS["OK"] or answer.status in call.absent:
                 return None
             if self.status_handler is None:
                 raise
-            self.status_handler(call.name, answer.status)
+            about = arguments[:1] if call.name == "proxy_call_foreign_function" else ()
+            self.status_handler(call.name, answer.status, *about)
 
     def call_guest(self, callback: str, arguments: tuple[int, ...]) -> int | None:
         """Makes a callback; None where nothing is registered for it."""
@@ -115,10 +143,20 @@ class Boundary:
     def _is_known(self, context_id: int) -> bool:
         if self.roots is None or self.streams is None:
             return True
-        return context_id in self.streams or context_id in self.roots
+        return any(context_id in known for known in (self.streams, self.roots, self.undecided or ()))
 
     def _run(
         self, callback: str, function: Callable[..., int | bool | None], arguments: tuple[Any, ...], parent: int = 0
+    ) -> int | None:
+        outer = self.running, self.effective
+        self.running, self.effective = arguments[0], 0
+        try:
+            return self._result_of(callback, function, arguments, parent)
+        finally:
+            self.running, self.effective = outer
+
+    def _result_of(
+        self, callback: str, function: Callable[..., int | bool | None], arguments: tuple[Any, ...], parent: int
     ) -> int | None:
         try:
             result = function(*arguments)
@@ -157,21 +195,77 @@ def packed_address(address: bytes | str) -> bytes | None:
     return (mapped or found).packed
 
 
-def parse_pairs(header_map: bytes) -> list[tuple[bytes, bytes]] | None:
-    """Returns a header map's pairs in order; None if these bytes are no header map. No bytes at all are an empty one."""
-    numbers = memoryview(header_map[: len(header_map) // 4 * 4]).cast("I")
-    if len(header_map) < 4:
-        return None if header_map else []
-    count = numbers[0]
-    texts, at = [], 4 + 8 * count
-    if at > len(header_map):
-        return None
-    for size in numbers[1 : 1 + 2 * count]:
+def parse_pairs(header_map: bytes) -> list[tuple[bytes, bytes]]:
+    """Returns a header map's pairs in order, or raises ValueError. No bytes at all are an empty one."""
+    if not header_map:
+        return []
+    sizes, texts, at = header_map[4:], [], 4 + 8 * int.from_bytes(header_map[:4], "little")
+    if not 4 <= at <= len(header_map):
+        raise ValueError(_BAD_MAP)
+    for place in range(0, at - 4, 4):
+        size = int.from_bytes(sizes[place : place + 4], "little")
         if header_map[at + size : at + size + 1] != b"\0":
-            return None
+            raise ValueError(_BAD_MAP)
         texts.append(header_map[at : at + size])
         at += size + 1
     return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def write_pairs(pairs: Iterable[tuple[bytes | str, bytes | str]]) -> bytes:
+    """Returns a header map's bytes; raises ValueError for what cannot be in a header."""
+    texts: list[bytes] = []
+    for given in list(pairs):
+        pair = tuple(given)
+        if len(pair) != 2:
+            raise ValueError(f"a header is a name and a value, not {given!r}")
+        texts += (_checked("header map: a name", pair[0]), _checked("header map: a value", pair[1]))
+    sizes = [len(text).to_bytes(4, "little") for text in texts]
+    return b"".join([(len(texts) // 2).to_bytes(4, "little"), *sizes, *(text + b"\0" for text in texts)])
+
+
+def _checked(parameter: str, text: bytes | str) -> bytes:
+    data = _convert(parameter, _BYTES, text)
+    assert isinstance(data, bytes)
+    if not _LINE_ENDS.isdisjoint(data):
+        raise ValueError(f"a header with a line's end or a NUL in it: {data!r}")
+    return data
+
+
+class HeaderMap:
+    """The base of the SDK's `Headers`: what a request does most with its headers."""
+
+    __slots__ = ("map",)
+
+    def __init__(self, header_map: int) -> None:
+        self.map = header_map
+
+    def __getitem__(self, name: bytes | str) -> bytes:
+        value = _FUNCTIONS["proxy_get_header_map_value"](self.map, name)
+        if value is None:
+            raise KeyError(name)
+        return bytes(value)
+
+    def get(self, name: bytes | str, default: object = None) -> object:
+        """Returns the first value of a header, or the default."""
+        value = _FUNCTIONS["proxy_get_header_map_value"](self.map, name)
+        return default if value is None else value
+
+    def __setitem__(self, name: bytes | str, value: bytes | str) -> None:
+        self._change("proxy_replace_header_map_value", name, value)
+
+    def add(self, name: bytes | str, value: bytes | str, /) -> None:
+        """Adds a value, after those that the header has."""
+        self._change("proxy_add_header_map_value", name, value)
+
+    def _change(self, call: str, name: bytes | str, value: bytes | str) -> None:
+        _FUNCTIONS[call](self.map, _checked(f"{call}: key", name), _checked(f"{call}: value", value))
+
+    def __delitem__(self, name: bytes | str) -> None:
+        _FUNCTIONS["proxy_remove_header_map_value"](self.map, name)
+
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """Returns all names and values, in order."""
+        return parse_pairs(_FUNCTIONS["proxy_get_header_map_pairs"](self.map))
 
 
 def _result(result: object) -> int:
@@ -206,8 +300,9 @@ def _function(call: HostCall) -> Callable[..., Any]:
 
 BOUNDARY = Boundary()
 _MODULE = ModuleType("_proxy_wasm", "The test hosts' stand-in for the boundary to the proxy.")
-for _call in HOST_CALLS.values():
-    setattr(_MODULE, _call.name, _function(_call))
+_FUNCTIONS = {call.name: _function(call) for call in HOST_CALLS.values()}
+for _name, _made in _FUNCTIONS.items():
+    setattr(_MODULE, _name, _made)
 for _name in (
     "register",
     "register_first",
@@ -215,8 +310,13 @@ for _name in (
     "set_error_handler",
     "set_action_type",
     "set_contexts",
+    "speaker",
+    "speak_for",
 ):
     setattr(_MODULE, _name, getattr(BOUNDARY, _name))
-_MODULE.packed_address, _MODULE.parse_pairs = packed_address, parse_pairs  # type: ignore[attr-defined]
+for _name in ("register_quick", "set_class", "set_layout", "set_waiting"):
+    setattr(_MODULE, _name, BOUNDARY.no_quick_way)
+for _own in (packed_address, parse_pairs, write_pairs, HeaderMap):
+    setattr(_MODULE, _own.__name__, _own)
 _MODULE.outside_vm = True  # type: ignore[attr-defined]
 sys.modules.setdefault("_proxy_wasm", _MODULE)

@@ -39,7 +39,7 @@ class Root(proxy_wasm.RootContext):
         self.calls = int(configuration)
 
     def on_tick(self):
-        proxy_wasm.info(f"kept: {len(_dispatch.streams)} {len(_http.callers)} {len(_http._calls)}")
+        proxy_wasm.info(f"kept: {len(_dispatch.streams)} {len(_http.callers)} {len(_http.open_calls)}")
 
 proxy_wasm.register(Root)
 """

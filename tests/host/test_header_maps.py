@@ -1,4 +1,4 @@
-"""A header map in a built module is what the stand-in of the plain tests makes of it: the boundary's C is held to it."""
+"""What the boundary's C does with header maps (headers.h) is what the stand-in of the plain tests does."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy_wasm.testing.boundary import parse_pairs
 from proxy_wasm.testing.http import serialize_header_map
+from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.lifecycle import Vm
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import build
 
@@ -17,17 +18,48 @@ import proxy_wasm
 
 class Plugin(proxy_wasm.RootContext):
     def on_configure(self, configuration):
-        proxy_wasm.info(repr(_proxy_wasm.parse_pairs(configuration)))
+        names = {"headers": _proxy_wasm.HeaderMap(0), **vars(_proxy_wasm)}
+        for line in configuration.decode("utf-8", "surrogatepass").splitlines():
+            try:
+                told = repr(eval(line, names))
+            except Exception as error:
+                told = f"{type(error).__name__}: {error}"
+            proxy_wasm.info(told.encode("utf-8", "backslashreplace"))
         return True
 
-proxy_wasm.register(Plugin)
+proxy_wasm.register(Plugin)  # proxy_add_header_map_value, proxy_replace_header_map_value, proxy_remove_header_map_value
 """
 
-TEXTS = st.binary(max_size=6)
-MAPS = st.lists(st.tuples(TEXTS, TEXTS), max_size=5).map(serialize_header_map)
+SHORT = st.binary(max_size=6)
+MAPS = st.lists(st.tuples(SHORT, SHORT), max_size=5).map(serialize_header_map)
 NUMBERS = st.sampled_from([0, 1, 2, 3, 255, 2**29, 2**31, 2**32 - 1])
 DAMAGED = st.tuples(MAPS, st.integers(0, 60), NUMBERS).map(
     lambda made: made[0][: made[1]] + made[2].to_bytes(4, "little") + made[0][made[1] + 4 :]
+)
+CUT = st.builds(lambda made, end: made[:end], MAPS, st.integers(0, 60))
+# Around the eight bytes that are looked at together, and around the names that are kept.
+LETTERS = "abx-A:\t\x0e\x7f\u00fc\u20ac\U0001f600\udc80"
+TEXTS = st.text(LETTERS, max_size=20) | st.binary(max_size=60) | st.text(LETTERS + "\r\n\0", max_size=10)
+ANYTHING = TEXTS | st.sampled_from([None, 5, 1.5, ["a"], bytearray(b"a")])
+PAIR = st.tuples(ANYTHING, ANYTHING) | st.tuples(TEXTS, TEXTS) | st.lists(TEXTS, max_size=3) | ANYTHING
+WRITTEN = (st.lists(st.tuples(TEXTS, TEXTS), max_size=4) | st.lists(PAIR, max_size=4) | ANYTHING).map(
+    lambda pairs: f"write_pairs({pairs!r})"
+)
+HEADERS = st.one_of(
+    *(
+        st.tuples(*[ANYTHING] * given).map(lambda given, form=form: form % tuple(map(repr, given)))  # type: ignore[misc]
+        for form, given in (
+            ("headers[%s]", 1),
+            ("headers.get(%s)", 1),
+            ("headers.get(%s, default=%s)", 2),
+            ("headers.get(%s, %s)", 2),
+            ("headers.__setitem__(%s, %s)", 2),
+            ("headers.__delitem__(%s)", 1),
+            ("headers.add(%s, %s)", 2),
+        )
+    ),
+    st.just("headers.items()"),
+    st.just("headers.map"),
 )
 
 
@@ -38,15 +70,38 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> WasmModule:
     return vm
 
 
-@given(
-    st.one_of(MAPS, DAMAGED, st.binary(max_size=40), st.builds(lambda made, end: made[:end], MAPS, st.integers(0, 60)))
-)
+def told(vm: Vm, lines: list[str]) -> tuple[list[str], object]:
+    """Returns what a guest says to some expressions, and the header map afterwards."""
+    vm.host.logs.clear()
+    vm.root.header_maps[0] = [(b"a", b"1"), (b"x-b", b"2"), (b"a", b"3")]
+    assert vm.configure("\n".join(lines).encode("utf-8", "surrogatepass"))
+    return vm.host.lines(), vm.root.header_maps[0]
+
+
+def assert_same(guest: WasmModule, lines: list[str]) -> None:
+    """Asserts that a built module says what the same guest says in this process."""
+    names: dict[str, object] = {}
+    exec(GUEST.replace("proxy_wasm.register", "#"), names)
+    with InProcess(names["Plugin"]) as here:  # type: ignore[arg-type]
+        here.start()
+        expected = told(here, lines)
+    assert told(guest, lines) == expected
+
+
+@given(st.one_of(MAPS, DAMAGED, st.binary(max_size=40), CUT))
 @example(b"")
 @example(b"\0\0\0\0")
 @example(b"\xff\xff\xff\xff" + bytes(40))
 @example(b"\1\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0")
 def test_the_same_pairs(guest: WasmModule, data: bytes) -> None:
-    guest.host.logs.clear()
-    assert guest.configure(data)
-    # An empty map is told apart from nothing by nobody.
-    assert guest.host.lines() == [repr(parse_pairs(data))]
+    assert_same(guest, [f"parse_pairs({data!r})"])
+
+
+@given(st.lists(WRITTEN, max_size=3))
+def test_the_same_bytes(guest: WasmModule, lines: list[str]) -> None:
+    assert_same(guest, lines)
+
+
+@given(st.lists(HEADERS, max_size=8))
+def test_the_same_headers(guest: WasmModule, lines: list[str]) -> None:
+    assert_same(guest, lines)

@@ -59,4 +59,4 @@ def went_on(connection: Connection) -> bool:
 
 def kept() -> tuple[int, int]:
     """Returns how many contexts have coroutines that wait, and how many calls they wait for."""
-    return len(_await._pending), len(_fetch.waiting)
+    return len(_await.PENDING), len(_fetch.waiting)

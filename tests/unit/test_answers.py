@@ -71,7 +71,7 @@ def vm() -> Iterator[InProcess]:
 
 
 def _kept() -> list[object]:
-    return [*_http.callers, *_http._calls]
+    return [*_http.callers, *_http.open_calls]
 
 
 def waiting(vm: Vm) -> list[int]:

@@ -21,7 +21,7 @@ HEADERS = {":method": "GET", ":path": "/", ":authority": "a"}
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
-    assert not (_await._pending or _fetch.waiting or _http.callers or _http._calls)
+    assert not (_await.PENDING or _fetch.waiting or _http.callers or _http.open_calls)
 
 
 # ---- the stream waits, and goes on

@@ -19,7 +19,7 @@ CLOSE = FailurePolicy.CLOSE
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
-    assert not (_await._pending or _fetch.waiting or _http.callers or _http._calls)
+    assert not (_await.PENDING or _fetch.waiting or _http.callers or _http.open_calls)
 
 
 def plugin(policy: FailurePolicy = FailurePolicy.CONTINUE, /, **methods: Any) -> type[RootContext]:

@@ -21,7 +21,7 @@ from tests.unit.coroutines import OK, answer, ask, connect, kept, plugin, waitin
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
-    assert not (_await._pending or _fetch.waiting or _http.callers or _http._calls)
+    assert not (_await.PENDING or _fetch.waiting or _http.callers or _http.open_calls)
 
 
 # ---- the end of a connection

@@ -28,7 +28,7 @@ class Plugin(RootContext):
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
-    assert not (_await._pending or _grpc._open or _http.callers)
+    assert not (_await.PENDING or _grpc._open or _http.callers)
 
 
 @pytest.fixture

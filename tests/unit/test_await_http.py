@@ -51,7 +51,7 @@ def test_a_request_waits_and_goes_on() -> None:
         assert exchange.upstream.header("x-checked") == b"1"
         assert (exchange.upstream.body, exchange.upstream.trailers) == (b"ab", [(b"x", b"y")])
         exchange.close()
-        assert not _await._pending and not vm.host.lines(4)
+        assert not _await.PENDING and not vm.host.lines(4)
 
 
 def test_a_request_waits_and_is_turned_away() -> None:

@@ -224,7 +224,7 @@ def test_every_status_has_its_exception(name: str) -> None:
         assert type(raised.value) is getattr(proxy_wasm, expected)
         assert expected in proxy_wasm.__all__
         assert raised.value.status == STATUS[name]
-        assert str(raised.value) == f"proxy_call_foreign_function: status {STATUS[name]}"
+        assert str(raised.value) == f"proxy_call_foreign_function ({name}): status {STATUS[name]}"
 
 
 def test_a_status_nobody_knows_is_a_host_error() -> None:

@@ -27,7 +27,7 @@ OK = {":status": "200"}
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
-    assert not (_await._pending or _fetch.waiting)
+    assert not (_await.PENDING or _fetch.waiting)
 
 
 def plugin(wait: Callable[[Any], Awaitable[object]], own: int = 0) -> type[RootContext]:

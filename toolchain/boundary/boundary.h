@@ -22,6 +22,8 @@ typedef i32 Py_ssize_t;
 
 void *LIBC(malloc)(u32);
 void LIBC(free)(void *);
+void *LIBC(memcpy)(void *, const void *, u32);
+int LIBC(memcmp)(const void *, const void *, u32);
 
 void *PYTHON(PyThreadState_Get)(void);
 PyObject *PYTHON(PyImport_AddModule)(const char *);
@@ -43,14 +45,32 @@ u64 PYTHON(PyLong_AsUnsignedLongLong)(PyObject *);
 i32 PYTHON(PyLong_AsLong)(PyObject *);
 i64 PYTHON(PyLong_AsLongLong)(PyObject *);
 int PYTHON(PyDict_Contains)(PyObject *, PyObject *);
+int PYTHON(PyDict_SetItem)(PyObject *, PyObject *, PyObject *);
+int PYTHON(PyDict_DelItem)(PyObject *, PyObject *);
+PyObject *PYTHON(PyBool_FromLong)(i32);
+PyObject *PYTHON(PyObject_GetAttr)(PyObject *, PyObject *);
+PyObject *PYTHON(PyObject_GetAttrString)(PyObject *, const char *);
+PyObject *PYTHON(PyObject_VectorcallMethod)(PyObject *, PyObject *const *, u32, PyObject *);
+PyObject *PYTHON(PyUnicode_InternFromString)(const char *);
+PyObject *PYTHON(PyType_GenericAlloc)(PyObject *, Py_ssize_t);
+PyObject *PYTHON(PyType_FromSpec)(void *);
+int PYTHON(PyType_IsSubtype)(PyObject *, PyObject *);
+PyObject *PYTHON(PySequence_List)(PyObject *);
+void PYTHON(PyObject_Free)(void *);
+int PYTHON(PyUnicode_CompareWithASCIIString)(PyObject *, const char *);
+PyObject *PYTHON(PySequence_Tuple)(PyObject *);
 PyObject *PYTHON(PyDict_GetItemWithError)(PyObject *, PyObject *);
 PyObject *PYTHON(PyList_New)(Py_ssize_t);
 PyObject *PYTHON(PyList_GetItem)(PyObject *, Py_ssize_t);
 int PYTHON(PyList_SetItem)(PyObject *, Py_ssize_t, PyObject *);
+Py_ssize_t PYTHON(PyList_Size)(PyObject *);
 PyObject *PYTHON(PyTuple_New)(Py_ssize_t);
+Py_ssize_t PYTHON(PyTuple_Size)(PyObject *);
+PyObject *PYTHON(PyTuple_GetItem)(PyObject *, Py_ssize_t);
 int PYTHON(PyTuple_SetItem)(PyObject *, Py_ssize_t, PyObject *);
 int PYTHON(PyErr_BadArgument)(void);
 void PYTHON(PyErr_SetString)(PyObject *, const char *);
+void PYTHON(PyErr_SetObject)(PyObject *, PyObject *);
 PyObject *PYTHON(PyErr_Format)(PyObject *, const char *, ...);
 void PYTHON(PyErr_SetRaisedException)(PyObject *);
 int PYTHON(Py_EnterRecursiveCall)(const char *);
@@ -58,7 +78,9 @@ PyObject *PYTHON(PyErr_Occurred)(void);
 PyObject *PYTHON(PyErr_GetRaisedException)(void);
 void PYTHON(PyErr_Clear)(void);
 
+enum { EMPTY_BYTES = 8 }; // Py_GetConstantBorrowed
 #define METH_FASTCALL 0x80
+#define METH_KEYWORDS 0x02
 #define VECTORCALL_ARGUMENTS_OFFSET 0x80000000u
 typedef struct {
   const char *name;
@@ -78,7 +100,7 @@ int start_boundary(void);
 // Gets ready for errors in deep recursion (recursion.c); 0 if the thread state is not as it was.
 int start_recursion(void);
 
-static PyObject *type_error, *str_type, *none;
+static PyObject *type_error, *value_error, *key_error, *str_type, *bytes_type, *none;
 static PyObject *status_handler, *error_handler, *action_type, *known_roots, *known_streams;
 
 static int same(const char *a, const char *b) {
@@ -98,7 +120,9 @@ static PyObject *usage(const char *text) {
 
 // One argument, str (as UTF-8) or bytes; the memory stays the object's.
 static int take_bytes(PyObject *object, Bytes *bytes) {
-  if (Py_TYPE(object) == str_type) return (bytes->data = PyUnicode_AsUTF8AndSize(object, &bytes->size)) != 0;
+  PyObject *type = Py_TYPE(object);
+  if (type == str_type || (type != bytes_type && PyType_IsSubtype(type, str_type)))
+    return (bytes->data = PyUnicode_AsUTF8AndSize(object, &bytes->size)) != 0;
   return PyBytes_AsStringAndSize(object, (char **)&bytes->data, &bytes->size) == 0;
 }
 
@@ -119,38 +143,6 @@ static PyObject *give_bytes(char *data, u32 size) {
   return bytes;
 }
 
-static u32 read_u32(const char *data) {
-  u32 number;
-  __builtin_memcpy(&number, data, sizeof number);
-  return number;
-}
-
-// A header map's names and values as a list of pairs of bytes; None if these bytes are no header map. It is a count, the sizes of
-// all texts, and the texts, each with a zero byte; no bytes at all are an empty map.
-static PyObject *py_parse_pairs(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
-  Bytes map;
-  if (count != 1) return usage("parse_pairs(header_map)");
-  if (!take_bytes(arguments[0], &map)) return 0;
-  u32 size = map.size, pairs = size < 4 ? 0 : read_u32(map.data), at = 4 + 8 * pairs;
-  if (size && (size < 4 || pairs > (size - 4) / 8)) return new_none();
-  PyObject *list = PyList_New(pairs);
-  for (u32 i = 0; list && i < 2 * pairs; i++) {
-    u32 length = read_u32(map.data + 4 + 4 * i);
-    if (length >= size - at || map.data[at + length]) {
-      Py_DecRef(list);
-      return new_none();
-    }
-    PyObject *text = PyBytes_FromStringAndSize(map.data + at, length), *pair = i % 2 ? PyList_GetItem(list, i / 2) : PyTuple_New(2);
-    at += length + 1;
-    if (i % 2 == 0 && pair) PyList_SetItem(list, i / 2, pair);
-    if (!text || !pair || PyTuple_SetItem(pair, i % 2, text)) {
-      Py_DecRef(list);
-      return 0;
-    }
-  }
-  return list;
-}
-
 static PyObject *replace(PyObject **slot, PyObject *function) {
   Py_IncRef(function);
   if (*slot) Py_DecRef(*slot);
@@ -158,16 +150,18 @@ static PyObject *replace(PyObject **slot, PyObject *function) {
   return new_none();
 }
 
-// A status that is neither OK nor an absence: the SDK's handler raises what fits.
-static PyObject *failed(const char *name, u32 status) {
+// A status that is neither OK nor an absence: the SDK's handler raises what fits. `about` says what the call was about, if that is known.
+static PyObject *failed_about(const char *name, u32 status, PyObject *about) {
   if (!status_handler) return usage("a host call failed, and no status handler is set");
-  PyObject *arguments[3] = {0, PyUnicode_FromString(name), PyLong_FromUnsignedLong(status)}, *result = 0;
+  PyObject *arguments[4] = {0, PyUnicode_FromString(name), PyLong_FromUnsignedLong(status), about}, *result = 0;
   if (arguments[1] && arguments[2])
-    result = PyObject_Vectorcall(status_handler, arguments + 1, 2 | VECTORCALL_ARGUMENTS_OFFSET, 0);
+    result = PyObject_Vectorcall(status_handler, arguments + 1, (about ? 3 : 2) | VECTORCALL_ARGUMENTS_OFFSET, 0);
   if (arguments[1]) Py_DecRef(arguments[1]);
   if (arguments[2]) Py_DecRef(arguments[2]);
   return result;
 }
+
+static PyObject *failed(const char *name, u32 status) { return failed_about(name, status, 0); }
 
 // A callback's result as a number; `fallback`, with the exception set, if it is none.
 typedef u32 Reader(const char *callback, PyObject *object, u32 fallback);
@@ -199,90 +193,6 @@ static u32 raised(const char *callback, u32 context_id, u32 parent_context_id, u
   u32 value = result ? as_number(callback, result, fallback) : fallback;
   PyErr_Clear();
   return value;
-}
-
-// The root context that the last stream came to: nearly always the next one's too. `known_roots` keeps it alive.
-static struct {
-  u32 context_id;
-  PyObject *root;
-} latest;
-
-static PyObject *find_root(u32 context_id) {
-  if (latest.context_id == context_id) return latest.root;
-  PyObject *key = PyLong_FromUnsignedLong(context_id), *root = key ? PyDict_GetItemWithError(known_roots, key) : 0;
-  if (key) Py_DecRef(key);
-  if (root) latest.context_id = context_id, latest.root = root;
-  return root;
-}
-
-// What a callback of the ABI can have at most.
-#define MOST_NUMBERS 6
-
-// A stream is made and told of its first callback in one call: `function(context_id, root, *more)`. A root whose constructor raised has
-// no object: that is as if there were no filter.
-static u32 run_first(
-    PyObject *function, const char *callback, const u32 *numbers, u32 count, u32 parent_context_id, u32 fallback, Reader *read
-) {
-  PyObject *root = find_root(parent_context_id), *result = 0, *arguments[MOST_NUMBERS + 2] = {0};
-  if (!root && !PyErr_Occurred()) return fallback;
-  u32 made = 0;
-  while (root && made < count && (arguments[made ? made + 2 : 1] = PyLong_FromUnsignedLong(numbers[made]))) made++;
-  arguments[2] = root;
-  if (made == count)
-    result = PyObject_Vectorcall(function, arguments + 1, (count + 1) | VECTORCALL_ARGUMENTS_OFFSET, 0);
-  while (made-- > 0) Py_DecRef(arguments[made ? made + 2 : 1]);
-  u32 value = result ? read(callback, result, fallback) : fallback;
-  if (value != fallback || result == none || !PyErr_Occurred()) return value;
-  return raised(callback, numbers[0], parent_context_id, fallback);
-}
-
-static u32 run_callback(
-    PyObject *function, const char *callback, const u32 *numbers, u32 count, u32 fallback, Reader *read
-) {
-  if (!function) return fallback;
-  PyObject *arguments[MOST_NUMBERS + 1] = {0}, *result = 0;
-  u32 made = 0;
-  while (made < count && (arguments[made + 1] = PyLong_FromUnsignedLong(numbers[made]))) made++;
-  if (made == count) result = PyObject_Vectorcall(function, arguments + 1, count | VECTORCALL_ARGUMENTS_OFFSET, 0);
-  while (made) Py_DecRef(arguments[made--]);
-  u32 value = result ? read(callback, result, fallback) : fallback;
-  // A failure's value is the fallback; None never failed.
-  if (value != fallback || result == none || !PyErr_Occurred()) return value;
-  return raised(callback, numbers[0], 0, fallback);
-}
-
-// Streams that the proxy has made and Python has not: most are made and told of their first callback in one call into Python. Each
-// number has one place (they are consecutive, and a stream's first callback follows at once); who finds it taken is made at once.
-#define HELD_BACK 1024
-static struct {
-  u32 context_id, parent_context_id;
-} held_back[HELD_BACK];
-
-static int hold_back(u32 context_id, u32 parent_context_id) {
-  u32 place = context_id % HELD_BACK;
-  if (!known_roots || !parent_context_id || held_back[place].parent_context_id) return 0;
-  held_back[place].context_id = context_id;
-  held_back[place].parent_context_id = parent_context_id;
-  return 1;
-}
-
-// The parent of a stream that was held back, and is no longer; else 0.
-static u32 held_back_parent(u32 context_id) {
-  u32 place = context_id % HELD_BACK;
-  if (held_back[place].context_id != context_id) return 0;
-  u32 parent = held_back[place].parent_context_id;
-  held_back[place].parent_context_id = 0;
-  return parent;
-}
-
-// Whether Python has a context of this number.
-static int is_known(u32 context_id) {
-  if (!known_streams) return 1;
-  PyObject *key = PyLong_FromUnsignedLong(context_id);
-  int known = !key || PyDict_Contains(known_streams, key) || PyDict_Contains(known_roots, key);
-  if (key) Py_DecRef(key);
-  else PyErr_Clear();
-  return known;
 }
 
 // CPython's limits for recursion in C: the top of the shadow stack, which begins at address 0, where errors begin, and where it gives

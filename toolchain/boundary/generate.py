@@ -20,7 +20,7 @@ _BEFORE = {
     "proxy_on_context_create": ["  settle(context_id);", "  if (hold_back(context_id, parent_context_id)) return;"],
     "proxy_on_delete": [
         "  settle(context_id);",
-        "  if (!is_known(context_id)) return;",
+        "  if (forget(&quick[%d], context_id)) return;",
         "  if (latest.context_id == context_id) latest.context_id = 0;",
     ],
 }
@@ -37,12 +37,23 @@ BUILD_GLOBAL = "build_global_"
 STACK_POINTER = "build_stack_pointer"
 
 
-def _host_call(call: HostCall) -> list[str]:
-    """Returns the import of a host call, and the function of Python's that makes it."""
-    name, inputs = call.name, call.inputs
+# What a call was about, which its error says: an argument.
+_ABOUT = {"proxy_call_foreign_function": 0}
+
+# The boundary notes who speaks (contexts.h).
+_DONE = {"proxy_set_effective_context": ["  effective = context_id;"]}
+
+
+def _import(call: HostCall) -> str:
+    """Returns the import of a host call."""
     declared = [c for kind in call.parameters.values() for c in kind.c]
+    return f"u32 HOST({call.name})({', '.join(declared) or 'void'});"
+
+
+def _host_call(call: HostCall) -> list[str]:
+    """Returns the function of Python's that makes a host call."""
+    name, inputs = call.name, call.inputs
     return [
-        f"u32 HOST({name})({', '.join(declared) or 'void'});",
         f"static PyObject *py_{name}(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{",
         f'  if (count != {len(inputs)}) return usage("{name}({", ".join(inputs)})");',
         *_taken(call),
@@ -91,7 +102,12 @@ def _passed(call: HostCall) -> Iterator[str]:
 def _given(call: HostCall) -> Iterator[str]:
     """Yields what returns the result, None for a status that means that there is nothing, or the error."""
     nothing = " || ".join(f"status == {status}" for status in sorted(call.absent))
-    yield f'  if (status) return {f"{nothing} ? new_none() : " if nothing else ""}failed("{call.name}", status);'
+    about = _ABOUT.get(call.name)
+    fails = f'failed("{call.name}", status)'
+    if about is not None:
+        fails = f'failed_about("{call.name}", status, arguments[{about}])'
+    yield f"  if (status) return {f'{nothing} ? new_none() : ' if nothing else ''}{fails};"
+    yield from _DONE.get(call.name, [])
     results = [kind.give.replace("%s", p) for p, kind in call.outputs.items()]
     if len(results) > 1:
         yield f"  PyObject *results = PyTuple_New({len(results)});"
@@ -106,16 +122,17 @@ def _callback(index: int, callback: Callback) -> list[str]:
     signature = ", ".join(f"u32 {p}" for p in parameters)
     read = "as_action" if callback.result == "action" else "as_number"
     rest = f"{callback.failed}, {read});"
-    before = _BEFORE.get(name, ["  settle(context_id);"])
+    before = [line.replace("%d", str(index)) for line in _BEFORE.get(name, ["  settle(context_id);"])]
+    function = f'callbacks[{index}], &quick[{index}], "{name}"'
     if callback.first:
-        made = f'run_first(first[{index}], "{name}", numbers, {len(parameters)}, parent, {rest}'
+        made = f'run_first(first[{index}], &quick[{index}], "{name}", numbers, {len(parameters)}, parent, {rest}'
         parent = f"  u32 parent = first[{index}] ? held_back_parent(context_id) : 0;"
         before = [parent, f"  if (parent) return {made}", *before]
     return [
         f'EXPORT("{name}") {"u32" if callback.result else "void"} export_{name}({signature}) {{',
         f"  u32 numbers[] = {{{', '.join(parameters)}}};",
         *before,
-        f'  {"return " if callback.result else ""}run_callback(callbacks[{index}], "{name}", numbers, {len(parameters)}, {rest}',
+        f"  {'return ' if callback.result else ''}run_callback({function}, numbers, {len(parameters)}, {rest}",
         "}",
         "",
     ]
@@ -126,11 +143,13 @@ def generate(abi: Abi) -> str:
     lines = [
         "// Generated from the ABI table by boundary/generate.py.",
         '#include "address.h"',
-        '#include "boundary.h"',
+        *map(_import, abi.host_calls.values()),
+        '#include "contexts.h"',
         "",
     ]
     for call in abi.host_calls.values():
         lines += _host_call(call)
+    lines += ['#include "headers.h"', ""]
     lines += _settle(list(abi.callbacks))
     for index, callback in enumerate(abi.callbacks.values()):
         lines += _callback(index, callback)
@@ -144,10 +163,11 @@ def _settle(callbacks: list[str]) -> list[str]:
     return [
         f"static const char *const callback_names[] = {{{names}}};",
         f"static PyObject *callbacks[{len(callbacks)}], *first[{len(callbacks)}];",
+        f"static Quick quick[{len(callbacks)}];",
         "",
         "static void settle(u32 context_id) {",
         "  u32 parent = held_back_parent(context_id), numbers[] = {context_id, parent};",
-        f'  if (parent) run_callback(callbacks[{create}], "proxy_on_context_create", numbers, 2, 0, as_number);',
+        f'  if (parent) run_callback(callbacks[{create}], &quick[{create}], "proxy_on_context_create", numbers, 2, 0, as_number);',
         "}",
         "",
     ]
@@ -156,13 +176,28 @@ def _settle(callbacks: list[str]) -> list[str]:
 def _registration(callbacks: int) -> str:
     """Returns the functions by which the SDK says what it wants to be called."""
     return f"""\
-static PyObject *put(PyObject **functions, PyObject *const *arguments, Py_ssize_t count) {{
+static int find_callback(PyObject *named, u32 *index) {{
   Bytes name;
+  if (!take_bytes(named, &name)) return 0;
+  for (*index = 0; *index < {callbacks}; ++*index)
+    if (same(callback_names[*index], name.data)) return 1;
+  usage("register(): no callback of the ABI has this name");
+  return 0;
+}}
+static PyObject *put(PyObject **functions, PyObject *const *arguments, Py_ssize_t count) {{
+  u32 index;
   if (count != 2) return usage("register(callback, function)");
-  if (!take_bytes(arguments[0], &name)) return 0;
-  for (u32 i = 0; i < {callbacks}; i++)
-    if (same(callback_names[i], name.data)) return replace(&functions[i], arguments[1]);
-  return usage("register(): no callback of the ABI has this name");
+  return find_callback(arguments[0], &index) ? replace(&functions[index], arguments[1]) : 0;
+}}
+static PyObject *py_register_quick(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
+  u32 index, numbers[5];
+  if (count != 8) return usage("register_quick(callback, method, kind, clear, set, slow, odd, after)");
+  if (!find_callback(arguments[0], &index) || !take_numbers(arguments + 2, numbers, 5)) return 0;
+  Quick *way = &quick[index];
+  way->kind = numbers[0], way->clear = numbers[1], way->set = numbers[2], way->slow = numbers[3], way->odd = numbers[4];
+  Py_DecRef(replace(&way->after, arguments[7]));
+  if (way->after == none) way->after = 0;
+  return replace(&way->method, arguments[1]);
 }}
 static PyObject *py_register(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
   return put(callbacks, arguments, count);
@@ -180,8 +215,10 @@ static PyObject *py_set_action_type(PyObject *self, PyObject *const *arguments, 
   return count == 1 ? replace(&action_type, arguments[0]) : usage("set_action_type(type)");
 }}
 static PyObject *py_set_contexts(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
-  if (count != 2) return usage("set_contexts(roots, streams)");
+  if (count != 3) return usage("set_contexts(roots, streams, undecided)");
   Py_DecRef(replace(&known_roots, arguments[0]));
+  Py_DecRef(replace(&undecided, arguments[2]));
+  if (undecided == none) undecided = 0;
   return replace(&known_streams, arguments[1]);
 }}
 
@@ -191,7 +228,8 @@ static PyObject *py_set_contexts(PyObject *self, PyObject *const *arguments, Py_
 def _start(abi: Abi) -> str:
     """Returns the module's table of functions, what starts the module, and the exports that are no callbacks."""
     own = ["register", "register_first", "set_status_handler", "set_error_handler", "set_action_type", "set_contexts"]
-    own += ["packed_address", "parse_pairs"]
+    own += ["register_quick", "set_class", "set_layout", "set_waiting", "speaker", "speak_for"]
+    own += ["packed_address", "parse_pairs", "write_pairs"]
     table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *abi.host_calls))
     return f"""\
 static Method methods[] = {{
@@ -204,9 +242,14 @@ int start_boundary(void) {{
   str_type = Py_TYPE(text);
   PyErr_BadArgument();
   type_error = Py_TYPE(PyErr_GetRaisedException());
+  bytes_type = Py_TYPE(Py_GetConstantBorrowed(EMPTY_BYTES));
+  PyObject *builtins = PyImport_AddModule("builtins");
+  value_error = PyObject_GetAttrString(builtins, "ValueError");
+  key_error = PyObject_GetAttrString(builtins, "KeyError");
   PyObject *module = PyImport_AddModule("_proxy_wasm");
   for (u32 i = 0; i < sizeof methods / sizeof *methods; i++)
     PyObject_SetAttrString(module, methods[i].name, PyCMethod_New(&methods[i], 0, 0, 0));
+  PyObject_SetAttrString(module, "HeaderMap", PyType_FromSpec(&map_type));
   return start_recursion() && limit_recursion();
 }}
 EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callbacks[callback] != 0; }}

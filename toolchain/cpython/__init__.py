@@ -16,6 +16,7 @@ breaks stops it too. What no build can see, a test does: `//tests/host:late` loo
 `//tests/host:recursion` goes down every way that is known.
 
 What must be kept in sync: `header.py`, which gives the C files their part of this as `cpython.h`. What they know on their own is CPython's
-stable API, and two structures: `Frozen` in start.c, which is CPython's `_frozen`, and the thread state, which `limit_recursion` in
-boundary.h and `find_calls` in guard/recursion.c search. CONTRIBUTING.md has the steps to a new CPython.
+stable API, and three structures. `Frozen` in start.c is CPython's `_frozen`. `limit_recursion` in boundary.h and `find_calls` in
+guard/recursion.c search the thread state. An object's head is two words in headers.h and contexts.h, behind which its slots are looked for.
+CONTRIBUTING.md has the steps to a new CPython.
 """

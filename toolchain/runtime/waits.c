@@ -9,9 +9,12 @@ int PYTHON(PyObject_IsTrue)(PyObject *);
 int PYTHON(PyObject_RichCompareBool)(PyObject *, PyObject *, int);
 PyObject *PYTHON(PyList_New)(Py_ssize_t);
 
-#define REFUSAL(what) \
-  what " would wait, and nothing may wait in a proxy: one thread serves all connections of a worker. " \
+#define REFUSAL(what) REFUSAL_BUT(what, "")
+#define REFUSAL_BUT(what, instead) \
+  what " would wait, and nothing may wait in a proxy: one thread serves all connections of a worker. " instead \
        "Call set_tick_period(milliseconds), return, and go on in on_tick()"
+
+#define SLEEP "In an async callback await proxy_wasm.timers.sleep(seconds). Elsewhere: "
 
 enum { LESS = 0 };  // PyObject_RichCompareBool
 enum { ZERO = 5 };  // Py_GetConstantBorrowed
@@ -28,7 +31,7 @@ static int takes_time(PyObject *duration) { return duration == Py_GetConstantBor
 EXPORT("waits#time_sleep") PyObject *wait_time_sleep(PyObject *module, PyObject *seconds) {
   int negative = PyObject_RichCompareBool(seconds, Py_GetConstantBorrowed(ZERO), LESS);
   if (negative) return negative > 0 ? raise("ValueError", "sleep length must be non-negative") : 0;
-  if (takes_time(seconds)) return refuse(REFUSAL("time.sleep()"));
+  if (takes_time(seconds)) return refuse(REFUSAL_BUT("time.sleep()", SLEEP));
   PyObject *nothing = Py_GetConstantBorrowed(0);
   Py_IncRef(nothing);
   return nothing;

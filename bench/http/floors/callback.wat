@@ -33,6 +33,4 @@
     (drop (call $pairs (i32.const 6) (i32.const 0) (i32.const 4)))
     (drop (call $read (i32.const 4) (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 4)))
     (drop (call $pairs (i32.const 7) (i32.const 0) (i32.const 4)))
-    (drop (call $speak_for (local.get $context)))
-    (drop (call $continue (i32.const 0)))
-    (drop (call $speak_for (local.get $context)))))
+    (drop (call $continue (i32.const 0)))))
