@@ -123,7 +123,7 @@ def checksum(data: bytes) -> int:
 # A module has a million words: Python needs more time for them than a build has.
 _SUMS = """
 (module
-  (memory (export "memory") 0)
+  (memory (export "memory") 1)
   (func (export "sums") (param $end i32) (result i64)
     (local $at i32) (local $sum i64) (local $sums i64)
     (block $done
