@@ -30,8 +30,15 @@ class Stream(proxy_wasm.StreamContext):
             raise RuntimeError("on purpose")
         proxy_wasm.continue_downstream()
 
+class Ending(proxy_wasm.StreamContext):
+    def on_delete(self):
+        self.root.ended += 1
+        if self.context_id % 2:
+            raise RuntimeError("on purpose")
+
 class Root(proxy_wasm.RootContext):
     stream_context = Stream
+    ended = 0
     failure_policy = FailurePolicy.CLOSE
     calls = 1
 
@@ -41,7 +48,15 @@ class Root(proxy_wasm.RootContext):
     def on_tick(self):
         proxy_wasm.info(f"kept: {len(_dispatch.streams)} {len(_http.callers)} {len(_http.open_calls)}")
 
+class Endings(Root):
+    stream_context = Ending
+
+    def on_tick(self):
+        proxy_wasm.info(f"ended: {self.ended}")
+        super().on_tick()
+
 proxy_wasm.register(Root)
+proxy_wasm.register(Endings, "endings")
 """
 OK = [(b":status", b"200")]
 
@@ -108,3 +123,14 @@ def test_what_nobody_waits_for_leaves_nothing(
     assert vm.memory_pages == pages
     record_property("calls", f"{made:,}")
     record_property("memory grew by", f"{vm.memory_pages - pages} pages")
+
+
+def test_a_stream_that_hears_of_its_end_leaves_nothing(module: bytes, cache: Path) -> None:
+    vm = WasmModule(module, cache=cache)
+    assert vm.start(configuration=b"0", root_id=b"endings")
+    for _ in range(10):
+        connection = vm.connection()
+        assert connection.new_connection() == 0
+        connection.close()
+    vm.tick()
+    assert vm.host.lines(2) == ["ended: 10", "kept: 0 0 0"]

@@ -123,7 +123,9 @@ def _callback(index: int, callback: Callback) -> list[str]:
     read = "as_action" if callback.result == "action" else "as_number"
     rest = f"{callback.failed}, {read});"
     before = [line.replace("%d", str(index)) for line in _BEFORE.get(name, ["  settle(context_id);"])]
-    function = f'callbacks[{index}], &quick[{index}], "{name}"'
+    # A stream's end is more than its method: where it is not quick altogether (`forget`), the SDK's function sees to it.
+    way = "&no_quick_way" if name == "proxy_on_delete" else f"&quick[{index}]"
+    function = f'callbacks[{index}], {way}, "{name}"'
     if callback.first:
         made = f'run_first(first[{index}], &quick[{index}], "{name}", numbers, {len(parameters)}, parent, {rest}'
         parent = f"  u32 parent = first[{index}] ? held_back_parent(context_id) : 0;"
@@ -164,6 +166,7 @@ def _settle(callbacks: list[str]) -> list[str]:
         f"static const char *const callback_names[] = {{{names}}};",
         f"static PyObject *callbacks[{len(callbacks)}], *first[{len(callbacks)}];",
         f"static Quick quick[{len(callbacks)}];",
+        "static const Quick no_quick_way;",
         "",
         "static void settle(u32 context_id) {",
         "  u32 parent = held_back_parent(context_id), numbers[] = {context_id, parent};",
