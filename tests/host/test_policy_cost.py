@@ -116,7 +116,8 @@ def test_a_decision_costs_no_more_with_more_rules(
     default = best()
     configuring(vm, forms(shapes.SHAPES[shape])["text"])
     record_property(shape, f"{best() / default:.2f} times the default rule")
-    assert best() < 2 * default
+    # The rest of a connection is a dozen thousand instructions.
+    assert best() < default + 15_000
 
 
 @pytest.mark.parametrize("form", ["text", "struct"])

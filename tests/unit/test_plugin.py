@@ -269,8 +269,8 @@ def test_a_refused_cluster_is_left_to_the_failure_mode(vm: InProcess, configurat
     closing = "FAIL_CLOSED" in configuration
     assert connection.new_connection() == (Action.PAUSE if closing else Action.CONTINUE)
     assert connection.context.closed == ([DOWNSTREAM] if closing else [])
-    line = "[TCP WASM] Failed to set Envoy filter state for egress-router2: proxy_call_foreign_function: status 2"
-    assert vm.host.lines(LogLevel.ERROR)[0] == line
+    failed = "[TCP WASM] Failed to set Envoy filter state for egress-router2: "
+    assert vm.host.lines(LogLevel.ERROR)[0] == f"{failed}proxy_call_foreign_function (set_envoy_filter_state): status 2"
     assert len(vm.host.lines(LogLevel.INFO)) == 1
 
 
