@@ -35,7 +35,7 @@ def break_module(made: Configuration, work: Path) -> None:
 
 def damage_module(made: Configuration, work: Path, place: float) -> None:
     damaged = bytearray(MODULE.read_bytes())
-    # What is packed is the end of the file, and most of it.
+    # What is packed is most of the file, and its end but for what it was made of.
     damaged[int(len(damaged) * place)] ^= 4
     (work / "damaged.wasm").write_bytes(damaged)
     configuration.plugin(made)["vm_config"]["code"]["local"]["filename"] = str(work / "damaged.wasm")
@@ -68,7 +68,7 @@ def refuse_in_a_file(made: Configuration, work: Path) -> None:
     [
         (refuse, f"[TCP WASM] Refused: the configuration is '{REFUSED}'"),
         (break_module, "Failed to load Wasm code"),
-        *((partial(damage_module, place=place), DAMAGED) for place in (0.6, 0.9, 0.999999)),
+        *((partial(damage_module, place=place), DAMAGED) for place in (0.6, 0.9, 0.9999)),
         (misspell, "'root_idd') has unknown fields"),
         (fetch_with_nack, "Unable to create Wasm plugin"),
     ],
