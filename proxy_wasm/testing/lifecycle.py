@@ -214,7 +214,7 @@ class Vm(ABC):
 def _with(properties: Properties | None, source: str | None) -> dict[bytes, bytes]:
     port = (source or "").rpartition(":")[2]
     address: dict[str, Value] = {} if source is None else {"source.address": source}
-    if port.isascii() and port.isdigit():
+    if port.isascii() and port.isdigit() and len(port) <= 5:
         address["source.port"] = int(port)
     return encoded(address) | encoded(properties or {})
 

@@ -55,7 +55,7 @@ POLICY: cases.Policy = {
         },
         {"name": "range", "match": {"destination_ports": [7999, "8000-8999"]}, "action": {"cluster": SECOND}},
         # Ports that no system gives a client by itself.
-        {"name": "from", "match": {"source_ports": ["30000-30999"]}, "action": {"cluster": SECOND}},
+        {"name": "from", "match": {"source_ports": ["25000-25999"]}, "action": {"cluster": SECOND}},
         {
             "name": "to",
             "match": {"destination_cidrs": ["198.18.0.0/15", "2001:db8:18::/48"]},
