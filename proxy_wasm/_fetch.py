@@ -40,8 +40,8 @@ def milliseconds(timeout: float) -> int:
     """Returns a time-out as the proxy takes it; ValueError if there is no time in it."""
     if not timeout > 0:
         raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
-    # For the proxy 0 means no end.
-    return max(round(timeout * 1000), 1)
+    # Rounded up: who waits is not disturbed early. For the proxy 0 means no end.
+    return max(-(-round(timeout * 10**6) // 1000), 1)
 
 
 async def fetch(

@@ -1,11 +1,13 @@
 """Waiting for a time to pass: `from proxy_wasm.timers import sleep, wait_for` at the top of a filter's module, which then has the callback.
 
 A root has one clock in the proxy, its tick, and the filter may want that for itself. They share it: the tick's period is the time to
-what comes first. Time is the sum of the periods that passed. The proxy's clock tells only how much of one has passed, so a clock that is
-set does no harm. What waits is woken late rather than early.
+what comes first. What waits is woken late and never early. Envoy's ticks may come some milliseconds early, for their clock is a coarse
+one. So a tick looks at the monotonic clock, and what is not due waits for the rest. Nobody sets that clock.
 """
 
 from __future__ import annotations
+
+from time import monotonic_ns
 
 import _proxy_wasm
 
@@ -26,26 +28,23 @@ _MILLISECOND = 10**6
 
 
 class _Clock:
-    """A root's tick; times are in milliseconds since it was made."""
+    """A root's tick; times are in nanoseconds."""
 
     def __init__(self) -> None:
-        self._now = 0
-        self._read = 0  # the proxy's clock at that time, in nanoseconds
-        self._fires = 0  # when the next tick comes
-        self._period = 0  # what the proxy was told last
+        self._fires = 0  # for when the proxy's tick was asked
+        self._period = 0  # what the proxy was told last, in milliseconds
         self._own = self._own_due = 0  # the filter's own period
         self._waiting: list[_Timer] = []
 
     def set_own(self, period: int) -> None:
         """Sets the period in which the filter wants its `on_tick` called; 0 ends it."""
-        self._catch_up()
-        self._own, self._own_due = period, self._now + period
+        self._own = period * _MILLISECOND
+        self._own_due = monotonic_ns() + self._own
         self._arm()
 
     def add(self, timer: _Timer, delay: int) -> None:
         """Fires what waits when a time has passed."""
-        self._catch_up()
-        timer.due = self._now + delay
+        timer.due = monotonic_ns() + delay * _MILLISECOND
         self._waiting.append(timer)
         if not self._period or timer.due < self._fires:
             self._arm()
@@ -57,38 +56,29 @@ class _Clock:
 
     def tick(self, root_id: int) -> bool:
         """Fires what is due, and tells whether the filter's own period has passed."""
-        self._now, self._read = self._fires, _proxy_wasm.proxy_get_current_time_nanoseconds()
-        self._fires = self._now + self._period  # the proxy goes on so by itself
-        while due := [timer for timer in self._waiting if timer.due <= self._now]:
+        now = monotonic_ns()
+        while due := [timer for timer in self._waiting if timer.due <= now]:
             timer = min(due, key=lambda one: one.due)
             self._waiting.remove(timer)
             if _await.speak_for(timer.task, root_id):
                 timer.fire()
             _http.set_effective_context(0)
-        own = self._own > 0 and self._own_due <= self._now
+        own = self._own > 0 and self._own_due <= now
         if own:
-            self._own_due = self._now + self._own
-        if self._next() != self._period:
-            self._arm()
+            self._own_due = now + self._own
+        self._arm()
         return own
 
-    def _catch_up(self) -> None:
-        read = _proxy_wasm.proxy_get_current_time_nanoseconds()
-        passed = (read - self._read) // _MILLISECOND
-        if self._period and 0 <= passed <= self._fires - self._now:
-            self._now += passed
-            self._read += passed * _MILLISECOND
-        else:
-            self._read = read
-
-    def _next(self) -> int:
-        times = [timer.due for timer in self._waiting] + [self._own_due] * (self._own > 0)
-        return max(min(times) - self._now, 1) if times else 0
-
     def _arm(self) -> None:
-        self._period = self._next()
-        self._fires = self._now + self._period
-        _proxy_wasm.proxy_set_tick_period_milliseconds(self._period)
+        times = [timer.due for timer in self._waiting] + [self._own_due] * (self._own > 0)
+        period = 0
+        if times:
+            self._fires = min(times)
+            # Rounded up, or the tick comes too early for nothing.
+            period = max(-((monotonic_ns() - self._fires) // _MILLISECOND), 1)
+        if period or self._period:
+            _proxy_wasm.proxy_set_tick_period_milliseconds(period)
+        self._period = period
 
 
 def _clock() -> _Clock:

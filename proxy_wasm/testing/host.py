@@ -103,6 +103,7 @@ class Host(HttpCalls):
         self.vm_id = b""
         self.metrics: dict[int, Metric] = {}
         self.tick_periods: dict[int, int] = {}
+        self._ticks_at: dict[int, int] = {}
         self.http_calls: dict[int, HttpCall] = {}
         self.cas = count(1)
 
@@ -302,6 +303,13 @@ class Host(HttpCalls):
 
     def proxy_set_tick_period_milliseconds(self, milliseconds: int) -> None:
         self.tick_periods[self.root.context_id] = milliseconds
+        self._ticks_at[self.root.context_id] = self.now + milliseconds * 10**6
+
+    def await_tick(self, root_id: int) -> None:
+        """Lets the time pass to a root's next tick, if it has any."""
+        if period := self.tick_periods.get(root_id):
+            self.now = max(self.now, self._ticks_at[root_id])
+            self._ticks_at[root_id] = self.now + period * 10**6
 
     def proxy_get_current_time_nanoseconds(self) -> int:
         return self.read_clock()

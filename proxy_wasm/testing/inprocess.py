@@ -62,6 +62,9 @@ class InProcess(Vm):
         if metrics := sys.modules.get("proxy_wasm.metrics"):
             self._undo.callback(_restore, metrics._numbers, metrics._numbers.copy())
             metrics._numbers.clear()
+        if timers := sys.modules.get("proxy_wasm.timers"):
+            self._undo.callback(setattr, timers, "monotonic_ns", timers.monotonic_ns)
+            setattr(timers, "monotonic_ns", self.host.read_clock)  # noqa: B010
         if self._root_class is not None:
             try:
                 _register.register(self._root_class)

@@ -114,7 +114,8 @@ class Vm(ABC):
         return Exchange(self, self.create_context(self.root.context_id, _with(properties, source)))
 
     def tick(self) -> None:
-        """Lets the tick period pass once."""
+        """Lets the time to the next tick pass, and ticks."""
+        self.host.await_tick(self.root.context_id)
         self.call("proxy_on_tick", self.root.context_id)
 
     def queue_ready(self, queue: int) -> None:

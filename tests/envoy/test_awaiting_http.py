@@ -72,6 +72,13 @@ def test_time_passes_and_all_goes_on(stack: Stack, place: str, deed: str, told: 
     assert said(stack[0], scene, len(told) + 1) == [*told, "200 answer body"]
 
 
+def test_nobody_is_woken_early(stack: Stack) -> None:
+    """Envoy's tick comes up to a jiffy early, for libevent counts with the kernel's coarse clock."""
+    scene = "request headers, naps"
+    play(stack, scene, "headers")
+    assert float(said(stack[0], scene, 2)[0]) <= 0
+
+
 @pytest.mark.parametrize("deed", ["answers", "answers twice"])
 @pytest.mark.parametrize("policy", ["", "-closed"])
 @pytest.mark.parametrize("place", list(PLACES)[:3])

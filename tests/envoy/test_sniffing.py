@@ -108,8 +108,8 @@ def test_an_unknown_protocol_goes_to_the_default_at_once(envoy: process.Envoy, s
 
 @pytest.mark.parametrize("sent", [b"", b"PO"], ids=["server speaks first", "half a word"])
 def test_a_client_that_waits_goes_to_the_default_after_the_time_out(envoy: process.Envoy, sent: bytes) -> None:
+    began = time.monotonic()
     with connected(envoy, HASTY) as connection:
-        began = time.monotonic()
         connection.sendall(sent)
         expected = DEFAULT.encode() + b"\n" + sent
         assert received(connection, len(expected)) == expected

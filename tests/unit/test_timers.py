@@ -119,21 +119,64 @@ def test_what_has_passed_of_a_period_counts() -> None:
         second.close()
 
 
-@pytest.mark.parametrize("jump", [-(10**15), 10**15])
-def test_a_clock_that_is_set_does_no_harm(jump: int) -> None:
+def test_a_clock_that_is_set_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    with InProcess(plugin(lambda stream: sleep(0.1))) as vm:
+        monkeypatch.setattr(vm.host, "proxy_get_current_time_nanoseconds", iter([10**15, 1, 10**18]).__next__)
+        vm.start()
+        first, second = vm.exchange(), vm.exchange()
+        first.request()
+        vm.host.now += 60 * 10**6
+        second.request()
+        for left in (100, 60):
+            assert period(vm) == left
+            vm.tick()
+        assert vm.host.lines() == ["got None", "got None"] and period(vm) == 0
+        first.close()
+        second.close()
+
+
+@pytest.mark.parametrize(("early", "left"), [(4_300_000, 5), (200_000, 1), (1, 1)])
+def test_a_tick_that_comes_early_wakes_nobody(early: int, left: int) -> None:
+    with InProcess(plugin(lambda stream: sleep(0.2), own=200)) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        vm.host.now += 200 * 10**6 - early
+        vm.call("proxy_on_tick", vm.root.context_id)
+        assert vm.host.lines() == [] and period(vm) == left
+        vm.tick()
+        assert vm.host.lines() == ["got None", "own tick"] and period(vm) == 200
+        exchange.close()
+
+
+def test_a_tick_that_comes_late_wakes_nobody_early() -> None:
     with InProcess(plugin(lambda stream: sleep(0.1))) as vm:
         vm.start()
         first, second = vm.exchange(), vm.exchange()
         first.request()
-        vm.host.now += jump
+        vm.host.now += 150 * 10**6  # the worker was busy: its tick is due
         second.request()
         vm.tick()
-        assert vm.host.lines() == ["got None"] * (1 + (not period(vm)))
-        while period(vm):
-            vm.tick()
-        assert vm.host.lines() == ["got None", "got None"]
+        assert first.upstream.header("x-waited") and not second.upstream.header("x-waited") and period(vm) == 100
+        vm.tick()
+        assert second.upstream.header("x-waited") and period(vm) == 0
         first.close()
         second.close()
+
+
+def test_parts_of_a_millisecond_count() -> None:
+    with InProcess(plugin(lambda stream: sleep(0.0101))) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        assert period(vm) == 11
+        vm.host.now += 10 * 10**6
+        other = vm.exchange()
+        other.request()
+        vm.tick()
+        assert period(vm) == 10
+        exchange.close()
+        other.close()
 
 
 def test_the_filter_keeps_its_own_tick() -> None:

@@ -6,6 +6,8 @@ policy CLOSE. `both` waits in the headers and holds the body back.
 
 from __future__ import annotations
 
+import time
+
 import proxy_wasm
 from proxy_wasm import Action, FailurePolicy, HttpContext, StreamStateError, gather
 from proxy_wasm.timers import sleep, wait_for
@@ -15,6 +17,7 @@ class Request(HttpContext):
     """A request in which what its scene names waits."""
 
     scene = ""
+    rested = False
 
     async def play(self, place: str) -> Action | None:
         """Waits, and does what the scene says, if it says something for this place."""
@@ -25,6 +28,8 @@ class Request(HttpContext):
             await self.hang()
         if deed == "sleeps":
             await sleep(0.2)
+        if deed == "naps":
+            await gather(self.nap(), self.chat())
         if deed == "is late":
             try:
                 await wait_for(self.fetch("silent", timeout=60), 0.2)
@@ -39,6 +44,21 @@ class Request(HttpContext):
         if deed.startswith("answers"):
             return self.send_response(403, body="no")
         return None
+
+    async def nap(self) -> None:
+        """Sleeps often, and tells by how many seconds it woke too early at most."""
+        early = []
+        for _ in range(20):
+            begin = time.monotonic()
+            await sleep(0.01)
+            early.append(begin + 0.01 - time.monotonic())
+        self.rested = True
+        proxy_wasm.info(f"# {self.scene}: {max(early)}")
+
+    async def chat(self) -> None:
+        """Keeps Envoy awake meanwhile: a worker without anything to do sleeps a little longer than it was told."""
+        while not self.rested:
+            await self.fetch("upstream", "/one")
 
     async def hang(self) -> None:
         """Waits for ever, and tries what it can when the request is over."""
