@@ -1,7 +1,8 @@
 """The plugin around the rules: reads what a rule looks at, tells `tcp_proxy` the cluster, counts, logs one line.
 
 All that does not depend on the connection is done when the configuration comes. Under the default rule a connection costs three
-host calls: its source address is read, the cluster is set and counted. In Istio the destination's port is read too.
+host calls: its source address is read, the cluster is set and counted. In Istio the destination's port is read too. The SDK's router makes
+them, and asks `route` in between.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from proxy_wasm import (
     call_foreign_function,
     get_property,
     increment_metric,
-    packed_address,
 )
+from proxy_wasm.routing import SourceRouter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,45 +89,40 @@ class Unconfigured(proxy_wasm.StreamContext):
         return Action.PAUSE
 
 
-class Connection(proxy_wasm.StreamContext):
-    """A connection under the default rule."""
+class Routes(SourceRouter):
+    """Connections under the default rule: each goes where `route` says."""
+
+    __slots__ = ("plugin",)
+
+    def __init__(self, plugin: Plugin, preset: Preset) -> None:
+        super().__init__(
+            route_by_port if preset.needs_port else route, preset, log_route if plugin.log_routes else None
+        )
+        self.plugin = plugin
+        self.targets = {cluster: (target.argument, target.counter) for cluster, target in plugin.targets.items()}
+
+    def on_unrouted(self, address: bytes | None) -> Action | None:
+        """Leaves a connection without an IP address to the failure policy."""
+        return self.plugin.give_up(no_address(address))
+
+    def on_failed(self, error: BaseException, cluster: str | None) -> Action | None:
+        """Leaves any other connection that cannot be decided upon to it."""
+        if cluster and isinstance(error, HostError):
+            log_refused(cluster.encode(), error)
+        return self.plugin.give_up(error)
+
+    def on_uncounted(self, error: HostError) -> None:
+        """Counts no more."""
+        super().on_uncounted(error)
+        self.plugin.go_without(error)
+
+
+class PolicyConnection(proxy_wasm.StreamContext):
+    """A connection under configured rules."""
 
     __slots__ = ()
 
     root: Plugin
-
-    def on_new_connection(self) -> Action | None:
-        """Chooses the cluster by `route`."""
-        plugin = self.root
-        try:
-            source = get_property(SOURCE_ADDRESS)
-            preset = plugin.preset
-            port = destination_port() if preset.needs_port else 0
-            # As `packed` does, without its call, which costs half as much again as the reading.
-            address = packed_address(source) if source else None
-            if address is None:
-                raise no_address(source)
-            target = plugin.targets[route(address, preset, port)]
-            try:
-                call_foreign_function(SET_FILTER_STATE, target.argument)
-            except HostError as error:
-                log_refused(target.name, error)
-                raise
-        except Exception as error:
-            return plugin.give_up(error)
-        try:
-            plugin.count(target.counter, 1)
-            if plugin.log_routes:
-                proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source or b"", target.name))
-        except HostError as error:
-            plugin.go_without(error)
-        return None
-
-
-class PolicyConnection(Connection):
-    """A connection under configured rules."""
-
-    __slots__ = ()
 
     def on_new_connection(self) -> Action | None:
         """Does what the first rule that matches says."""
@@ -179,10 +175,9 @@ class PolicyConnection(Connection):
 class Plugin(proxy_wasm.RootContext):
     """The plugin, ready for connections once it is configured."""
 
-    stream_context: type[proxy_wasm.StreamContext] = Unconfigured
+    stream_context: type[proxy_wasm.StreamContext] | SourceRouter = Unconfigured
     failure_policy = FailurePolicy.CLOSE  # until a configuration says what
 
-    preset: Preset
     policy: Policy
 
     def on_configure(self, configuration: bytes) -> bool:
@@ -198,12 +193,6 @@ class Plugin(proxy_wasm.RootContext):
         refused = refused_call(closes(read))
         if refused:
             return self.refuse(f"the proxy does not allow {refused}, which this needs; add it to allowed_capabilities")
-        if isinstance(read, Policy):
-            self.policy = read
-            self.stream_context = PolicyConnection
-        else:
-            self.preset = read
-            self.stream_context = Connection
         self.failure_policy = FailurePolicy.CLOSE if read.fail_closed else FailurePolicy.CONTINUE
         self.count: Callable[[int, int], None] = increment_metric
         self.set_property: Callable[[str, str], None] = proxy_wasm.set_property
@@ -219,6 +208,11 @@ class Plugin(proxy_wasm.RootContext):
             proxy_wasm.log(LogLevel.INFO, f"[TCP WASM] Configuration: {read.describe()}")
         except HostError:
             self.log_routes = False
+        if isinstance(read, Policy):
+            self.policy = read
+            self.stream_context = PolicyConnection
+        else:
+            self.stream_context = Routes(self, read)
         return True
 
     def refuse(self, reason: str) -> bool:
@@ -234,7 +228,7 @@ class Plugin(proxy_wasm.RootContext):
             self.count = do_nothing
         proxy_wasm.warn(f"[TCP WASM] Not called any more, for the proxy refuses it: {error}")
 
-    def give_up(self, error: Exception) -> Action:
+    def give_up(self, error: BaseException) -> Action:
         """Counts a connection that cannot be decided upon, and does with it what the failure policy says."""
         missing = isinstance(error, AddressError)
         try:
@@ -272,6 +266,16 @@ def refused_call(closing: bool) -> str:
     except HostError:
         pass  # no such function, as it should be
     return ""
+
+
+def route_by_port(source: bytes, preset: Preset) -> str:
+    """Returns the cluster for a source if it depends on the port, too, that the client connected to."""
+    return route(source, preset, destination_port())
+
+
+def log_route(source: bytes, cluster: str) -> None:
+    """Logs where a connection went."""
+    proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source, cluster.encode()))
 
 
 def log_decision(rule: Rule, what: bytes, source: bytes, cluster: bytes) -> None:

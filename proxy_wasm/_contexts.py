@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from proxy_wasm._fetch import fetch as _fetch
     from proxy_wasm._http_contexts import HttpContext
     from proxy_wasm._types import PeerType
+    from proxy_wasm.routing import SourceRouter
 
     # What a callback returns that may be `async def`.
     Later = Coroutine[Any, Any, None]
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 class RootContext:
     """The plugin: one object for each plugin and VM, there before the first connection and after the last."""
 
-    stream_context: type[StreamContext] | None = None
-    """The class of the connections' contexts; None where the plugin does not look at connections."""
+    stream_context: type[StreamContext] | SourceRouter | None = None
+    """The class of the connections' contexts, or what routes them; None where the plugin does not look at connections."""
 
     http_context: type[HttpContext] | None = None
     """The class of the HTTP requests' contexts; None if the plugin does not look at requests."""

@@ -76,6 +76,8 @@ def on_connection(context_id: int, root: RootContext) -> ActionOrLater:
         stream = stream_class(context_id, root)
     except BaseException as error:
         return unmade(context_id, root, error).on_new_connection()
+    if not isinstance(stream_class, type):
+        stream_class = stream_class.stream_class  # a router
     kept = _kept.get(stream_class)
     if kept is None:
         kept = _kept[stream_class] = _is_kept(stream_class)

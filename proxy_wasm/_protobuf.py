@@ -1,4 +1,4 @@
-"""Reads protobuf's bytes field by field."""
+"""Protobuf's bytes, field by field: read, and written as far as messages to Envoy need it."""
 
 from __future__ import annotations
 
@@ -36,3 +36,24 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise ValueError("no message")
         at += size
         yield key, part
+
+
+def varint(number: int) -> bytes:
+    """Returns a number's bytes."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def field(number: int, value: str | bytes) -> bytes:
+    """Returns a field of text or bytes; nothing if the value is empty."""
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | LENGTH) + varint(len(data)) + data if data else b""
+
+
+def cluster_argument(cluster: str | bytes) -> bytes:
+    """Returns what `set_envoy_filter_state` takes to make `tcp_proxy` choose a cluster."""
+    return field(1, "envoy.tcp_proxy.cluster") + field(2, cluster)

@@ -49,7 +49,7 @@ def register(root_class: type[RootContext], root_id: str | None = None) -> None:
     if not (isinstance(root_class, type) and issubclass(root_class, RootContext)):
         raise TypeError(f"register() takes a subclass of RootContext, not {root_class!r}")
     for attribute, name in (("stream_context", "StreamContext"), ("http_context", "HttpContext")):
-        cls, base = getattr(root_class, attribute), BASES.get(attribute)
+        cls, base = _class_of(root_class, attribute), BASES.get(attribute)
         if cls is not None and not (isinstance(cls, type) and base is not None and issubclass(cls, base)):
             raise TypeError(f"{root_class.__name__}.{attribute} must be a subclass of {name} or None")
     if not isinstance(root_class.failure_policy, FailurePolicy):
@@ -105,10 +105,16 @@ def _classes(root_class: type[RootContext]) -> list[tuple[type, type]]:
     """Returns a root's class and those of its streams, each with its base."""
     found: list[tuple[type, type]] = [(root_class, RootContext)]
     for attribute, base in BASES.items():
-        cls = getattr(root_class, attribute)
+        cls = _class_of(root_class, attribute)
         if cls is not None:
             found.append((cls, base))
     return found
+
+
+def _class_of(root_class: type[RootContext], attribute: str) -> Any:
+    """Returns the class of a root's streams: a router says which it makes."""
+    value = getattr(root_class, attribute)
+    return getattr(value, "stream_class", value)
 
 
 def _awaiting() -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from proxy_wasm._calls import call_foreign_function
-from proxy_wasm._protobuf import fields
+from proxy_wasm._protobuf import cluster_argument, field, fields, varint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     Text = str | bytes
 
-_CLUSTER = "envoy.tcp_proxy.cluster"
 _KEPT = 256
 
 
@@ -53,7 +52,7 @@ def route_to(cluster: Text) -> None:
     if argument is None:
         if len(_routes) >= _KEPT:
             _routes.clear()
-        argument = _routes[cluster] = _filter_state(_CLUSTER, cluster, LifeSpan.FILTER_CHAIN)
+        argument = _routes[cluster] = cluster_argument(cluster)
     call("set_envoy_filter_state", argument)
 
 
@@ -77,7 +76,7 @@ def declare_property(
 
     To be called once, in `on_configure`. A name that is declared already: BadArgumentError.
     """
-    argument = _field(1, name) + _number(2, read_only) + _number(3, kind) + _field(4, schema) + _number(5, span)
+    argument = field(1, name) + _number(2, read_only) + _number(3, kind) + field(4, schema) + _number(5, span)
     call("declare_property", argument)
 
 
@@ -144,8 +143,8 @@ def sign(text: Text, private_key: Text, hash_function: str = "sha256") -> bytes:
 
     What Envoy cannot sign with it, or a key that is none: ValueError, with Envoy's words. Envoy has it from 1.37 on.
     """
-    key = (_field(4, private_key), b"") if _is_pem(private_key) else (b"", _field(2, private_key))
-    answer = _read(call("sign", b"".join((_field(1, hash_function), key[1], _field(3, text), key[0]))))
+    key = (field(4, private_key), b"") if _is_pem(private_key) else (b"", field(2, private_key))
+    answer = _read(call("sign", b"".join((field(1, hash_function), key[1], field(3, text), key[0]))))
     if not answer.get(1):
         raise ValueError(f"sign: {_words(answer.get(3))}")
     signature = answer.get(2, b"")
@@ -155,8 +154,8 @@ def sign(text: Text, private_key: Text, hash_function: str = "sha256") -> bytes:
 
 def verify_signature(text: Text, signature: bytes, public_key: Text, hash_function: str = "sha256") -> bool:
     """Tells whether a signature is a text's; the key is PEM or DER, and nothing is signed with one that is none."""
-    key = (_field(5, public_key), b"") if _is_pem(public_key) else (b"", _field(2, public_key))
-    parts = (_field(1, hash_function), key[1], _field(3, signature), _field(4, text), key[0])
+    key = (field(5, public_key), b"") if _is_pem(public_key) else (b"", field(2, public_key))
+    parts = (field(1, hash_function), key[1], field(3, signature), field(4, text), key[0])
     return bool(_read(call("verify_signature", b"".join(parts))).get(1))
 
 
@@ -183,26 +182,12 @@ def uncompress(data: bytes) -> bytes:
 # ---- protobuf, as far as these messages need it
 
 
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-def _field(field: int, value: Text) -> bytes:
-    data = value.encode() if isinstance(value, str) else value
-    return _varint(field << 3 | 2) + _varint(len(data)) + data if data else b""
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value) if value else b""
+def _number(number: int, value: int) -> bytes:
+    return varint(number << 3) + varint(value) if value else b""
 
 
 def _filter_state(key: Text, value: Text, span: LifeSpan) -> bytes:
-    return _field(1, key) + _field(2, value) + _number(3, span)
+    return field(1, key) + field(2, value) + _number(3, span)
 
 
 def _read(message: bytes) -> dict[int, int | bytes]:

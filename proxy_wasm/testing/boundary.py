@@ -314,7 +314,7 @@ for _name in (
     "speak_for",
 ):
     setattr(_MODULE, _name, getattr(BOUNDARY, _name))
-for _name in ("register_quick", "set_class", "set_layout", "set_waiting"):
+for _name in ("register_quick", "set_class", "set_layout", "set_router", "set_waiting"):
     setattr(_MODULE, _name, BOUNDARY.no_quick_way)
 for _own in (packed_address, parse_pairs, write_pairs, HeaderMap):
     setattr(_MODULE, _own.__name__, _own)

@@ -40,6 +40,7 @@ PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
     METRICS,
     ENVOY,
     ENVOY_TEST,
+    ROUTER,
     CONFIGURED,
     SHARED,
     PROJECT_TEST,
@@ -81,6 +82,15 @@ def test_its_cluster_is_the_one_that_a_new_project_proposes() -> None:
 def awaiting() -> dict[str, Any]:
     """Returns what the program that awaits defines; it goes on from the first one's beginning."""
     return names(PROGRAM.partition("class Connection")[0], AWAITING)
+
+
+@pytest.mark.parametrize(("source", "cluster"), [("10.0.0.2:1", "even"), ("[::3]:1", "odd"), ("/run/x.sock", None)])
+def test_the_quickest_way_to_route(source: str, cluster: str | None) -> None:
+    with InProcess(names(PROGRAM.partition("class Connection")[0], ROUTER)["Parity"]) as vm:
+        assert vm.start()
+        connection = vm.connection(source=source)
+        assert connection.new_connection() == Action.CONTINUE
+        assert connection.cluster == cluster
 
 
 FRONT = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)

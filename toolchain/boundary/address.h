@@ -20,15 +20,16 @@ static int is_port(const char *from, const char *end) {
 
 // Nearly every address: IPv4 as Envoy writes it, in one go. 0 for any other text, which `read_any_address` decides about.
 static u32 read_ipv4(const char *text, const char *end, u8 *packed) {
-  for (u32 i = 0; i < 4; i++) {
-    u32 number = 0;
+  for (u32 octet = 0;; text++) {
+    u32 number = 0, digit;
     const char *from = text;
-    while (text < end && (u8)(*text - '0') < 10 && text - from < 3) number = 10 * number + (*text++ - '0');
-    if (text == from || number > 255 || (*from == '0' && text - from > 1)) return 0;
-    packed[i] = number;
-    if (i < 3 && (text == end || *text++ != '.')) return 0;
+    for (; text < end && (digit = (u8)*text - '0') < 10; text++) number = 10 * number + digit;
+    u32 digits = text - from;
+    if (digits - 1 > 2 || number > 255 || (digits > 1 && number < 10) || (digits > 2 && number < 100)) return 0;
+    packed[octet] = number;
+    if (++octet == 4) return is_port(text, end) ? 4 : 0;
+    if (text == end || *text != '.') return 0;
   }
-  return is_port(text, end) ? 4 : 0;
 }
 
 // Writes the packed address and returns its size, 4 or 16; 0 where there is none. IPv4 written as IPv6 is IPv4.
@@ -73,13 +74,18 @@ static u32 read_any_address(const char *text, u32 size, u8 *packed) {
   return 4;
 }
 
+// The same, with a shorter way for IPv4.
+static u32 read_address(const char *text, u32 size, u8 *packed) {
+  u32 length = read_ipv4(text, text + size, packed);
+  return length ? length : read_any_address(text, size, packed);
+}
+
 static PyObject *py_packed_address(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
   Bytes text;
   u8 packed[16];
   if (count != 1) return usage("packed_address(address)");
   if (!take_bytes(arguments[0], &text)) return 0;
-  u32 size = read_ipv4(text.data, text.data + text.size, packed);
-  if (!size) size = read_any_address(text.data, text.size, packed);
+  u32 size = read_address(text.data, text.size, packed);
   return size ? PyBytes_FromStringAndSize((const char *)packed, size) : new_none();
 }
 #endif

@@ -143,6 +143,17 @@ static PyObject *give_bytes(char *data, u32 size) {
   return bytes;
 }
 
+// A slot of an object, which is made: the object's own reference goes to what is put there.
+static PyObject **slot_of(PyObject *object, u32 word) { return (PyObject **)object + word; }
+
+// Where an example has the slot with this value, in words; 0 if nowhere. No other slot has the value.
+static u32 find_slot(PyObject *example, PyObject *value, u32 slots) {
+  // Behind the count of references and the type.
+  for (u32 word = 2; word < 2 + slots; word++)
+    if (*slot_of(example, word) == value) return word;
+  return 0;
+}
+
 static PyObject *replace(PyObject **slot, PyObject *function) {
   Py_IncRef(function);
   if (*slot) Py_DecRef(*slot);

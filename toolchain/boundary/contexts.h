@@ -2,7 +2,7 @@
 // (`_dispatch`). That a stream's method is called without one, most of the time, is below: see `Quick`.
 #ifndef CONTEXTS_H
 #define CONTEXTS_H
-#include "boundary.h"
+#include "routing.h"
 
 // ---- who speaks
 
@@ -17,6 +17,7 @@ static Speaker begin_callback(u32 context_id) {
   Speaker outer = {running, effective};
   running = context_id;
   effective = 0;
+  wants_short_answer = 0; // that host call is under way, and its answer is not this callback's
   return outer;
 }
 
@@ -104,9 +105,6 @@ static const Class *find_class(PyObject *type, u32 kind) {
 
 #define STATE "_state" // the attribute's name
 
-// A slot of an object, which is made: the object's own reference goes to what is put there.
-static PyObject **slot_of(PyObject *stream, u32 word) { return (PyObject **)stream + word; }
-
 static u32 state_of(PyObject *stream, u32 kind) {
   PyObject *state = layouts[kind].state ? *slot_of(stream, layouts[kind].state) : 0;
   return state ? PyLong_AsUnsignedLong(state) : 0;
@@ -181,11 +179,18 @@ static PyObject *make_stream(const Class *known, PyObject *context_id, PyObject 
 }
 
 // Makes a stream and tells it; 0 without an exception if there is no quick way.
-static PyObject *first_quickly(const Quick *quick, PyObject *root, const u32 *numbers, u32 count, int *is_quick) {
+static PyObject *first_quickly(
+    const Quick *quick, PyObject *root, const u32 *numbers, u32 count, int *is_quick, int *is_over
+) {
   PyObject *type = PyObject_GetAttr(root, class_names[quick->kind]);
   const Class *known = type ? find_class(type, quick->kind) : 0;
-  if (type) Py_DecRef(type); // the root's class, or the root, has it still
-  else PyErr_Clear();
+  if (!type) PyErr_Clear();
+  else if (!known && quick->kind == TCP && is_router(type)) {
+    *is_quick = *is_over = 1;
+    PyObject *routed = route_connection(type);
+    Py_DecRef(type);
+    return routed;
+  } else Py_DecRef(type); // the root's class, or the root, has it still
   if (!known || known->facts & quick->slow) return 0;
   *is_quick = 1;
   PyObject *context_id = PyLong_FromUnsignedLong(numbers[0]), *stream = context_id ? make_stream(known, context_id, root) : 0;
@@ -195,6 +200,7 @@ static PyObject *first_quickly(const Quick *quick, PyObject *root, const u32 *nu
       change_state(stream, quick->kind, quick->clear, quick->set);
       result = take_result(quick, stream, context_id, tell(quick, stream, numbers, count));
     }
+    *is_over = result && (known->facts & (PLAIN | KEPT)) == PLAIN;
     if (!result && !(known->facts & KEPT)) {
       // The failure policy must know what became of it.
       PyObject *error = PyErr_GetRaisedException();
@@ -280,13 +286,9 @@ static PyObject *py_set_layout(PyObject *self, PyObject *const *arguments, Py_ss
     return usage("set_layout(kind, attribute, unmade, example, context_id, root[, state])");
   found[0] = &layouts[kind].context_id, found[1] = &layouts[kind].root, found[2] = &layouts[kind].state;
   Py_ssize_t slots = count - 4;
-  for (Py_ssize_t i = 0; i < slots; i++) {
-    *found[i] = 0;
-    // Behind the count of references and the type.
-    for (Py_ssize_t word = 2; word < 2 + slots; word++)
-      if (*slot_of(arguments[3], word) == arguments[4 + i]) *found[i] = word;
-    if (!*found[i]) return usage("set_layout(): the example does not have its slots where objects have them");
-  }
+  for (Py_ssize_t i = 0; i < slots; i++)
+    if (!(*found[i] = find_slot(arguments[3], arguments[4 + i], slots)))
+      return usage("set_layout(): the example does not have its slots where objects have them");
   Py_DecRef(replace(&unmade[kind], arguments[2]));
   return replace(&class_names[kind], arguments[1]);
 }
@@ -296,6 +298,49 @@ static PyObject *py_set_waiting(PyObject *self, PyObject *const *arguments, Py_s
   if (count != 2) return usage("set_waiting(tasks, calls)");
   Py_DecRef(replace(&waiting_tasks, arguments[0]));
   return replace(&open_calls, arguments[1]);
+}
+
+// ---- streams held back
+
+// Streams that the proxy has made and Python has not: most are made and told of their first callback in one call into Python. Each
+// number has one place (they are consecutive, and a stream's first callback follows at once); who finds it taken is made at once.
+#define HELD_BACK 1024
+static struct {
+  u32 context_id, parent_context_id;
+} held_back[HELD_BACK];
+
+// In the parent's place: a stream that has had its first callback and is nowhere known. Its end is nobody's concern.
+#define OVER ~0u
+
+static int hold_back(u32 context_id, u32 parent_context_id) {
+  u32 place = context_id % HELD_BACK, before = held_back[place].parent_context_id;
+  if (!known_roots || !parent_context_id || parent_context_id == OVER || (before && before != OVER)) return 0;
+  held_back[place].context_id = context_id;
+  held_back[place].parent_context_id = parent_context_id;
+  return 1;
+}
+
+// The parent of a stream that was held back, and is no longer; else 0.
+static u32 held_back_parent(u32 context_id) {
+  u32 place = context_id % HELD_BACK;
+  if (held_back[place].context_id != context_id) return 0;
+  u32 parent = held_back[place].parent_context_id;
+  if (parent == OVER) return 0;
+  held_back[place].parent_context_id = 0;
+  return parent;
+}
+
+static void note_over(u32 context_id) {
+  u32 place = context_id % HELD_BACK;
+  if (held_back[place].context_id == context_id) held_back[place].parent_context_id = OVER;
+}
+
+// Whether a stream's end is nobody's concern; it is forgotten.
+static int was_over(u32 context_id) {
+  u32 place = context_id % HELD_BACK;
+  if (held_back[place].context_id != context_id || held_back[place].parent_context_id != OVER) return 0;
+  held_back[place].parent_context_id = 0;
+  return 1;
 }
 
 // ---- calling Python
@@ -320,12 +365,13 @@ static u32 run_first(
   PyObject *root = find_root(parent_context_id), *result = 0;
   if (!root && !PyErr_Occurred()) return fallback;
   Speaker outer = begin_callback(numbers[0]);
-  int is_quick = 0;
-  if (root && quick->method) result = first_quickly(quick, root, numbers, count, &is_quick);
+  int is_quick = 0, is_over = 0;
+  if (root && quick->method) result = first_quickly(quick, root, numbers, count, &is_quick, &is_over);
   if (root && !is_quick) result = call_first(function, root, numbers, count);
   u32 value = result ? read(callback, result, fallback) : fallback;
   // A failure's value is the fallback; None never failed.
   if (value == fallback && result != none && PyErr_Occurred()) value = raised(callback, numbers[0], parent_context_id, fallback);
+  if (is_over) note_over(numbers[0]);
   end_callback(outer);
   return value;
 }
@@ -353,29 +399,4 @@ static u32 run_callback(
   return value;
 }
 
-// ---- streams held back
-
-// Streams that the proxy has made and Python has not: most are made and told of their first callback in one call into Python. Each
-// number has one place (they are consecutive, and a stream's first callback follows at once); who finds it taken is made at once.
-#define HELD_BACK 1024
-static struct {
-  u32 context_id, parent_context_id;
-} held_back[HELD_BACK];
-
-static int hold_back(u32 context_id, u32 parent_context_id) {
-  u32 place = context_id % HELD_BACK;
-  if (!known_roots || !parent_context_id || held_back[place].parent_context_id) return 0;
-  held_back[place].context_id = context_id;
-  held_back[place].parent_context_id = parent_context_id;
-  return 1;
-}
-
-// The parent of a stream that was held back, and is no longer; else 0.
-static u32 held_back_parent(u32 context_id) {
-  u32 place = context_id % HELD_BACK;
-  if (held_back[place].context_id != context_id) return 0;
-  u32 parent = held_back[place].parent_context_id;
-  held_back[place].parent_context_id = 0;
-  return parent;
-}
 #endif

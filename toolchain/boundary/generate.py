@@ -19,6 +19,7 @@ from toolchain.tools import Tools
 _BEFORE = {
     "proxy_on_context_create": ["  settle(context_id);", "  if (hold_back(context_id, parent_context_id)) return;"],
     "proxy_on_delete": [
+        "  if (was_over(context_id)) return;",
         "  settle(context_id);",
         "  if (forget(&quick[%d], context_id)) return;",
         "  if (latest.context_id == context_id) latest.context_id = 0;",
@@ -144,7 +145,7 @@ def generate(abi: Abi) -> str:
     """Returns the C source of the extension module for this ABI table."""
     lines = [
         "// Generated from the ABI table by boundary/generate.py.",
-        '#include "address.h"',
+        '#include "boundary.h"',
         *map(_import, abi.host_calls.values()),
         '#include "contexts.h"',
         "",
@@ -231,7 +232,7 @@ static PyObject *py_set_contexts(PyObject *self, PyObject *const *arguments, Py_
 def _start(abi: Abi) -> str:
     """Returns the module's table of functions, what starts the module, and the exports that are no callbacks."""
     own = ["register", "register_first", "set_status_handler", "set_error_handler", "set_action_type", "set_contexts"]
-    own += ["register_quick", "set_class", "set_layout", "set_waiting", "speaker", "speak_for"]
+    own += ["register_quick", "set_class", "set_layout", "set_router", "set_waiting", "speaker", "speak_for"]
     own += ["packed_address", "parse_pairs", "write_pairs"]
     table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *abi.host_calls))
     return f"""\
@@ -259,7 +260,10 @@ EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callback
 
 EXPORT("{abi.version_export}") void export_abi_version(void) {{}}
 EXPORT("_initialize") void export_initialize(void) {{}}
-EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{ return malloc(size ? size : 1); }}
+EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{
+  char *memory = memory_for_answer(size);
+  return memory ? memory : malloc(size ? size : 1);
+}}
 """
 
 

@@ -1,13 +1,13 @@
-"""The routing filter, as it is, with two counters more: stream contexts made and deleted."""
+"""The routing filter with two counters more: stream contexts made and deleted. So each connection has one, also under the default rule."""
 
 from __future__ import annotations
 
 import proxy_wasm
-from filter.plugin import Connection, Plugin, PolicyConnection
-from proxy_wasm import MetricKind
+from filter.plugin import Plugin, PolicyConnection, Routes
+from proxy_wasm import Action, MetricKind
 
 
-class CountedConnection(Connection):
+class CountedConnection(proxy_wasm.StreamContext):
     """A connection under the default rule, counted."""
 
     root: Counted
@@ -16,19 +16,25 @@ class CountedConnection(Connection):
         super().__init__(context_id, root)
         proxy_wasm.increment_metric(root.created, 1)
 
+    def on_new_connection(self) -> Action | None:
+        """Asks the filter's router."""
+        return self.root.routes.connect()
+
     def on_delete(self) -> None:
         """Counts the end."""
         proxy_wasm.increment_metric(self.root.deleted, 1)
 
 
-class CountedPolicyConnection(CountedConnection, PolicyConnection):
+class CountedPolicyConnection(PolicyConnection, CountedConnection):
     """A connection under configured rules, counted."""
+
+    root: Counted
 
 
 class Counted(Plugin):
     """The plugin, counted."""
 
-    stream_context = CountedConnection
+    routes: Routes
 
     def on_configure(self, configuration: bytes) -> bool:
         """Configures the plugin as always."""
@@ -36,8 +42,11 @@ class Counted(Plugin):
             proxy_wasm.define_metric(MetricKind.COUNTER, f"contexts.{name}") for name in ("created", "deleted")
         )
         accepted = super().on_configure(configuration)
-        has_rules = issubclass(self.stream_context, PolicyConnection)
-        self.stream_context = CountedPolicyConnection if has_rules else CountedConnection
+        if isinstance(self.stream_context, Routes):
+            self.routes = self.stream_context
+            self.stream_context = CountedConnection
+        else:
+            self.stream_context = CountedPolicyConnection
         return accepted
 
 

@@ -1,0 +1,192 @@
+"""A router in a built module does what its Python does: the same host calls, the same outcome, whatever the proxy refuses."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from proxy_wasm import Action
+from proxy_wasm.testing.host import DOWNSTREAM, Host, HostStatus
+from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.wasm import WasmModule
+from tests.host.toolchain_case import build
+
+GUEST = """
+import proxy_wasm
+from proxy_wasm import Action, FailurePolicy, MetricKind
+from proxy_wasm.routing import SourceRouter
+
+def choose(source, argument):
+    if argument == "many":
+        return f"many{source[-2] * 256 + source[-1]}"
+    kind = source[-1]
+    if kind == 1:
+        raise ValueError("on purpose")
+    if kind == 2:
+        return None
+    if kind == 3:
+        return 7
+    return f"{argument}{kind % 8}"
+
+class Router(SourceRouter):
+    def counter_of(self, cluster):
+        return proxy_wasm.define_metric(MetricKind.COUNTER, cluster)
+
+    def on_unrouted(self, address):
+        proxy_wasm.info(f"unrouted {address!r}")
+        return Action.PAUSE if address else None
+
+    def on_failed(self, error, cluster):
+        proxy_wasm.info(f"failed {error!r} {error} {cluster!r}")
+        if isinstance(error, ValueError):
+            raise error
+        return 5 if isinstance(error, TypeError) else Action.PAUSE
+
+    def on_uncounted(self, error):
+        proxy_wasm.info(f"uncounted {error}")
+        super().on_uncounted(error)
+
+def routed(address, cluster):
+    proxy_wasm.info(f"{address!r} to {cluster}")
+    if cluster.endswith("4"):
+        raise OSError("told")
+
+class Root(proxy_wasm.RootContext):
+    failure_policy = FailurePolicy.CLOSE
+    stream_context = SourceRouter(choose, "plain")
+
+    def on_configure(self, configuration):
+        if configuration:
+            self.stream_context = Router(choose, configuration.decode(), routed if configuration == b"told" else None)
+        return True
+"""
+ADDRESSES = [*(f"10.0.0.{i}:{5000 + i}" for i in range(8)), "[::1]:80", "[2001:db8::f]:1", "[::ffff:10.0.0.9]:2"]
+ADDRESSES += ["", "/run/x.sock", "/" + "x" * 100, "[fe80::1%" + "z" * 80 + "]:80", "999.1.1.1:80"]
+REFUSALS = ["", "get_property", "call_foreign_function", "increment_metric", "define_metric", "log"]
+
+
+class Recorder(Host):
+    """A host that notes the host calls, and refuses one kind of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = ""
+        self.calls: list[tuple[object, ...]] = []
+        self.foreign_functions[b"set_envoy_filter_state"] = lambda argument: b"an answer"
+        for name in [name for name in dir(Host) if name.startswith("proxy_")]:
+            setattr(self, name, functools.partial(self._note, name.removeprefix("proxy_"), getattr(self, name)))
+
+    def _note(self, name: str, call: Callable[..., Any], *arguments: object) -> Any:
+        self.calls.append((name, *arguments))
+        if name == self.refused:
+            raise HostStatus("INTERNAL_FAILURE")
+        return call(*arguments)
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> WasmModule:
+    code = build(tmp_path_factory.mktemp("guest"), {"plugin.py": GUEST + "\nproxy_wasm.register(Root)\n"})
+    return WasmModule(code, Recorder(), cache=tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture(scope="module")
+def in_process() -> Iterator[InProcess]:
+    names: dict[str, Any] = {"__name__": "guest"}
+    exec(GUEST, names)
+    with InProcess(names["Root"], Recorder()) as vm:
+        yield vm
+
+
+@pytest.fixture(scope="module")
+def vms(module: WasmModule, in_process: InProcess) -> tuple[Vm, Vm]:
+    assert module.start() and in_process.start()
+    return module, in_process
+
+
+def outcome(vm: Vm, source: str | None, refused: str) -> list[object]:
+    """Makes a connection and ends it; returns what came of it."""
+    host = vm.host
+    assert isinstance(host, Recorder)
+    host.calls.clear()
+    host.refused = refused
+    connection = vm.connection(source=source)
+    action = connection.new_connection()
+    found: list[object] = [action, list(connection.context.closed), *host.calls]
+    connection.close()
+    host.refused = ""
+    return found
+
+
+def alike(found: list[object]) -> list[object]:
+    """Returns an outcome without what differs: the numbers of contexts, and of a traceback all but the error."""
+    return [[*map(_unnumbered, one)] if isinstance(one, tuple) else one for one in found if not _is_traceback(one)]
+
+
+def _is_traceback(call: object) -> bool:
+    return isinstance(call, tuple) and call[0] == "log" and (b":   " in call[2] or b"Traceback (" in call[2])
+
+
+def _unnumbered(value: object) -> object:
+    return re.sub(rb"\(context \d+\)", b"", value) if isinstance(value, bytes) else value
+
+
+@pytest.mark.parametrize("refused", REFUSALS)
+@pytest.mark.parametrize("configuration", [b"", b"counted", b"told"])
+def test_it_does_what_its_python_does(vms: tuple[Vm, Vm], configuration: bytes, refused: str) -> None:
+    for vm in vms:
+        assert vm.configure(configuration)
+    for source in (*ADDRESSES, None, ADDRESSES[5]):
+        compiled, plain = (alike(outcome(vm, source, refused)) for vm in vms)
+        assert compiled == plain, source
+
+
+def test_what_it_does(vms: tuple[Vm, Vm]) -> None:
+    """So that both are not wrong alike."""
+    vm = vms[0]
+    assert vm.configure(b"counted")
+    outcome(vm, "10.0.0.5:1", "")
+    calls = [call[0] for call in outcome(vm, "10.0.0.5:1", "") if isinstance(call, tuple)]
+    assert calls == ["get_property", "call_foreign_function", "increment_metric"]
+    assert vm.host.foreign_calls[-1][2].endswith(b"counted5")
+    assert outcome(vm, "10.0.0.1:1", "")[:2] == [Action.PAUSE, [DOWNSTREAM]]
+    assert outcome(vm, "10.0.0.2:1", "")[:2] == [Action.CONTINUE, []]
+
+
+def test_many_at_once(vms: tuple[Vm, Vm]) -> None:
+    """More than the boundary has places for: those come to Python, and know their router."""
+    for vm in vms:
+        assert vm.configure(b"counted")
+        vm.host.foreign_calls.clear()
+        connections = [vm.connection(source=f"10.0.{i // 250}.{5 + i % 250}:1") for i in range(1500)]
+        for connection in connections:
+            assert connection.new_connection() == Action.CONTINUE
+        for connection in connections:
+            connection.close()
+        assert len(vm.host.foreign_calls) == 1500
+
+
+def test_more_clusters_than_are_kept(vms: tuple[Vm, Vm]) -> None:
+    for vm in vms:
+        assert vm.configure(b"many")
+        vm.host.foreign_calls.clear()
+        for number in [*range(300), 0, 299]:
+            assert vm.connection(source=f"10.0.{number // 256}.{number % 256}:1").new_connection() == Action.CONTINUE
+        assert [call[2].partition(b"many")[2] for call in vm.host.foreign_calls] == [
+            b"%d" % number for number in (*range(300), 0, 299)
+        ]
+
+
+def test_a_replaced_router_is_let_go(module: WasmModule) -> None:
+    """A configuration that comes while connections do: memory does not grow."""
+    for _ in range(20):
+        assert module.configure(b"counted")
+    before = module.memory_pages
+    for _ in range(300):
+        assert module.configure(b"counted")
+        module.connection(source="10.0.0.6:1").new_connection()
+    assert module.memory_pages == before
