@@ -33,21 +33,21 @@ class Headers(_proxy_wasm.HeaderMap):
     # proxy_replace_header_map_value, proxy_add_header_map_value, proxy_remove_header_map_value, and proxy_get_header_map_pairs.
     if TYPE_CHECKING:
 
-        def __getitem__(self, name: Text) -> bytes: ...
+        def __getitem__(self, name: Text, /) -> bytes: ...
         @overload
-        def get(self, name: Text) -> bytes | None: ...
+        def get(self, name: Text, /) -> bytes | None: ...
         @overload
-        def get(self, name: Text, default: Default) -> bytes | Default: ...
-        def get(self, name: Text, default: object = None) -> object:
+        def get(self, name: Text, /, default: Default) -> bytes | Default: ...
+        def get(self, name: Text, /, default: object = None) -> object:
             """Returns the first value of a header, or the default."""
 
-        def __setitem__(self, name: Text, value: Text) -> None:
+        def __setitem__(self, name: Text, value: Text, /) -> None:
             """Replaces all values of a header by one."""
 
         def add(self, name: Text, value: Text, /) -> None:
             """Adds a value, after those that the header has."""
 
-        def __delitem__(self, name: Text) -> None:
+        def __delitem__(self, name: Text, /) -> None:
             """Removes all values of a header; it need not be there."""
 
         def items(self) -> Pairs:

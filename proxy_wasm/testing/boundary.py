@@ -38,25 +38,25 @@ class Boundary:
         self.held_back: dict[int, int] = {}
         self.running = self.effective = 0
 
-    def register(self, callback: str, function: Callable[..., int | bool | None]) -> None:
+    def register(self, callback: str, function: Callable[..., int | bool | None], /) -> None:
         """Keeps the function to call for a callback."""
         if callback not in CALLBACKS:
             raise ValueError(f"no such callback: {callback}")
         self.callbacks[callback] = function
 
-    def set_status_handler(self, handler: Callable[..., NoReturn]) -> None:
+    def set_status_handler(self, handler: Callable[..., NoReturn], /) -> None:
         """Keeps what raises for a status."""
         self.status_handler = handler
 
-    def set_error_handler(self, handler: Callable[[str, int, BaseException, int], int]) -> None:
+    def set_error_handler(self, handler: Callable[[str, int, BaseException, int], int], /) -> None:
         """Keeps what answers for a callback that raised."""
         self.error_handler = handler
 
-    def set_action_type(self, action: type[int]) -> None:
+    def set_action_type(self, action: type[int], /) -> None:
         """Keeps the type of what a callback may return for an action."""
         self.action_type = action
 
-    def register_first(self, callback: str, function: Callable[..., int | None]) -> None:
+    def register_first(self, callback: str, function: Callable[..., int | None], /) -> None:
         """Keeps what makes a stream and tells it of its first callback."""
         self.first[callback] = function
 
@@ -65,6 +65,7 @@ class Boundary:
         roots: Mapping[int, object],
         streams: Mapping[int, object],
         undecided: Mapping[int, object] | None,
+        /,
     ) -> None:
         """Keeps the contexts that want to hear of their end."""
         self.roots, self.streams, self.undecided = roots, streams, undecided
@@ -76,7 +77,7 @@ class Boundary:
         """Returns the context in whose name host calls are made; 0 outside of a callback."""
         return self.effective or self.running
 
-    def speak_for(self, context_id: int) -> int:
+    def speak_for(self, context_id: int, /) -> int:
         """Makes the host calls that follow in the name of a context, and returns the one that had spoken so far."""
         before = self.speaker()
         if context_id != before or not before:
@@ -174,7 +175,7 @@ class Boundary:
                 return CALLBACKS[callback].failed
 
 
-def packed_address(address: bytes | str) -> bytes | None:
+def packed_address(address: bytes | str, /) -> bytes | None:
     """Returns the IP address in an address as Envoy writes it, as Python's `ipaddress` reads it; None if there is no such address."""
     # Only digits, letters and a few signs mean something, so any encoding that keeps them will do.
     host, port = address if isinstance(address, str) else address.decode("latin-1"), ""
@@ -195,7 +196,7 @@ def packed_address(address: bytes | str) -> bytes | None:
     return (mapped or found).packed
 
 
-def parse_pairs(header_map: bytes) -> list[tuple[bytes, bytes]]:
+def parse_pairs(header_map: bytes, /) -> list[tuple[bytes, bytes]]:
     """Returns a header map's pairs in order, or raises ValueError. No bytes at all are an empty one."""
     if not header_map:
         return []
@@ -211,7 +212,7 @@ def parse_pairs(header_map: bytes) -> list[tuple[bytes, bytes]]:
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 
-def write_pairs(pairs: Iterable[tuple[bytes | str, bytes | str]]) -> bytes:
+def write_pairs(pairs: Iterable[tuple[bytes | str, bytes | str]], /) -> bytes:
     """Returns a header map's bytes; raises ValueError for what cannot be in a header."""
     texts: list[bytes] = []
     for given in list(pairs):
@@ -236,21 +237,21 @@ class HeaderMap:
 
     __slots__ = ("map",)
 
-    def __init__(self, header_map: int) -> None:
+    def __init__(self, header_map: int, /) -> None:
         self.map = header_map
 
-    def __getitem__(self, name: bytes | str) -> bytes:
+    def __getitem__(self, name: bytes | str, /) -> bytes:
         value = _FUNCTIONS["proxy_get_header_map_value"](self.map, name)
         if value is None:
             raise KeyError(name)
         return bytes(value)
 
-    def get(self, name: bytes | str, default: object = None) -> object:
+    def get(self, name: bytes | str, /, default: object = None) -> object:
         """Returns the first value of a header, or the default."""
         value = _FUNCTIONS["proxy_get_header_map_value"](self.map, name)
         return default if value is None else value
 
-    def __setitem__(self, name: bytes | str, value: bytes | str) -> None:
+    def __setitem__(self, name: bytes | str, value: bytes | str, /) -> None:
         self._change("proxy_replace_header_map_value", name, value)
 
     def add(self, name: bytes | str, value: bytes | str, /) -> None:
@@ -260,7 +261,7 @@ class HeaderMap:
     def _change(self, call: str, name: bytes | str, value: bytes | str) -> None:
         _FUNCTIONS[call](self.map, _checked(f"{call}: key", name), _checked(f"{call}: value", value))
 
-    def __delitem__(self, name: bytes | str) -> None:
+    def __delitem__(self, name: bytes | str, /) -> None:
         _FUNCTIONS["proxy_remove_header_map_value"](self.map, name)
 
     def items(self) -> list[tuple[bytes, bytes]]:

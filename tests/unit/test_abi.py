@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 import proxy_wasm
 from proxy_wasm import _dispatch, _errors, _register, grpc
+from proxy_wasm._headers import Headers
 from proxy_wasm.testing.abi import CALLBACKS, KINDS, STATUS, TABLE, Kind
 from toolchain import abi as toolchain_abi
 from toolchain.abi import read_abi
@@ -16,11 +20,38 @@ from toolchain.boundary.type_stubs import type_stubs
 
 # Not resolve(): it would lead out of a sandbox made of links.
 PACKAGE = Path(os.path.abspath(proxy_wasm.__file__)).parent
+BOUNDARY = sys.modules["_proxy_wasm"]
 
 
 def test_the_stubs_are_the_tables() -> None:
     hint = "write them anew: python3 -m toolchain type-stubs proxy_wasm/abi.toml > proxy_wasm/stubs/_proxy_wasm.pyi"
     assert (PACKAGE / "stubs" / "_proxy_wasm.pyi").read_text(encoding="utf-8") == type_stubs(TABLE), hint
+
+
+def by_place(file: str, of: object) -> dict[str, list[str]]:
+    """Returns which parameters each function of a class or a module takes by place only, as a file promises it (the first overload)."""
+    tree: ast.AST = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+    if isinstance(of, type):
+        tree = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == of.__name__)
+    found: dict[str, list[str]] = {}
+    for node in ast.walk(tree) if isinstance(of, type) else ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef):
+            found.setdefault(node.name, [parameter.arg for parameter in node.args.posonlyargs])
+    return found
+
+
+@pytest.mark.parametrize("of", [BOUNDARY, BOUNDARY.HeaderMap], ids=["functions", "HeaderMap"])
+def test_the_stand_in_takes_by_place_what_the_stubs_say(of: object) -> None:
+    promised = by_place("stubs/_proxy_wasm.pyi", of)
+    assert len(promised) > 5
+    for name, expected in promised.items():
+        parameters = inspect.signature(getattr(of, name)).parameters.values()
+        if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
+            continue
+        taken = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.POSITIONAL_ONLY]
+        assert len(taken) - taken.count("self") == len(expected) - expected.count("self"), name
+    if of is BOUNDARY.HeaderMap:
+        assert promised.items() >= {name: by for name, by in by_place("_headers.py", Headers).items() if by}.items()
 
 
 def test_the_toolchain_reads_the_same_table() -> None:
