@@ -22,8 +22,8 @@ def test_nothing_is_left_of_a_request(tmp_path: Path, record_property: Callable[
 
 
 def test_what_is_left_is_told() -> None:
-    before = requests.Held(1000, 1, 0, 0, 1 << 20, 1 << 20)
-    after = requests.Held(1000 + requests.OBJECTS + 1, 3, 1, 0, 2 << 20, 2 << 20)
+    before = requests.Held(1000, 1, 0, 0, 1 << 20, 1 << 20, 1 << 20)
+    after = requests.Held(1000 + requests.OBJECTS + 1, 3, 1, 0, 2 << 20, 2 << 20, 2 << 20)
     wrong = requests.complaints(
         [requests.Came("awaits", 10, 2, before, after), requests.Came("late", 1, 0, after, after, 3)]
     )
@@ -31,3 +31,5 @@ def test_what_is_left_is_told() -> None:
     assert "awaits: 2 requests had a wrong answer" in wrong
     assert "awaits: 1000 objects became 1201" in wrong
     assert "awaits: contexts, calls that are waited for, and callers are left: (2, 1, 0)" in wrong
+    grown = requests.complaints([requests.Came("late", 1, 0, one, one) for one in (before, after)])
+    assert grown[-1] == "memory in use grew, from 1048576 to 2097152 bytes"
