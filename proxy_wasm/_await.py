@@ -194,6 +194,8 @@ def _begin(context_id: int, name: str, result: Any, held: Held | None = None) ->
         return result
     task = _CallbackTask(result, context_id, name, held)
     if task.run():
+        if task.result is _PAUSE and task.direction is not None:
+            task.direction.pause(context_id)
         return task.result
     tasks = PENDING.get(context_id)
     if tasks is None:

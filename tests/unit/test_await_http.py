@@ -180,3 +180,26 @@ def test_a_test_that_answers_what_nobody_asked_is_told_what_was_logged() -> None
         vm.exchange().request()
         with pytest.raises(AssertionError, match=r"waits for no HTTP call; it logged \['asks nobody'\]"):
             vm.answer()
+
+
+@pytest.mark.parametrize("side", ["request", "response"])
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_a_coroutine_that_pauses_at_once_is_known_to_be_paused(side: str, part: str) -> None:
+    made: list[HttpContext] = []
+
+    async def pauses(self: HttpContext, *_: object) -> Action:
+        made.append(self)
+        return Action.PAUSE
+
+    with InProcess(plugin(**{f"on_{side}_{part}": pauses})) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request(body="a")
+        if side == "response":
+            exchange.respond(body="b")
+        gone = exchange.downstream if side == "response" else exchange.upstream
+        assert gone.body == b""
+        getattr(made[0], f"continue_{side}")()
+        vm.tick()
+        assert gone.body == (b"b" if side == "response" else b"a")
+        exchange.close()
