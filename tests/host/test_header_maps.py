@@ -13,12 +13,20 @@ from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import build
 
 GUEST = """
+import enum
+
 import _proxy_wasm
 import proxy_wasm
 
+class Text(enum.StrEnum):
+    NAME, VALUE = "x-b", "v"
+
+class Data(bytes):
+    pass
+
 class Plugin(proxy_wasm.RootContext):
     def on_configure(self, configuration):
-        names = {"headers": _proxy_wasm.HeaderMap(0), **vars(_proxy_wasm)}
+        names = {"headers": _proxy_wasm.HeaderMap(0), "Text": Text, "Data": Data, **vars(_proxy_wasm)}
         for line in configuration.decode("utf-8", "surrogatepass").splitlines():
             try:
                 told = repr(eval(line, names))
@@ -110,6 +118,20 @@ def test_the_same_bytes(guest: WasmModule, lines: list[str]) -> None:
 @given(st.lists(HEADERS, max_size=8))
 def test_the_same_headers(guest: WasmModule, lines: list[str]) -> None:
     assert_same(guest, lines)
+
+
+@pytest.mark.parametrize(("name", "value"), [("Text.NAME", "Text.VALUE"), ("Data(b'x-b')", "Data(b'v')")])
+def test_the_same_for_a_subclass(guest: WasmModule, name: str, value: str) -> None:
+    forms = ["headers[%s]", "headers.get(%s)", "headers.__delitem__(%s)", "proxy_get_property(%s)"]
+    of_both = [
+        "headers.add(%s, %s)",
+        "headers.__setitem__(%s, %s)",
+        "write_pairs([(%s, %s)])",
+        "proxy_set_property(%s, %s)",
+    ]
+    lines = [form % (name, value) for form in of_both] + [form % name for form in forms]
+    assert_same(guest, lines)
+    assert not [line for line in guest.host.lines() if "TypeError" in line]
 
 
 BY_NAME = [

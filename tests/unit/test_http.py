@@ -9,6 +9,7 @@ import pytest
 
 import proxy_wasm
 from proxy_wasm import Action, HttpContext, RootContext, StreamContext, _dispatch
+from proxy_wasm.testing.boundary import BOUNDARY
 from proxy_wasm.testing.exchange import Exchange, NeverInEnvoyError
 from proxy_wasm.testing.host import REQUEST, RESPONSE
 from proxy_wasm.testing.inprocess import InProcess
@@ -301,13 +302,23 @@ def test_without_a_place_to_wait_the_first_callback_still_decides() -> None:
         exchange, connection = vm.exchange(), vm.connection()
         for one in (exchange, connection):
             _dispatch.on_context_create(one.context_id, vm.root.context_id)
-            vm_held = __import__("proxy_wasm.testing.boundary", fromlist=["BOUNDARY"]).BOUNDARY.held_back
-            vm_held.pop(one.context_id)
+            BOUNDARY.held_back.pop(one.context_id)
         exchange.request()
         connection.new_connection()
         exchange.close()
         connection.close()
         assert seen == ["request"] and not _dispatch.undecided and not _dispatch.streams
+
+
+def test_a_stream_that_nobody_decided_about_is_forgotten() -> None:
+    with InProcess(plugin({"stream_context": StreamContext}, on_request_headers=lambda self, *_: None)) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        BOUNDARY.held_back.clear()  # there was no place for it
+        _dispatch.on_context_create(exchange.context_id, vm.root.context_id)
+        assert len(_dispatch.undecided) == 1
+        vm.call("proxy_on_delete", exchange.context_id)
+        assert not _dispatch.undecided
 
 
 def test_a_context_of_headers_alone_is_not_kept(run: Callable[..., Exchange]) -> None:

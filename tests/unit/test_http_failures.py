@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import proxy_wasm
-from proxy_wasm import Action, HttpContext, StreamStateError
+from proxy_wasm import Action, HttpContext, StreamStateError, _dispatch
 from proxy_wasm.testing.exchange import Exchange
 from proxy_wasm.testing.http import EnvoyCrashError
 from tests.unit import exchanges
@@ -173,6 +174,27 @@ def test_an_answer_and_then_an_exception(run: Callable[..., Exchange], root: dic
     assert exchange.vm.host.crash is None and exchange.downstream.status == 503
 
 
+@pytest.mark.parametrize("root", [{}, CLOSED], ids=["open", "closed"])
+def test_an_answer_and_then_an_exception_in_a_context_that_is_not_kept(
+    run: Callable[..., Exchange], root: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_request_headers(self: HttpContext, *_: object) -> None:
+        self.send_response(403)
+        raise RuntimeError("on purpose")
+
+    exchange = run(root, on_request_headers=on_request_headers)
+    sent: list[int] = []
+    send = exchange.vm.host.proxy_send_local_response
+    monkeypatch.setattr(
+        exchange.vm.host, "proxy_send_local_response", lambda code, *rest: (sent.append(code), send(code, *rest))[1]
+    )
+    exchange.request()
+    assert exchange.downstream.status == 403 and sent == [403]
+    exchange.close()
+    assert exchange.vm.host.crash is None and not _dispatch.streams
+    assert errors(exchange) == ["RuntimeError: on purpose"]
+
+
 @pytest.mark.parametrize("side", ["request", "response"])
 @pytest.mark.parametrize("root", [{}, CLOSED], ids=["open", "closed"])
 def test_an_answer_to_a_call_that_raises(run: Callable[..., Exchange], root: dict[str, Any], side: str) -> None:
@@ -191,8 +213,14 @@ def test_an_answer_to_a_call_that_raises(run: Callable[..., Exchange], root: dic
     assert exchange.vm.host.crash is None
 
 
-def test_what_is_no_action(run: Callable[..., Exchange]) -> None:
-    exchange = run(CLOSED, on_request_headers=lambda self, *_: True)
+class Word(enum.StrEnum):
+    PAUSE = "1"
+
+
+@pytest.mark.parametrize("result", [True, 1, Word.PAUSE])
+def test_what_is_no_action(run: Callable[..., Exchange], result: object) -> None:
+    exchange = run(CLOSED, on_request_headers=lambda self, *_: result)
     exchange.request()
     assert exchange.downstream.status == 500
-    assert "on_request_headers() returned True: return a proxy_wasm.Action, or nothing" in errors(exchange)[0]
+    wanted = f"on_request_headers() returned {result!r}: return a proxy_wasm.Action, or nothing"
+    assert any(wanted in line for line in exchange.vm.host.lines(4))
