@@ -191,7 +191,7 @@ def test_a_coroutine_that_pauses_at_once_is_known_to_be_paused(side: str, part: 
         made.append(self)
         return Action.PAUSE
 
-    with InProcess(plugin(**{f"on_{side}_{part}": pauses})) as vm:
+    with InProcess(plugin(FailurePolicy.CLOSE, **{f"on_{side}_{part}": pauses})) as vm:
         vm.start()
         exchange = vm.exchange()
         exchange.request(body="a")
