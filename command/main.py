@@ -279,6 +279,7 @@ def completion(shell: str) -> None:
     """Print what lets SHELL complete the commands and their options.
 
     For bash, put this line into ~/.bashrc: eval "$(proxy-wasm completion bash)"
+    For zsh, put the same with zsh into ~/.zshrc, after compinit. For fish, run: proxy-wasm completion fish | source
     """
     from click.shell_completion import get_completion_class
 

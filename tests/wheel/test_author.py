@@ -235,11 +235,36 @@ def test_help_is_there(environment: Environment, tmp_path: Path, argument: str) 
     assert "Usage: proxy-wasm" in environment.works(*argument.split(), cwd=tmp_path)
 
 
-def test_a_shell_completes_commands_and_options(environment: Environment, tmp_path: Path) -> None:
-    (tmp_path / "completion.bash").write_text(environment.works("completion", "bash", cwd=tmp_path))
-    typed = "COMP_WORDS=(proxy-wasm build --rep); COMP_CWORD=2"
-    script = f'source completion.bash; {typed}; _proxy_wasm_completion proxy-wasm; echo "${{COMPREPLY[@]}}"'
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment.variables(), capture_output=True, text=True
-    )
-    assert done.stdout == "--report\n", done.stderr
+# Each prints what a real shell makes of `bui` and of `build --rep`. zsh completes nothing without a terminal, so it gets one of its own.
+COMPLETED = {
+    "bash": """
+        eval "$(proxy-wasm completion bash)"
+        COMP_WORDS=(proxy-wasm bui) COMP_CWORD=1; _proxy_wasm_completion proxy-wasm; echo "${COMPREPLY[@]}"
+        COMPREPLY=() COMP_WORDS=(proxy-wasm build --rep) COMP_CWORD=2; _proxy_wasm_completion proxy-wasm; echo "${COMPREPLY[@]}"
+    """,
+    "fish": """
+        proxy-wasm completion fish | source
+        complete -C "proxy-wasm bui" | cut -f 1
+        complete -C "proxy-wasm build --rep" | cut -f 1
+    """,
+    "zsh": """
+        zmodload zsh/zpty
+        zpty shell TERM=dumb zsh -f -i
+        zpty -w shell 'autoload -U compinit; compinit -u -D; eval "$(proxy-wasm completion zsh)"; echo rea""dy'
+        zpty -r shell said '*ready*'
+        zpty -w -n shell $'proxy-wasm bui\t'
+        zpty -r shell said '*build *' && echo build
+        zpty -w -n shell $'--rep\t'
+        zpty -r shell said '*--report *' && echo --report
+    """,
+}
+
+
+@pytest.mark.parametrize("shell", COMPLETED)
+def test_a_shell_completes_commands_and_options(environment: Environment, tmp_path: Path, shell: str) -> None:
+    variables = environment.variables()
+    if shutil.which(shell, path=variables["PATH"]) is None:
+        pytest.skip(f"{shell} is not installed")
+    command = [shell, "-c", COMPLETED[shell]]
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=SECONDS)
+    assert done.stdout == "build\n--report\n", done.stderr
