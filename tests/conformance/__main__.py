@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.conformance import natively
-from tests.conformance.kinds import kind_of
+from tests.conformance.kinds import reason_of
+from tests.conformance.page import page
 from tests.conformance.record import (
     PAGE,
     RECORD,
     CPython,
     Record,
     Specification,
-    page,
     read,
     write,
 )
@@ -143,7 +143,7 @@ def _ask_natively(found: CPython, python: Path, library: Path) -> None:
         tests = [
             test
             for test, (word, message) in module.otherwise.items()
-            if word == "failed" and kind_of(test, message) is None
+            if word == "failed" and reason_of(test, message) is None
         ]
         module.natively = natively.ask(python, library, Path("toolchain/stdlib.zip"), tests) if tests else {}
         if tests:

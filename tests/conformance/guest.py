@@ -1,7 +1,7 @@
 """Runs CPython's own tests in the VM: each configuration is a command, and each line of the log that begins with a tab an answer.
 
 - `{"version": ""}` is answered with CPython's version,
-- `{"classes": MODULE}` with a line for each class of tests in a module, or why it is not there,
+- `{"classes": MODULE}` with a line for each class of tests in a module, as CPython's own runner loads them, or why it is not there,
 - `{"run": MODULE, "class": CLASS, "without": [ID]}` with a line when a test begins, and one with what it came to,
 - `{"plan": [[MODULE, CLASS, [ID]]]}` with the same for several classes, one after the other, each in a tick, with a line before
   each of them and one at the end.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import json
+import logging
 import os
 import platform
 import sys
@@ -23,6 +24,7 @@ from typing import Any
 
 import proxy_wasm
 from tests.conformance.kinds import WRONG_MEMORY
+from tests.conformance.loading import Tests, load
 
 _frozen_importlib: Any = importlib.import_module("_frozen_importlib")
 # Written when this is built.
@@ -46,16 +48,13 @@ def with_file(module_from_spec: Callable[[ModuleSpec], ModuleType]) -> Callable[
     return made
 
 
-loaded: dict[str, ModuleType] = {}
+loaded: dict[str, Tests] = {}
 absent: dict[str, str] = {}
 
 
 def _load(name: str) -> None:
     try:
-        module = importlib.import_module(name)
-        # Some give their classes what they test only when they are asked for tests.
-        unittest.defaultTestLoader.loadTestsFromModule(module)
-        loaded[name] = module
+        loaded[name] = load(importlib.import_module(name))
     except unittest.SkipTest as reason:
         absent[name] = f"skipped: {reason}"
     except BaseException as error:
@@ -118,28 +117,20 @@ class Result(unittest.TestResult):
         self._note(test, "failed", "an unexpected success")
 
 
-def classes(module: ModuleType) -> dict[str, type[unittest.TestCase]]:
-    """Returns a module's classes of tests, as `unittest` finds them."""
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, unittest.TestCase) and value.__module__ != "unittest.case"
-    }
-
-
-def flat(suite: unittest.TestSuite) -> list[unittest.TestCase]:
-    """Returns the tests of a suite."""
-    return [test for test in suite if isinstance(test, unittest.TestCase)]
-
-
-def run(module: ModuleType, name: str, without: list[str]) -> None:
+def run(tests: list[unittest.TestCase], without: list[str]) -> None:
     """Runs the tests of a class but for some, and but for those that spoil the memory of a VM."""
-    tests = flat(unittest.defaultTestLoader.loadTestsFromTestCase(classes(module)[name]))
     for test in tests:
         if WRONG_MEMORY.search(test.id()):
             say("ended", test.id(), "left out", "it reads or writes wrong memory")
     kept = (test for test in tests if test.id() not in without and not WRONG_MEMORY.search(test.id()))
     unittest.TestSuite(kept).run(Result())
+
+
+def log_to_nobody() -> None:
+    """Makes the root logger what it is where no host takes what is logged, as tests expect."""
+    root = logging.getLogger()
+    root.handlers.clear()
+    root.setLevel(logging.WARNING)
 
 
 class Root(proxy_wasm.RootContext):
@@ -151,6 +142,7 @@ class Root(proxy_wasm.RootContext):
         """Does what the configuration says."""
         if not configuration:
             return True
+        log_to_nobody()
         command = json.loads(configuration)
         if "version" in command:
             say("version", platform.python_version())
@@ -163,10 +155,10 @@ class Root(proxy_wasm.RootContext):
         if name in absent:
             say("absent", absent[name])
         elif "classes" in command:
-            for found in classes(loaded[name]):
+            for found in loaded[name]:
                 say("class", found)
         else:
-            run(loaded[name], command["class"], command["without"])
+            run(loaded[name][command["class"]], command["without"])
         return True
 
     def on_tick(self) -> None:
@@ -174,7 +166,7 @@ class Root(proxy_wasm.RootContext):
         if self.plan:
             name, cls, without = self.plan.pop(0)
             say("at", name, cls)
-            run(loaded[name], cls, without)
+            run(loaded[name][cls], without)
         else:
             proxy_wasm.set_tick_period(0)
             say("over")

@@ -19,6 +19,9 @@ SILENT_SECONDS = 300.0
 START_SECONDS = 600.0
 """How long Envoy may take until it is ready: it compiles a module of some ten megabytes, beside other lots."""
 
+STARTS = 5
+"""So often an Envoy is started in which the plan does not begin: it may not answer in time beside other lots."""
+
 Class = tuple[str, str]
 """A module of tests, and a class in it."""
 
@@ -46,9 +49,18 @@ def run(module: bytes, classes: Mapping[Class, Sequence[str]], work: Path) -> Ou
     code.write_bytes(module)
     left = {one: list(without) for one, without in classes.items()}
     found: Outcomes = {}
+    failed = 0
     while left:
-        with tempfile.TemporaryDirectory(dir=work) as directory:
-            lines, end = _run(_configuration(code, [(*one, without) for one, without in left.items()]), Path(directory))
+        try:
+            with tempfile.TemporaryDirectory(dir=work) as directory:
+                lines, end = _run(
+                    _configuration(code, [(*one, without) for one, without in left.items()]), Path(directory)
+                )
+        except (OSError, process.EnvoyError):
+            failed += 1
+            if failed == STARTS:
+                raise
+            continue
         outcomes, running = read_outcomes(lines)
         found.update(outcomes)
         if not end:

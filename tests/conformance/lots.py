@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import hashlib
 import multiprocessing
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,11 +16,8 @@ import wasmtime
 from tests.conformance import in_envoy
 from tests.conformance.in_envoy import Class
 from tests.conformance.record import ModuleRun, Outcome, Outcomes, compare, counted
-from tests.conformance.regression import COLD_LIMIT_SECONDS, LIMIT_SECONDS, Runner, build
+from tests.conformance.regression import COLD_LIMIT_SECONDS, LIMIT_SECONDS, Runner, build, divided, source
 from toolchain.tools import ToolchainError
-
-TOGETHER = 40
-"""So many modules of tests are built into one filter."""
 
 SETTINGS = ["compiled under wasmtime", "cold under wasmtime", "cold in Envoy"]
 
@@ -55,7 +53,7 @@ def say(text: str) -> None:
 
 def run(library: Path, modules: Sequence[str], jobs: int) -> Iterator[Lot]:
     """Runs modules of tests in lots, so many at a time, and yields what each lot came to."""
-    lots = [modules[first : first + TOGETHER] for first in range(0, len(modules), TOGETHER)]
+    lots = divided({name: source(library, name).stat().st_size for name in modules})
     with _FORK.Pool(jobs, maxtasksperchild=1) as pool:
         yield from pool.imap_unordered(functools.partial(_run_lot, library), lots, chunksize=1)
 
@@ -105,11 +103,17 @@ def _run_built(library: Path, modules: Sequence[str], work: Path) -> Lot:
     for name, found in everything.items():
         in_proxy = {test: proxied[test] for test in found.cold if test in proxied}
         made.modules[name] = compare(found.absent, [found.compiled, found.cold, _with_endless(found.cold, in_proxy)])
+        made.modules[name].on = _digest()
         for test, outcomes in made.modules[name].different.items():
             say(f"differs: {test}: {outcomes}")
     if unknown := proxied.keys() - all_cold.keys():
         raise RuntimeError(f"tests that ran in Envoy alone: {sorted(unknown)}")
     return made
+
+
+def _digest() -> str:
+    """Returns how the SHA-256 of the runtime begins."""
+    return hashlib.sha256(Path("toolchain/runtime.wasm").read_bytes()).hexdigest()[:12]
 
 
 def _endless(outcomes: Outcomes) -> list[str]:

@@ -25,13 +25,17 @@ def module_of(test: str) -> str:
     raise ModuleNotFoundError(test)
 
 
-def passes(test: str) -> bool:
-    """Tells whether a test passes; one that is skipped or cannot be found does not."""
+def passes(test: str) -> bool | None:
+    """Tells whether a test passes, which one that is skipped does not; None for one that cannot be found."""
     try:
         module = module_of(test)
         cls, name = test[len(module) + 1 :].split(".")
-        result = unittest.TestResult()
-        unittest.TestSuite([getattr(importlib.import_module(module), cls)(name)]).run(result)
+        found = getattr(importlib.import_module(module), cls)(name)
+    except (AttributeError, ModuleNotFoundError, ValueError):
+        return None
+    result = unittest.TestResult()
+    try:
+        unittest.TestSuite([found]).run(result)
     except (Exception, SystemExit):
         return False
     return result.wasSuccessful() and not result.skipped

@@ -16,15 +16,14 @@ from pathlib import Path
 RUNNER = Path(__file__).with_name("native_runner.py")
 LIMIT_SECONDS = 120.0
 
-LIBRARY = "natively it fails with the library of the release in the module, and passes with its own"
-COLUMNS = "natively it fails without columns in the code, which a filter has not either"
-ALSO = "natively it fails too"
+LIBRARY, COLUMNS, ALSO = "library", "columns", "natively"
+"""Names of `kinds.REASONS`."""
 
 _NO_COLUMNS = ["-X", "no_debug_ranges"]
 
 
 def ask(python: Path, library: Path, standard: Path, tests: Sequence[str]) -> dict[str, str]:
-    """Returns the reasons that were found, by test.
+    """Returns the names of the reasons that were found, by test.
 
     `library` is where the tests are, and `standard` the ZIP file with the standard library of the release in the module.
     """
@@ -33,21 +32,21 @@ def ask(python: Path, library: Path, standard: Path, tests: Sequence[str]) -> di
         with zipfile.ZipFile(standard) as file:
             file.extractall(older)
         plain = _passing(python, [library], tests, Path(work))
-        found = {test: ALSO for test in tests if test not in plain}
-        passing = [test for test in tests if test in plain]
+        found = {test: ALSO for test in tests if plain.get(test, False) is False}
+        passing = [test for test in tests if plain.get(test)]
         for reason, options, paths in (
             (LIBRARY, [], [older, library]),
             (COLUMNS, _NO_COLUMNS, [library]),
         ):
             there = _passing(python, paths, passing, Path(work), options)
-            found |= {test: reason for test in passing if test not in there and test not in found}
+            found |= {test: reason for test in passing if there.get(test, False) is False and test not in found}
         return found
 
 
 def _passing(
     python: Path, paths: Sequence[Path], tests: Sequence[str], work: Path, options: Sequence[str] = ()
-) -> set[str]:
-    """Returns the tests that pass. If one of them ends the process, or has no end, none counts as passed."""
+) -> dict[str, bool | None]:
+    """Returns which tests pass, None for those that cannot be found. If one ends the process, or has no end, none is there."""
     ids, out = work / "ids.json", work / "out.json"
     ids.write_text(json.dumps([*tests]))
     out.write_text("{}")
@@ -62,5 +61,6 @@ def _passing(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return set()
-    return {test for test, passed in json.loads(out.read_text()).items() if passed}
+        return {}
+    made: dict[str, bool | None] = json.loads(out.read_text())
+    return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +17,20 @@ from tests.conformance.record import Outcome, Outcomes
 from toolchain.recipe import filter
 from toolchain.recipe.filter import FilterInputs
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 20.0
 """What a test may take of the processor when it is compiled; then it counts as one without an end."""
 
-COLD_LIMIT_SECONDS = 300.0
+COLD_LIMIT_SECONDS = 180.0
 """The same when it is cold."""
 
 MEMORY = 1 << 30
 """What a VM may take of memory: Python raises a MemoryError then."""
 
-_CHANCE = re.compile(r"0x[0-9a-f]{4,}|(?<=\(used )\d+(?= kB\))")
-"""What differs from run to run in a message: addresses, and how much of the stack was used."""
+TOGETHER, TOGETHER_BYTES = 40, 600_000
+"""So many modules of tests are built into one filter, and so much source."""
+
+_CHANCE = re.compile(r"0x[0-9a-f]{4,}|(?<=\(used )\d+(?= kB\))|(?<==)\d{10}(?===)")
+"""What differs from run to run in a message: addresses, how much of the stack was used, and boundaries of mail."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,28 @@ class Built:
 
 
 def names(library: Path, chosen: Sequence[str]) -> Iterator[str]:
-    """Yields the modules of tests of some names below a directory of CPython's library: of a package those that it has."""
+    """Yields the modules of tests of some names below a directory of CPython's library: of a package those that `unittest` finds."""
     for name in chosen:
-        package = library / "test" / name
-        if package.is_dir():
-            start = package / "__init__.py"
-            if start.is_file() and "TestCase" in start.read_text(errors="replace"):
-                yield f"test.{name}"
-            for path in sorted(package.rglob("test_*.py")):
-                yield ".".join(path.relative_to(library).with_suffix("").parts)
-        elif (library / "test" / f"{name}.py").is_file():
-            yield f"test.{name}"
+        yield from _names(library, library / "test" / name)
+
+
+def _names(library: Path, path: Path) -> Iterator[str]:
+    name = ".".join(path.relative_to(library).parts)
+    start = path / "__init__.py"
+    if path.with_suffix(".py").is_file():
+        yield name
+    elif start.is_file():
+        if "TestCase" in start.read_text(errors="replace"):
+            yield name
+        for child in sorted(path.iterdir()):
+            if child.is_dir() or (child.suffix == ".py" and child.name.startswith("test")):
+                yield from _names(library, child.with_suffix(""))
+
+
+def source(library: Path, name: str) -> Path:
+    """Returns the file of a module of tests."""
+    path = library.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def every(library: Path) -> list[str]:
@@ -60,6 +74,19 @@ def every(library: Path) -> list[str]:
     return sorted(
         {path.stem for pattern in ("test_*", "datetimetester.py") for path in (library / "test").glob(pattern)}
     )
+
+
+def divided(sizes: Mapping[str, int]) -> list[list[str]]:
+    """Returns the modules in lots, by the bytes of their sources: the small ones first, so that a run that ends early has most."""
+    lots: list[list[str]] = []
+    room = 0
+    for name in sorted(sizes, key=lambda name: sizes[name]):
+        if not lots or len(lots[-1]) == TOGETHER or sizes[name] > room:
+            lots.append([])
+            room = TOGETHER_BYTES
+        lots[-1].append(name)
+        room -= sizes[name]
+    return lots
 
 
 def build(library: Path, modules: Sequence[str], work: Path) -> Built:

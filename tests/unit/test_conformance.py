@@ -6,25 +6,26 @@ import re
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 from tests.conformance import natively
-from tests.conformance.kinds import KINDS, LATER, explained, kind_of
+from tests.conformance.kinds import ENDLESS, PATTERNS, REASONS, explained, reason_of
 from tests.conformance.later import CHANGES
+from tests.conformance.loading import load
+from tests.conformance.page import UNCLASSIFIED, page, unclassified
 from tests.conformance.record import (
     PAGE,
     RECORD,
-    UNCLASSIFIED,
     CPython,
     ModuleRun,
     Outcome,
     Record,
     Specification,
     compare,
-    page,
     read,
     write,
 )
-from tests.conformance.regression import every, names
+from tests.conformance.regression import TOGETHER, TOGETHER_BYTES, divided, every, names
 
 ASKED = """
 import unittest
@@ -45,8 +46,27 @@ class T(unittest.TestCase):
     def test_passes(self):
         pass
 """
+LOADED = """
+import unittest
+
+
+class Base(unittest.TestCase):
+    def test_base(self):
+        pass
+
+
+class Real(Base):
+    pass
+
+
+def load_tests(loader, tests, pattern):
+    if FAILS:
+        raise FileNotFoundError("ieee754.txt")
+    suite = unittest.TestSuite([loader.loadTestsFromTestCase(Real)])
+    suite.addTests(loader.discover("/gone"))
+    return suite
+"""
 PASSED, SKIPPED, FAILED = Outcome("passed"), Outcome("skipped", "no files"), Outcome("failed", "KeyError: 1")
-FILES = next(iter(KINDS))
 
 
 def test_the_page_is_made_of_the_record() -> None:
@@ -62,16 +82,22 @@ def test_cold_code_does_what_compiled_code_does() -> None:
     assert [test for run in record.cpython.modules.values() for test in run.different if not is_explained(test)] == []
 
 
+def test_every_failure_has_a_reason() -> None:
+    record = read(RECORD.read_text())
+    assert record.cpython
+    assert unclassified(record.cpython) == []
+
+
 def is_explained(test: str) -> bool:
     return explained(test) != "not explained"
 
 
 def test_every_pattern_is_one_and_can_be_found() -> None:
-    assert all(re.compile(pattern) for pattern in KINDS.values())
-    assert kind_of("test.test_io.T.test_x", "FileNotFoundError: no such file") == FILES
-    assert kind_of("test.test_none.T.test_x", "Strange: nobody knows") is None
-    assert all(re.compile(pattern) for pattern in CHANGES)
-    assert kind_of("test.test_ipaddress.IpaddrUnitTest.testHosts", "not an iterator") == LATER
+    assert all(re.compile(pattern) for pattern in (*PATTERNS.values(), *CHANGES, *ENDLESS))
+    assert PATTERNS.keys() <= REASONS.keys()
+    assert reason_of("test.test_io.T.test_x", "FileNotFoundError: no such file") == "files"
+    assert reason_of("test.test_none.T.test_x", "Strange: nobody knows") is None
+    assert reason_of("test.test_ipaddress.IpaddrUnitTest.testHosts", "not an iterator") == "later"
 
 
 def test_what_differs_is_told_with_all_outcomes() -> None:
@@ -95,6 +121,8 @@ def test_a_record_is_read_as_it_was_written() -> None:
             {"passed": 2, "failed": 2, "left out": 1}, "", otherwise, {"t.A": ["x", "y"]}, {"no": 3}
         ),
         "test.test_b": ModuleRun(absent="skipped: no sockets"),
+        "test.test_c.test_d": ModuleRun(absent="skipped: No module named '_d'"),
+        "test.test_e": ModuleRun(absent="failed: KeyError: nobody knows"),
     }
     record = Record(
         Specification("a suite", "2026-11-28", "A Processor", 3, ["gc"], {"all cold": {"scripts": 3}}, {"too new": 2}),
@@ -105,12 +133,26 @@ def test_a_record_is_read_as_it_was_written() -> None:
     assert "Of 4 scripts, `wast2json` reads 3." in made
     assert "| too new | 2 |" in made
     assert "Nothing is otherwise cold." in made
-    assert f"| {FILES} | 1 |\n| {UNCLASSIFIED} | 1 |" in made
-    assert "| `test.test_a` | 2 | 2 | 0 | 1 | 1 |" in made
+    assert f"| files | 1 | {REASONS['files']} |\n| {UNCLASSIFIED} | 1 |  |" in made
+    assert "| `test.test_a` | 2 | 2 | 0 | 1 | 1 | files 1, unknown 1 | no 3 |" in made
     assert "| test | compiled | cold | why |\n| --- | ---: | ---: | ---: |\n| `t.A` | x | y | not explained |" in made
     assert "| no | 3 |" in made
     assert "| `t.C` | left out | so |" in made
-    assert "| `test.test_b` | skipped: no sockets |" in made
+    assert "| the test's own words: no sockets | 1 | `test_b` |" in made
+    assert "| there is no module `_d` | 1 | `test_c.test_d` |" in made
+    assert record.cpython
+    assert unclassified(record.cpython) == ["t.B", "test.test_e"]
+
+
+def test_a_module_of_tests_is_a_line_of_the_record() -> None:
+    modules = {"test.test_b": ModuleRun({"passed": 1}), "test.test_a": ModuleRun(absent="so")}
+    made = write(Record(cpython=CPython("s", "3.14.0", "2026-11-28", "p", modules)))
+    assert '"test.test_a": {"absent":"so"},\n"test.test_b": {"compiled":{"passed":1}}\n' in made
+
+
+def test_a_lot_has_few_modules_or_little_source() -> None:
+    sizes = {"large": TOGETHER_BYTES + 1, "half": TOGETHER_BYTES // 2, **{f"m{n}": 1 for n in range(TOGETHER)}}
+    assert divided(sizes) == [[f"m{n}" for n in range(TOGETHER)], ["half"], ["large"]]
 
 
 def test_a_native_python_tells_what_the_library_and_columns_explain(tmp_path: Path) -> None:
@@ -121,7 +163,7 @@ def test_a_native_python_tells_what_the_library_and_columns_explain(tmp_path: Pa
     (tmp_path / "test/test_a.py").write_text(ASKED)
     with zipfile.ZipFile(tmp_path / "stdlib.zip", "w") as standard:
         standard.writestr("sample.py", "VALUE = 1\n")
-    tests = [f"test.test_a.T.test_{name}" for name in ("library", "columns", "fails", "passes")]
+    tests = [f"test.test_a.T.test_{name}" for name in ("library", "columns", "fails", "passes", "is_nowhere")]
     found = natively.ask(Path(sys.executable), tmp_path, tmp_path / "stdlib.zip", tests)
     reasons = [natively.LIBRARY, natively.COLUMNS, natively.ALSO]
     assert found == dict(zip(tests, reasons, strict=False))
@@ -131,7 +173,10 @@ def test_modules_of_tests_are_found(tmp_path: Path) -> None:
     for name in (
         "test_a.py",
         "test_b/test_c.py",
-        "test_b/test_d/test_e.py",
+        "test_b/__init__.py",
+        "test_b/d/__init__.py",
+        "test_b/d/teste.py",
+        "test_b/data/test_no_test.py",
         "test_b/helper.py",
         "data.py",
         "datetimetester.py",
@@ -140,5 +185,19 @@ def test_modules_of_tests_are_found(tmp_path: Path) -> None:
         (tmp_path / "test" / name).touch()
     (tmp_path / "test/test_b/__init__.py").write_text("class T(TestCase): ...")
     assert every(tmp_path) == ["datetimetester", "test_a", "test_b"]
-    found = ["test.test_a", "test.test_b", "test.test_b.test_c", "test.test_b.test_d.test_e"]
+    found = ["test.test_a", "test.test_b", "test.test_b.d.teste", "test.test_b.test_c"]
     assert list(names(tmp_path, ["test_a", "test_b", "test_gone"])) == found
+
+
+def loaded(fails: bool) -> dict[str, list[str]]:
+    module = ModuleType("sample")
+    module.__dict__["FAILS"] = fails
+    exec(LOADED, module.__dict__)
+    return {cls: [test.id() for test in tests] for cls, tests in load(module).items()}
+
+
+def test_tests_are_those_that_the_module_itself_loads() -> None:
+    assert loaded(fails=False) == {"Real": ["sample.Real.test_base"]}
+    everything = loaded(fails=True)
+    assert everything.pop("unittest.loader._FailedTest") == ["sample.load_tests"]
+    assert everything == {"Base": ["sample.Base.test_base"], "Real": ["sample.Real.test_base"]}
