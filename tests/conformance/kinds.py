@@ -19,6 +19,7 @@ WRONG_MEMORY = re.compile(
             r"test_long\.LongTest\.test_huge_lshift_overflow",
             r"test_marshal\.BugsTestCase\.test_set_changed_size",
             r"test_ordered_dict\.\w+\.test_issue148660_copy_clear_in_\w+",
+            r"test_type_annotations\.RegressionTests\.test_conditional_annotations_rebound",
             r"test_warnings\.\w+\.test_skip_file_prefixes_empty_tuple_subclass",
             r"test_xml_etree\w*\.\w+\.test_(findtext_with_mutating_non_none_text|subscr_with_(clear|mutating_slice)|unknown_event)",
             r"test_json\.test_speedups\.TestEncode\.test_(current_indent_level|mutate_(dict_items|list)_during_encode)",

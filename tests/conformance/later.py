@@ -87,6 +87,8 @@ CHANGES = {
     r"test_xml_etree\w*\.ElementTreeTest\.test_parse_text_source": "gh-99064, 3.14.8",
     r"test_sys\.SysModuleTest\.test_is_immortal": "gh-128509, 3.14.8",
     r"test_xml_etree\w*\.XMLPullParserTest\.test_unknown_event": "gh-139210, 3.14.1",
+    r"test_type_annotations\.RegressionTests\.test_conditional_annotations_rebound": "gh-154902, 3.14.8",
+    r"test_type_annotations\.DeferredEvaluationTests\.test_class_annotation_dunder_classdict": "gh-149805, 3.14.6",
     # ---- syntax
     r"test_syntax\.SyntaxErrorTestCase\.test_diamond_operator": "gh-151464, 3.14.8",
     r"test_syntax\.SyntaxErrorTestCase\.test_nested_inlined_comprehensions_block_limit": "gh-156091, 3.14.8",
