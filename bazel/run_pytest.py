@@ -5,10 +5,23 @@ No test collected is pytest's exit status 5, and so a failure. What tests counte
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 
 import pytest
+
+
+class Patience:
+    """On a busy machine an example of Hypothesis may take any time."""
+
+    def pytest_configure(self) -> None:
+        """Sets no deadline."""
+        if importlib.util.find_spec("hypothesis"):
+            from hypothesis import settings
+
+            settings.register_profile("no deadline", deadline=None)
+            settings.load_profile("no deadline")
 
 
 class Numbers:
@@ -38,7 +51,7 @@ def main() -> int:
         options.append(f"--junitxml={report}")
     if name := os.environ.get("TESTBRIDGE_TEST_ONLY"):
         options += ["-k", name]
-    return pytest.main(options + sys.argv[1:], plugins=[Numbers()])
+    return pytest.main(options + sys.argv[1:], plugins=[Numbers(), Patience()])
 
 
 if __name__ == "__main__":
