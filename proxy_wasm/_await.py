@@ -30,7 +30,7 @@ from proxy_wasm._types import Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     Result = int | bool | None
@@ -106,16 +106,9 @@ def wrap(name: str, function: Callback) -> Callback:
     return _answering(function) if name == "on_http_call_response" else function
 
 
-def after(name: str, function: Callback | None) -> Callback | None:
-    """Returns what the boundary calls with a method's result, in place of what it calls without coroutines, if anything."""
-    if name not in DIRECTIONS:
-        return function
-
-    def drive(stream: Any, context_id: int, result: Any) -> Any:
-        result = _begin(context_id, name, result)
-        return result if function is None else function(stream, context_id, result)
-
-    return drive
+def awaits(name: str) -> bool:
+    """Tells whether the boundary is to drive a method's coroutine, as `_begin` does."""
+    return name in DIRECTIONS
 
 
 # ---- the callbacks' tasks
@@ -125,35 +118,55 @@ PENDING: dict[int, list[_CallbackTask]] = {}
 
 
 class _CallbackTask(Task):
-    """A callback's coroutine; `held` has the callbacks that came while it waited."""
+    """A callback's coroutine; `held` has the callbacks that came while it waited.
 
-    __slots__ = ("context_id", "direction", "held", "name")
-    context_id: int
+    The boundary makes most of them itself, resumes them, and calls the methods below in all other cases (awaiting.h).
+    """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], context_id: int, name: str, held: Held | None) -> None:
-        self._coroutine = coroutine
-        self._wait = None
-        self.context_id = context_id
-        self.name = name
-        self.direction = DIRECTIONS.get(name)
-        self.held = held
+    __slots__ = ()
 
     def resume(self, value: object = None, error: BaseException | None = None) -> None:
-        action: Result = None
         try:
-            if not self.run(value, error):
-                return
-            if self.direction is not None:
-                action = _checked(self.name, self.result)
+            over = self.run(value, error)
         except BaseException as raised:
-            action = self.failed(self.name, raised)
+            self.broke(raised)
+        else:
+            if over:
+                self.end()
+
+    def resume_with(self, error: BaseException) -> None:
+        """Goes on with an exception where the coroutine waits."""
+        self.resume(error=error)
+
+    def end(self) -> None:
+        """The coroutine is over, and has a result."""
+        try:
+            action = _checked(self.name, self.result) if self.name in DIRECTIONS else None
+        except TypeError as error:
+            action = self.failed(self.name, error)
+        self._end(action)
+
+    def broke(self, error: BaseException) -> None:
+        """The coroutine raised."""
+        self._end(self.failed(self.name, error))
+
+    def refused(self, error: BaseException) -> None:
+        """The direction could not be continued."""
+        self.failed(self.name, error)
+
+    def lost(self) -> None:
+        """The context is gone."""
+        close_tasks(self.context_id, "on_delete")
+
+    def _end(self, action: Result) -> None:
         tasks = PENDING[self.context_id]
         if len(tasks) > 1:
             tasks.remove(self)
         else:
             del PENDING[self.context_id]
-        if self.direction is not None:
-            self._go_on(self.direction, action)
+        direction = DIRECTIONS.get(self.name)
+        if direction is not None:
+            self._go_on(direction, action)
 
     def failed(self, name: str, error: BaseException) -> Result:
         """Logs an exception and returns the failure policy's action."""
@@ -185,25 +198,29 @@ class _CallbackTask(Task):
                 _proxy_wasm.speak_for(self.context_id)
                 direction.go_on(self.context_id)
             except BaseException as error:
-                self.failed(self.name, error)
+                self.refused(error)
+
+
+_proxy_wasm.set_tasks(_CallbackTask, CoroutineType, _PAUSE, _fetch.milliseconds)
 
 
 def _begin(context_id: int, name: str, result: Any, held: Held | None = None) -> Any:
     """Runs what a callback returned if it is a coroutine, and returns the callback's result."""
     if type(result) is not CoroutineType:
         return result
-    task = _CallbackTask(result, context_id, name, held)
+    task = _CallbackTask(result)
+    task.context_id, task.name, task.held = context_id, name, held
     if task.run():
-        if task.result is _PAUSE and task.direction is not None:
-            task.direction.pause(context_id)
+        if task.result is _PAUSE and name in DIRECTIONS:
+            DIRECTIONS[name].pause(context_id)
         return task.result
     tasks = PENDING.get(context_id)
     if tasks is None:
         PENDING[context_id] = [task]
     else:
         tasks.append(task)
-    if task.direction is not None:
-        task.direction.pause(context_id)
+    if name in DIRECTIONS:
+        DIRECTIONS[name].pause(context_id)
     return _PAUSE
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from proxy_wasm._contexts import ActionOrLater
 
-    Quick = tuple[int, int, int, int, int, Callable[..., Any] | None]
+    Quick = tuple[int, int, int, int, int, int, Callable[..., Any] | None]
     from proxy_wasm._http_contexts import HttpContext
 
 root_classes: dict[str | None, type[RootContext]] = {}
@@ -310,7 +310,7 @@ FIRST: dict[str, Callable[..., Any]] = {"on_new_connection": on_connection}
 """What makes a stream and tells it of its first callback."""
 
 QUICK: dict[str, Quick] = dict.fromkeys(
-    ("on_new_connection", "on_downstream_data", "on_upstream_data", "on_delete"), (TCP, 0, 0, 0, 0, None)
+    ("on_new_connection", "on_downstream_data", "on_upstream_data", "on_delete"), (TCP, 0, 0, 0, 0, 0, None)
 )
 """Callbacks that the boundary makes itself: what it takes for each (`Quick` in contexts.h) behind the method's name."""
 

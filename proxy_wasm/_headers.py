@@ -80,3 +80,6 @@ class Headers(_proxy_wasm.HeaderMap):
 
     def __repr__(self) -> str:
         return f"Headers({self.map})"
+
+
+_proxy_wasm.freeze(Headers)

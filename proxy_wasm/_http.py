@@ -9,83 +9,59 @@ from __future__ import annotations
 import _proxy_wasm
 
 from proxy_wasm import _maps
-from proxy_wasm._types import Buffer, HeaderMap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy_wasm._maps import Headers, Pairs
+    from proxy_wasm._types import HeaderMap
 
-_GATEWAY_FAILURES = (502, 503, 504)
+# The boundary has these, in C. They make the host calls proxy_http_call, proxy_get_header_map_pairs and proxy_get_buffer_bytes.
+if TYPE_CHECKING:
 
+    class HttpAnswer:
+        """The answer to an HTTP call; it stays as it is when the callback is over."""
 
-class HttpAnswer:
-    """The answer to an HTTP call; it stays as it is when the callback is over."""
+        def __init__(self, headers: Pairs, body: bytes = b"", trailers: Pairs | None = None) -> None:
+            self.headers = headers
+            self.body = body
+            self.trailers: Pairs = trailers or []
 
-    __slots__ = ("body", "headers", "trailers")
+        @property
+        def status(self) -> int:
+            """The HTTP status; 0 if the call was reset before there was one."""
 
-    def __init__(self, headers: Pairs, body: bytes = b"", trailers: Pairs | None = None) -> None:
-        self.headers = headers
-        self.body = body
-        self.trailers = [] if trailers is None else trailers
+        @property
+        def failed(self) -> bool:
+            """Whether nobody answered: no status at all, 502, 503 or 504.
 
-    @property
-    def status(self) -> int:
-        """The HTTP status; 0 if the call was reset before there was one."""
-        for name, value in self.headers:
-            if name == b":status":
-                return int(value or 0)
-        return 0
+            Envoy itself answers with 503 if the server refuses the connection or closes it. It answers with 504 if the time is over, and
+            with 502 if the answer is no HTTP. A server that answers so is no help either.
+            """
 
-    @property
-    def failed(self) -> bool:
-        """Whether nobody answered: no status at all, 502, 503 or 504.
+        def header(self, name: str) -> bytes | None:
+            """Returns the first value of a header, or None; names are in lower case."""
 
-        Envoy itself answers with 503 if the server refuses the connection or closes it. It answers with 504 if the time is over, and
-        with 502 if the answer is no HTTP. A server that answers so is no help either.
+    def get_http_answer() -> HttpAnswer:
+        """Returns the answer that `on_http_call_response` was called for; outside of it, one that failed."""
+
+    def http_call(
+        cluster: str | bytes,
+        headers: Headers,
+        body: str | bytes = b"",
+        trailers: Headers = (),
+        timeout_milliseconds: int = 5000,
+    ) -> int:
+        """Sends an HTTP request to a cluster and returns the call's number, which `on_http_call_response` is told.
+
+        The headers need `:method`, `:path` and `:authority`; else, or if there is no such cluster: BadArgumentError. A cluster without
+        a healthy endpoint: InternalFailureError.
         """
-        return self.status in (0, *_GATEWAY_FAILURES)
 
-    def header(self, name: str) -> bytes | None:
-        """Returns the first value of a header, or None; names are in lower case."""
-        wanted = name.lower().encode()
-        for found, value in self.headers:
-            if found == wanted:
-                return value
-        return None
-
-
-def http_call(
-    cluster: str | bytes,
-    headers: Headers,
-    body: str | bytes = b"",
-    trailers: Headers = (),
-    timeout_milliseconds: int = 5000,
-) -> int:
-    """Sends an HTTP request to a cluster and returns the call's number, which `on_http_call_response` is told.
-
-    The headers need `:method`, `:path` and `:authority`; else, or if there is no such cluster: BadArgumentError. A cluster without
-    a healthy endpoint: InternalFailureError.
-    """
-    call = _proxy_wasm.proxy_http_call(
-        cluster, _maps.serialize(headers), body, _maps.serialize(trailers), timeout_milliseconds
-    )
-    note_caller(call)
-    return call
-
-
-def get_http_answer() -> HttpAnswer:
-    """Returns the answer that `on_http_call_response` was called for; outside of it, one that failed."""
-    return HttpAnswer(
-        _answer_headers(),
-        _proxy_wasm.proxy_get_buffer_bytes(Buffer.HTTP_CALL_RESPONSE_BODY, 0, 0xFFFFFFFF) or b"",
-        _answer_trailers(),
-    )
-
-
-_answer_headers = _proxy_wasm.HeaderMap(HeaderMap.HTTP_CALL_RESPONSE_HEADERS).items
-_answer_trailers = _proxy_wasm.HeaderMap(HeaderMap.HTTP_CALL_RESPONSE_TRAILERS).items
+else:
+    HttpAnswer, get_http_answer = _proxy_wasm.HttpAnswer, _proxy_wasm.get_http_answer
+    http_call = _proxy_wasm.http_call
 
 
 def get_header_map(header_map: HeaderMap) -> Pairs:
@@ -121,7 +97,7 @@ forgotten: list[Callable[[int], object]] = []
 
 
 def note_caller(call: int) -> None:
-    """Notes who makes a call: the context whose callback runs, if anybody wants to know."""
+    """Notes who makes a call: the context whose callback runs, if anybody wants to know. `http_call` does it by itself."""
     if answers_wanted and (caller := _proxy_wasm.speaker()):
         callers[call] = caller
         calls = open_calls.get(caller)

@@ -37,6 +37,7 @@ PAUSED = REQUEST_PAUSED | RESPONSE_PAUSED
 
 _REQUEST, _RESPONSE = 0, 1
 _NO_GRPC_STATUS = -1
+_go_on = _proxy_wasm.go_on  # what the methods do if nothing stands in the way, by proxy_continue_stream
 
 
 class StreamStateError(RuntimeError):
@@ -152,11 +153,15 @@ class HttpContext:
 
     def continue_request(self) -> None:
         """Lets the request go on that a callback returned Action.PAUSE for; StreamStateError if none did, or it is answered."""
+        if _go_on(self, REQUEST_PAUSED, ANSWERED | ENDING):
+            return
         self._expect_unanswered("continue_request")
         self._continue(_REQUEST, REQUEST_PAUSED, "request")
 
     def continue_response(self) -> None:
         """Lets the response go on that a callback returned Action.PAUSE for; StreamStateError if none did, or it is another's by now."""
+        if _go_on(self, RESPONSE_PAUSED, REPLACED | ENDING):
+            return
         self._expect_unanswered("continue_response", REPLACED)
         self._continue(_RESPONSE, RESPONSE_PAUSED, "response")
 

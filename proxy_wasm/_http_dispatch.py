@@ -233,8 +233,9 @@ class _Side:
 
     def quick(self) -> dict[str, Quick]:
         """Returns how the boundary makes the callbacks itself: as those below do for a class that does not want the body whole."""
-        headers = HTTP, self._paused, self._begun, self._complete, RESET, self.after
-        body = HTTP, self._paused, self._sent, self._complete, RESET, self.after
+        over = self._over | ENDING
+        headers = HTTP, self._paused, self._begun, self._complete, RESET, over, self.after
+        body = HTTP, self._paused, self._sent, self._complete, RESET, over, self.after
         return {self._on_headers: headers, self._on_body: body}
 
     # ---- whole bodies
@@ -396,7 +397,7 @@ _OWN: tuple[Callable[..., Any], ...] = (on_new_connection, on_done, on_log, on_d
 CALLBACKS.update({function.__name__: function for function in _OWN})
 CALLBACKS.update(_REQUEST.callbacks() | _RESPONSE.callbacks())
 QUICK.update(_REQUEST.quick() | _RESPONSE.quick())
-QUICK["on_delete"] = HTTP, 0, ENDING, 0, 0, None
+QUICK["on_delete"] = HTTP, 0, ENDING, 0, 0, 0, None
 FIRST["on_request_headers"] = on_request
 _register.BASES["http_context"] = HttpContext
 _register.NEEDED_BY.update(

@@ -67,14 +67,14 @@ def _register_callbacks() -> None:
     _proxy_wasm.set_error_handler(_dispatch.on_error)
     _proxy_wasm.set_action_type(Action)
     _http.answers_wanted = bool(NEEDED) or _is_wanted("on_http_call_response")
-    needed, wrap, after_of = _for_coroutines()
+    needed, wrap, awaits = _for_coroutines()
     for method, function in CALLBACKS.items():
         if method in needed or _is_wanted(method):
             _proxy_wasm.register("proxy_" + method, wrap(method, function))
             if method in QUICK:
-                kind, clear, set_, slow, odd, after = QUICK[method]
-                after = after_of(method, after)
-                _proxy_wasm.register_quick("proxy_" + method, method, kind, clear, set_, slow, odd, after)
+                kind, clear, set_, slow, odd, over, after = QUICK[method]
+                way = "proxy_" + method, method, kind, clear, set_, slow, odd, over, awaits(method), after
+                _proxy_wasm.register_quick(*way)
     # Which kind of stream it is, the first callback tells, if a root has both.
     both = any(len(_classes(root_class)) == 3 for root_class in root_classes.values())
     for method, function in FIRST.items():
@@ -84,21 +84,28 @@ def _register_callbacks() -> None:
             _proxy_wasm.set_contexts(_dispatch.roots, _dispatch.streams, _dispatch.undecided if both else None)
 
 
-def _for_coroutines() -> tuple[set[str], _Wrap, _Wrap]:
-    """Returns the callbacks that coroutines need, and what makes a callback drive them; nothing if no class has any."""
+def _for_coroutines() -> tuple[set[str], _Wrap, Callable[[str], bool]]:
+    """Returns the callbacks that coroutines need, what makes a callback drive them, and whether the boundary does; nothing without any."""
     classes = [cls for root_class in root_classes.values() for cls, _ in _classes(root_class)]
+    callers = _http.callers if _http.answers_wanted else None
+    # Other modules may have put a function of theirs in its place.
+    tells = CALLBACKS["on_http_call_response"] is _dispatch.on_http_call_response
     names = {name for cls in classes for name in dir(cls) if name.startswith("on_") and is_async(getattr(cls, name))}
     if names:
         module = _awaiting()
-        _proxy_wasm.set_waiting(module.PENDING, _http.open_calls)
-        return module.needed(names), module.wrap, module.after
+        _proxy_wasm.set_waiting(module.PENDING, _http.open_calls, callers, tells)
+        return module.needed(names), module.wrap, module.awaits
     if _http.answers_wanted:
-        _proxy_wasm.set_waiting({}, _http.open_calls)
-    return names, _as_it_is, _as_it_is
+        _proxy_wasm.set_waiting({}, _http.open_calls, callers, tells)
+    return names, _as_it_is, _never
 
 
 def _as_it_is(_: str, function: Any) -> Any:
     return function
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 def _classes(root_class: type[RootContext]) -> list[tuple[type, type]]:

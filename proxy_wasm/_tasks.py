@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from types import CoroutineType
 
+import _proxy_wasm
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Generator, Iterable
+    from collections.abc import Awaitable, Coroutine, Iterable
     from typing import Any, TypeVar, overload
 
     A = TypeVar("A")
@@ -18,36 +20,24 @@ if TYPE_CHECKING:
     D = TypeVar("D")
 
 
-class Wait:
-    """What a coroutine yields to its task, which it resumes later."""
+if TYPE_CHECKING:
 
-    __slots__ = ("task",)
-    task: Task
+    class Wait(_proxy_wasm.Wait):
+        """What a coroutine yields to its task, which resumes it later; `begin` and `cancel` are for what is waited for."""
 
-    def __await__(self) -> Generator[Wait, Any, Any]:
-        return (yield self)
+        task: Task
 
-    def begin(self) -> None:
-        """The task waits from now on."""
-
-    def cancel(self) -> None:
-        """The task does not wait any more."""
+else:
+    Wait = _proxy_wasm.Wait
 
 
-class Task:
-    """A coroutine, and what it waits for."""
+class Task(_proxy_wasm.Task):
+    """A coroutine, what it waits for, and the context for which it runs."""
 
-    __slots__ = ("_coroutine", "_wait", "result")
+    __slots__ = ()
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._coroutine = coroutine
-        self._wait: Wait | None = None
-        self.result: Any = None
-
-    @property
-    def context_id(self) -> int:
-        """The context for which the coroutine runs."""
-        raise NotImplementedError
+        self.coroutine = coroutine
 
     def resume(self, value: object = None, error: BaseException | None = None) -> None:
         """Goes on after a wait, with its result; never raises."""
@@ -55,25 +45,33 @@ class Task:
 
     def run(self, value: object = None, error: BaseException | None = None) -> bool:
         """Runs the coroutine until it waits, and tells whether it is over; raises what it raises."""
-        self._wait = None
+        self.wait = None
         try:
-            wait = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
-            while not isinstance(wait, Wait):
-                wait = self._coroutine.throw(TypeError(f"awaited {wait!r}, which the proxy never answers"))
+            yielded = self.coroutine.send(value) if error is None else self.coroutine.throw(error)
         except StopIteration as end:
             self.result = end.value
             return True
-        self._wait = wait
-        wait.task = self
-        wait.begin()
+        return self.take(yielded)
+
+    def take(self, yielded: Any) -> bool:
+        """Waits for what the coroutine yielded, and tells whether it is over instead; raises what it raises."""
+        try:
+            while not isinstance(yielded, Wait):
+                yielded = self.coroutine.throw(TypeError(f"awaited {yielded!r}, which the proxy never answers"))
+        except StopIteration as end:
+            self.result = end.value
+            return True
+        self.wait = yielded
+        yielded.task = self
+        yielded.begin()
         return False
 
     def close(self) -> None:
         """Ends the coroutine where it is; raises what its `finally` blocks raise."""
-        wait, self._wait = self._wait, None
+        wait, self.wait = self.wait, None
         if wait is not None:
             wait.cancel()
-        self._coroutine.close()
+        self.coroutine.close()
 
 
 class Child(Task):
@@ -86,7 +84,7 @@ class Child(Task):
         self._group = group
 
     @property
-    def context_id(self) -> int:
+    def context_id(self) -> int:  # type: ignore[override]
         return self._group.task.context_id
 
     def resume(self, value: object = None, error: BaseException | None = None) -> None:
@@ -138,7 +136,12 @@ def as_coroutine(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
     async def wait() -> Any:
         return await awaitable
 
-    return awaitable if type(awaitable) is CoroutineType else wait()
+    if type(awaitable) is CoroutineType:
+        return awaitable
+    if isinstance(awaitable, Wait):
+        # If that coroutine is closed before it begins, nobody has forgotten to await.
+        awaitable.expect()
+    return wait()
 
 
 def _close(tasks: Iterable[Task]) -> None:

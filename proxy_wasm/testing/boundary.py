@@ -6,6 +6,7 @@ every other call is UNIMPLEMENTED.
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import re
 import sys
@@ -315,9 +316,13 @@ for _name in (
     "speak_for",
 ):
     setattr(_MODULE, _name, getattr(BOUNDARY, _name))
-for _name in ("register_quick", "set_class", "set_layout", "set_router", "set_waiting"):
+for _name in ("register_quick", "set_class", "set_layout", "set_router", "set_waiting", "set_tasks", "go_on", "freeze"):
     setattr(_MODULE, _name, BOUNDARY.no_quick_way)
 for _own in (packed_address, parse_pairs, write_pairs, HeaderMap):
     setattr(_MODULE, _own.__name__, _own)
 _MODULE.outside_vm = True  # type: ignore[attr-defined]
 sys.modules.setdefault("_proxy_wasm", _MODULE)
+# What is written in Python by means of the above.
+_CALLS = importlib.import_module("proxy_wasm.testing.calls")
+for _name in ("HttpAnswer", "Task", "Wait", "awaited_calls", "fetch", "get_http_answer", "http_call"):
+    setattr(_MODULE, _name, getattr(_CALLS, _name))

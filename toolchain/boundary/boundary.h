@@ -13,6 +13,12 @@ typedef unsigned long long u64;
 typedef long long i64;
 typedef struct object PyObject;
 typedef i32 Py_ssize_t;
+typedef struct {
+  const char *name;
+  void *function;
+  int flags;
+  const char *doc;
+} Method;
 
 #define PYTHON(name) __attribute__((import_module("libpython"), import_name("libpython." #name))) name
 #define LIBC(name) __attribute__((import_module("libc"), import_name("libc." #name))) name
@@ -57,6 +63,8 @@ PyObject *PYTHON(PyType_FromSpec)(void *);
 int PYTHON(PyType_IsSubtype)(PyObject *, PyObject *);
 PyObject *PYTHON(PySequence_List)(PyObject *);
 void PYTHON(PyObject_Free)(void *);
+void PYTHON(PyObject_GC_Del)(void *);
+unsigned long PYTHON(PyType_GetFlags)(PyObject *);
 int PYTHON(PyUnicode_CompareWithASCIIString)(PyObject *, const char *);
 PyObject *PYTHON(PySequence_Tuple)(PyObject *);
 PyObject *PYTHON(PyDict_GetItemWithError)(PyObject *, PyObject *);
@@ -68,6 +76,21 @@ PyObject *PYTHON(PyTuple_New)(Py_ssize_t);
 Py_ssize_t PYTHON(PyTuple_Size)(PyObject *);
 PyObject *PYTHON(PyTuple_GetItem)(PyObject *, Py_ssize_t);
 int PYTHON(PyTuple_SetItem)(PyObject *, Py_ssize_t, PyObject *);
+int PYTHON(PyList_Append)(PyObject *, PyObject *);
+PyObject *PYTHON(PyDict_Items)(PyObject *);
+PyObject *PYTHON(PyDict_New)(void);
+PyObject *PYTHON(PySet_New)(PyObject *);
+int PYTHON(PySet_Add)(PyObject *, PyObject *);
+int PYTHON(PySet_Discard)(PyObject *, PyObject *);
+Py_ssize_t PYTHON(PySet_Size)(PyObject *);
+Py_ssize_t PYTHON(PyDict_Size)(PyObject *);
+PyObject *PYTHON(PyType_FromSpecWithBases)(void *, PyObject *);
+int PYTHON(PyType_Freeze)(PyObject *);
+PyObject *PYTHON(PyDescr_NewMethod)(PyObject *, Method *);
+int PYTHON(PyIter_Send)(PyObject *, PyObject *, PyObject **);
+int PYTHON(PyObject_GetOptionalAttr)(PyObject *, PyObject *, PyObject **);
+int PYTHON(PyObject_SetAttr)(PyObject *, PyObject *, PyObject *);
+int PYTHON(PyObject_IsTrue)(PyObject *);
 int PYTHON(PyErr_BadArgument)(void);
 void PYTHON(PyErr_SetString)(PyObject *, const char *);
 void PYTHON(PyErr_SetObject)(PyObject *, PyObject *);
@@ -77,17 +100,36 @@ int PYTHON(Py_EnterRecursiveCall)(const char *);
 PyObject *PYTHON(PyErr_Occurred)(void);
 PyObject *PYTHON(PyErr_GetRaisedException)(void);
 void PYTHON(PyErr_Clear)(void);
+int PYTHON(PyErr_WarnEx)(PyObject *, const char *, Py_ssize_t);
 
 enum { EMPTY_BYTES = 8 }; // Py_GetConstantBorrowed
 #define METH_FASTCALL 0x80
 #define METH_KEYWORDS 0x02
 #define VECTORCALL_ARGUMENTS_OFFSET 0x80000000u
+
+// What a type is made of (PyType_Spec). The numbers of slots are those of CPython's typeslots.h, which never change.
+enum { T_OBJECT = 6, T_OBJECT_EX = 16, READ_ONLY = 1, TPFLAGS_IMMUTABLETYPE = 1 << 8, TPFLAGS_BASETYPE = 1 << 10, TPFLAGS_HAVE_GC = 1 << 14 };
+enum { MP_ASS_SUBSCRIPT = 3, MP_SUBSCRIPT = 5, TP_DEALLOC = 52, TP_ITERNEXT = 63, TP_METHODS = 64 };
+enum { TP_NEW = 65, TP_MEMBERS = 72, TP_GETSET = 73, AM_AWAIT = 77 };
 typedef struct {
   const char *name;
-  void *function;
+  int type;
+  Py_ssize_t offset;
   int flags;
   const char *doc;
-} Method;
+} Member;
+
+typedef struct {
+  int slot;
+  void *function;
+} Slot;
+
+typedef struct {
+  const char *name;
+  int size, item_size;
+  u32 flags;
+  Slot *slots;
+} Spec;
 
 typedef struct {
   const char *data;
@@ -100,7 +142,10 @@ int start_boundary(void);
 // Gets ready for errors in deep recursion (recursion.c); 0 if the thread state is not as it was.
 int start_recursion(void);
 
-static PyObject *type_error, *value_error, *key_error, *str_type, *bytes_type, *none;
+enum { NOT_FOUND = 1, BAD_ARGUMENT }; // statuses
+
+static PyObject *type_error, *value_error, *key_error, *none;
+static PyObject *str_type, *bytes_type, *list_type, *tuple_type, *dict_type;
 static PyObject *status_handler, *error_handler, *action_type, *known_roots, *known_streams;
 
 static int same(const char *a, const char *b) {
@@ -159,6 +204,21 @@ static PyObject *replace(PyObject **slot, PyObject *function) {
   if (*slot) Py_DecRef(*slot);
   *slot = function;
   return new_none();
+}
+
+// Ends an object of a type of the boundary's. A class of Python's that is made of that may have attributes: then it is collected.
+static void release(PyObject *self) {
+  PyObject *type = Py_TYPE(self);
+  if (PyType_GetFlags(type) & TPFLAGS_HAVE_GC) PyObject_GC_Del(self);
+  else PyObject_Free(self);
+  Py_DecRef(type);
+}
+
+static void assign(PyObject **slot, PyObject *object) {
+  PyObject *before = *slot;
+  if (object) Py_IncRef(object);
+  *slot = object;
+  if (before) Py_DecRef(before);
 }
 
 // A status that is neither OK nor an absence: the SDK's handler raises what fits. `about` says what the call was about, if that is known.

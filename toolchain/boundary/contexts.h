@@ -2,6 +2,8 @@
 // (`_dispatch`). That a stream's method is called without one, most of the time, is below: see `Quick`.
 #ifndef CONTEXTS_H
 #define CONTEXTS_H
+#include "held_back.h"
+#include "recent.h"
 #include "routing.h"
 
 // ---- who speaks
@@ -89,13 +91,17 @@ static PyObject *undecided;
 // Tasks, and calls, by the contexts that wait for them: there is no quick way for these.
 static PyObject *waiting_tasks, *open_calls;
 
+static int is_in(PyObject *dict, PyObject *key) { return dict && PyDict_Size(dict) && PyDict_Contains(dict, key); }
+
 // How a stream is told of a callback without a function of the SDK's in between: its class is known, and has no `slow` fact.
-// What the method returns is then the callback's result, but that a result other than None goes to `after`, if there is one. So does None
-// if the stream's state is not what it is without anything else.
+// What the method returns is then the callback's result. An HTTP stream notes that it is paused: `clear` says which bit, unless it is `over`.
+// If the stream's state is `odd`, or the result is not an action, it goes to `after`. A coroutine is driven first, if there are any.
 typedef struct {
   PyObject *method, *after;
-  u32 kind, clear, set, slow, odd;
+  u32 kind, clear, set, slow, odd, over, awaits;
 } Quick;
+static PyObject *coroutine_type;
+static PyObject *drive(const Quick *quick, PyObject *context_id, PyObject *coroutine);
 
 static const Class *find_class(PyObject *type, u32 kind) {
   for (u32 i = 0; i < class_count; i++)
@@ -144,8 +150,13 @@ static PyObject *tell(const Quick *quick, PyObject *stream, const u32 *numbers, 
 
 // What the SDK makes of a result.
 static PyObject *take_result(const Quick *quick, PyObject *stream, PyObject *context_id, PyObject *result) {
+  if (result && quick->awaits && Py_TYPE(result) == coroutine_type) result = drive(quick, context_id, result);
   if (!result || !quick->after) return result;
-  if (result == none && !(state_of(stream, quick->kind) & quick->odd)) return result;
+  u32 state = state_of(stream, quick->kind);
+  if (!(state & quick->odd) && (result == none || Py_TYPE(result) == action_type)) {
+    if (result != none && PyObject_IsTrue(result) == 1 && !(state & quick->over)) change_state(stream, quick->kind, 0, quick->clear);
+    return result;
+  }
   PyObject *arguments[] = {0, stream, context_id, result};
   PyObject *taken = PyObject_Vectorcall(quick->after, arguments + 1, 3 | VECTORCALL_ARGUMENTS_OFFSET, 0);
   Py_DecRef(result);
@@ -196,6 +207,7 @@ static PyObject *first_quickly(
   PyObject *context_id = PyLong_FromUnsignedLong(numbers[0]), *stream = context_id ? make_stream(known, context_id, root) : 0;
   PyObject *result = 0;
   if (stream && !(known->facts & KEPT && PyDict_SetItem(known_streams, context_id, stream))) {
+    if (known->facts & KEPT) note_recent(numbers[0], stream);
     if (has_state(stream, quick->kind)) {
       change_state(stream, quick->kind, quick->clear, quick->set);
       result = take_result(quick, stream, context_id, tell(quick, stream, numbers, count));
@@ -213,12 +225,20 @@ static PyObject *first_quickly(
   return result;
 }
 
+// A stream's number: the object that is the key in `known_streams`, if the stream has it.
+static PyObject *number_of(const Class *known, PyObject *stream, u32 number) {
+  if (!(known->facts & PLAIN)) return PyLong_FromUnsignedLong(number);
+  PyObject *context_id = *slot_of(stream, layouts[known->kind].context_id);
+  Py_IncRef(context_id);
+  return context_id;
+}
+
 // Tells a stream that is there already; as above.
 static PyObject *tell_quickly(const Quick *quick, const u32 *numbers, u32 count, int *is_quick) {
-  PyObject *context_id = PyLong_FromUnsignedLong(numbers[0]);
-  PyObject *stream = context_id ? PyDict_GetItemWithError(known_streams, context_id) : 0, *result = 0;
+  PyObject *stream = find_stream(numbers[0]), *context_id = 0, *result = 0;
   const Class *known = stream ? find_class(Py_TYPE(stream), quick->kind) : 0;
-  if (known && !(known->facts & quick->slow) && !(waiting_tasks && PyDict_Contains(waiting_tasks, context_id))) {
+  if (known) context_id = number_of(known, stream, numbers[0]);
+  if (context_id && !(known->facts & quick->slow) && !is_in(waiting_tasks, context_id)) {
     *is_quick = 1;
     Py_IncRef(stream); // whatever the method does to `known_streams`
     change_state(stream, quick->kind, quick->clear, quick->set);
@@ -230,33 +250,37 @@ static PyObject *tell_quickly(const Quick *quick, const u32 *numbers, u32 count,
   return result;
 }
 
-// Whether a stream may be dropped at its end, for there is nothing to be told: the quick way of proxy_on_delete.
-static int ends_quickly(const Quick *quick, PyObject *stream, PyObject *context_id, u32 *kind) {
-  for (*kind = 0; *kind < KINDS; ++*kind) {
-    const Class *known = find_class(Py_TYPE(stream), *kind);
-    if (!known) continue;
-    return quick->method && known->facts & SILENT && !(waiting_tasks && PyDict_Contains(waiting_tasks, context_id)) &&
-           !(open_calls && PyDict_Contains(open_calls, context_id));
+// Drops a stream at its end if there is nothing to be told: the quick way of proxy_on_delete.
+static int drop(const Quick *quick, PyObject *stream, u32 number) {
+  const Class *known = 0;
+  for (u32 kind = 0; kind < KINDS && !known; kind++) known = find_class(Py_TYPE(stream), kind);
+  PyObject *context_id = known && quick->method && known->facts & SILENT ? number_of(known, stream, number) : 0;
+  int dropped = 0;
+  if (context_id && !is_in(waiting_tasks, context_id) && !is_in(open_calls, context_id)) {
+    Speaker outer = begin_callback(number);
+    change_state(stream, known->kind, quick->clear, quick->set);
+    dropped = !PyDict_DelItem(known_streams, context_id);
+    end_callback(outer);
   }
-  return 0;
+  if (context_id) Py_DecRef(context_id);
+  return dropped;
 }
 
 // Forgets a context that is over; 0 if Python has to be told.
 static int forget(const Quick *quick, u32 number) {
   if (!known_streams) return 0;
-  PyObject *context_id = PyLong_FromUnsignedLong(number);
-  PyObject *stream = context_id ? PyDict_GetItemWithError(known_streams, context_id) : 0;
+  PyObject *stream = find_stream(number);
   int forgotten = 0;
-  u32 kind;
-  if (!stream) {
+  if (stream) {
+    Py_IncRef(stream);
+    note_recent(number, 0);
+    forgotten = drop(quick, stream, number);
+    Py_DecRef(stream);
+  } else {
+    PyObject *context_id = PyLong_FromUnsignedLong(number);
     forgotten = context_id && !PyDict_Contains(known_roots, context_id) && !(undecided && PyDict_Contains(undecided, context_id));
-  } else if (ends_quickly(quick, stream, context_id, &kind)) {
-    Speaker outer = begin_callback(number);
-    change_state(stream, kind, quick->clear, quick->set);
-    forgotten = !PyDict_DelItem(known_streams, context_id);
-    end_callback(outer);
+    if (context_id) Py_DecRef(context_id);
   }
-  if (context_id) Py_DecRef(context_id);
   if (!forgotten) PyErr_Clear();
   return forgotten;
 }
@@ -291,56 +315,6 @@ static PyObject *py_set_layout(PyObject *self, PyObject *const *arguments, Py_ss
       return usage("set_layout(): the example does not have its slots where objects have them");
   Py_DecRef(replace(&unmade[kind], arguments[2]));
   return replace(&class_names[kind], arguments[1]);
-}
-
-// set_waiting(tasks, calls): dicts by the numbers of contexts.
-static PyObject *py_set_waiting(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
-  if (count != 2) return usage("set_waiting(tasks, calls)");
-  Py_DecRef(replace(&waiting_tasks, arguments[0]));
-  return replace(&open_calls, arguments[1]);
-}
-
-// ---- streams held back
-
-// Streams that the proxy has made and Python has not: most are made and told of their first callback in one call into Python. Each
-// number has one place (they are consecutive, and a stream's first callback follows at once); who finds it taken is made at once.
-#define HELD_BACK 1024
-static struct {
-  u32 context_id, parent_context_id;
-} held_back[HELD_BACK];
-
-// In the parent's place: a stream that has had its first callback and is nowhere known. Its end is nobody's concern.
-#define OVER ~0u
-
-static int hold_back(u32 context_id, u32 parent_context_id) {
-  u32 place = context_id % HELD_BACK, before = held_back[place].parent_context_id;
-  if (!known_roots || !parent_context_id || parent_context_id == OVER || (before && before != OVER)) return 0;
-  held_back[place].context_id = context_id;
-  held_back[place].parent_context_id = parent_context_id;
-  return 1;
-}
-
-// The parent of a stream that was held back, and is no longer; else 0.
-static u32 held_back_parent(u32 context_id) {
-  u32 place = context_id % HELD_BACK;
-  if (held_back[place].context_id != context_id) return 0;
-  u32 parent = held_back[place].parent_context_id;
-  if (parent == OVER) return 0;
-  held_back[place].parent_context_id = 0;
-  return parent;
-}
-
-static void note_over(u32 context_id) {
-  u32 place = context_id % HELD_BACK;
-  if (held_back[place].context_id == context_id) held_back[place].parent_context_id = OVER;
-}
-
-// Whether a stream's end is nobody's concern; it is forgotten.
-static int was_over(u32 context_id) {
-  u32 place = context_id % HELD_BACK;
-  if (held_back[place].context_id != context_id || held_back[place].parent_context_id != OVER) return 0;
-  held_back[place].parent_context_id = 0;
-  return 1;
 }
 
 // ---- calling Python

@@ -24,6 +24,10 @@ _BEFORE = {
         "  if (forget(&quick[%d], context_id)) return;",
         "  if (latest.context_id == context_id) latest.context_id = 0;",
     ],
+    "proxy_on_http_call_response": [
+        "  settle(context_id);",
+        "  if (answer_quickly(numbers, sizeof numbers / sizeof *numbers)) return;",
+    ],
 }
 _TAKEN = {"bytes | str": "str or bytes"}
 
@@ -152,7 +156,7 @@ def generate(abi: Abi) -> str:
     ]
     for call in abi.host_calls.values():
         lines += _host_call(call)
-    lines += ['#include "headers.h"', ""]
+    lines += [f'#include "{name}.h"' for name in ("headers", "answers", "calls", "callers", "awaiting")]
     lines += _settle(list(abi.callbacks))
     for index, callback in enumerate(abi.callbacks.values()):
         lines += _callback(index, callback)
@@ -194,12 +198,13 @@ static PyObject *put(PyObject **functions, PyObject *const *arguments, Py_ssize_
   return find_callback(arguments[0], &index) ? replace(&functions[index], arguments[1]) : 0;
 }}
 static PyObject *py_register_quick(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
-  u32 index, numbers[5];
-  if (count != 8) return usage("register_quick(callback, method, kind, clear, set, slow, odd, after)");
-  if (!find_callback(arguments[0], &index) || !take_numbers(arguments + 2, numbers, 5)) return 0;
+  u32 index, numbers[7];
+  if (count != 10) return usage("register_quick(callback, method, kind, clear, set, slow, odd, over, awaits, after)");
+  if (!find_callback(arguments[0], &index) || !take_numbers(arguments + 2, numbers, 7)) return 0;
   Quick *way = &quick[index];
   way->kind = numbers[0], way->clear = numbers[1], way->set = numbers[2], way->slow = numbers[3], way->odd = numbers[4];
-  Py_DecRef(replace(&way->after, arguments[7]));
+  way->over = numbers[5], way->awaits = numbers[6];
+  Py_DecRef(replace(&way->after, arguments[9]));
   if (way->after == none) way->after = 0;
   return replace(&way->method, arguments[1]);
 }}
@@ -233,8 +238,9 @@ def _start(abi: Abi) -> str:
     """Returns the module's table of functions, what starts the module, and the exports that are no callbacks."""
     own = ["register", "register_first", "set_status_handler", "set_error_handler", "set_action_type", "set_contexts"]
     own += ["register_quick", "set_class", "set_layout", "set_router", "set_waiting", "speaker", "speak_for"]
-    own += ["packed_address", "parse_pairs", "write_pairs"]
+    own += ["packed_address", "parse_pairs", "write_pairs", "get_http_answer", "set_tasks", "go_on", "freeze"]
     table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *abi.host_calls))
+    table += ',\n  {"http_call", py_http_call, METH_FASTCALL | METH_KEYWORDS, 0}'
     return f"""\
 static Method methods[] = {{
   {table}
@@ -250,10 +256,28 @@ int start_boundary(void) {{
   PyObject *builtins = PyImport_AddModule("builtins");
   value_error = PyObject_GetAttrString(builtins, "ValueError");
   key_error = PyObject_GetAttrString(builtins, "KeyError");
+  runtime_error = PyObject_GetAttrString(builtins, "RuntimeError");
+  runtime_warning = PyObject_GetAttrString(builtins, "RuntimeWarning");
+  stop_iteration = PyObject_GetAttrString(builtins, "StopIteration");
+  list_type = PyObject_GetAttrString(builtins, "list");
+  tuple_type = PyObject_GetAttrString(builtins, "tuple");
+  dict_type = PyObject_GetAttrString(builtins, "dict");
+  int_type = PyObject_GetAttrString(builtins, "int");
+  float_type = PyObject_GetAttrString(builtins, "float");
   PyObject *module = PyImport_AddModule("_proxy_wasm");
   for (u32 i = 0; i < sizeof methods / sizeof *methods; i++)
     PyObject_SetAttrString(module, methods[i].name, PyCMethod_New(&methods[i], 0, 0, 0));
+  answer_type = PyType_FromSpec(&answer_spec);
+  wait_type = PyType_FromSpec(&wait_spec);
+  fetch_type = PyType_FromSpecWithBases(&fetch_spec, wait_type);
+  awaited_calls = PyDict_New();
+  value_name = PyUnicode_InternFromString("value");
   PyObject_SetAttrString(module, "HeaderMap", PyType_FromSpec(&map_type));
+  PyObject_SetAttrString(module, "HttpAnswer", answer_type);
+  PyObject_SetAttrString(module, "Wait", wait_type);
+  PyObject_SetAttrString(module, "Task", PyType_FromSpec(&task_spec));
+  PyObject_SetAttrString(module, "awaited_calls", awaited_calls);
+  PyObject_SetAttrString(module, "fetch", PyDescr_NewMethod(PyObject_GetAttrString(builtins, "object"), &fetch_method));
   return start_recursion() && limit_recursion();
 }}
 EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callbacks[callback] != 0; }}

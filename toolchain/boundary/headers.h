@@ -44,28 +44,39 @@ static PyObject *name_as_bytes(const char *data, u32 size) {
 
 // ---- reading and writing a map
 
-static PyObject *bad_map(PyObject *list) {
-  if (list) Py_DecRef(list);
-  if (!PyErr_Occurred()) PyErr_SetString(value_error, "header map: cut off, or a text does not end in a zero byte");
-  return 0;
+static void bad_map(void) { PyErr_SetString(value_error, "header map: cut off, or a text does not end in a zero byte"); }
+
+// Whether these bytes are a map.
+static int check_map(const char *map, u32 size) {
+  u32 pairs = size < 4 ? 0 : read_u32(map), at = 4 + 8 * pairs;
+  if (size && (size < 4 || pairs > (size - 4) / 8)) return bad_map(), 0;
+  for (u32 i = 0; i < 2 * pairs; i++) {
+    u32 text = read_u32(map + 4 + 4 * i);
+    if (text >= size - at || map[at + text]) return bad_map(), 0;
+    at += text + 1;
+  }
+  return 1;
 }
 
 // A list of pairs of bytes.
 static PyObject *read_pairs(const char *map, u32 size) {
-  u32 pairs = size < 4 ? 0 : read_u32(map), at = 4 + 8 * pairs;
-  if (size && (size < 4 || pairs > (size - 4) / 8)) return bad_map(0);
+  if (!check_map(map, size)) return 0;
+  u32 pairs = size ? read_u32(map) : 0;
+  const char *text = map + 4 + 8 * pairs;
   PyObject *list = PyList_New(pairs);
   for (u32 i = 0; list && i < pairs; i++) {
     u32 name = read_u32(map + 4 + 8 * i), value = read_u32(map + 8 + 8 * i);
-    if (name >= size - at || map[at + name] || value >= size - at - name - 1 || map[at + name + 1 + value]) return bad_map(list);
-    PyObject *pair = PyTuple_New(2), *one = name_as_bytes(map + at, name);
-    PyObject *other = PyBytes_FromStringAndSize(map + at + name + 1, value);
-    at += name + value + 2;
+    PyObject *pair = PyTuple_New(2), *one = name_as_bytes(text, name);
+    PyObject *other = PyBytes_FromStringAndSize(text + name + 1, value);
+    text += name + value + 2;
     if (pair && one) PyTuple_SetItem(pair, 0, one);
     else if (one) Py_DecRef(one);
     if (pair && other) PyTuple_SetItem(pair, 1, other);
     else if (other) Py_DecRef(other);
-    if (!pair || PyList_SetItem(list, i, pair) || !one || !other) return bad_map(list);
+    if (!pair || PyList_SetItem(list, i, pair) || !one || !other) {
+      Py_DecRef(list);
+      return 0;
+    }
   }
   return list;
 }
@@ -115,44 +126,116 @@ static PyObject *as_pair(PyObject *object) {
   return 0;
 }
 
-// write_pairs(pairs): the bytes of a map, of an iterable of names and values, in its order.
-static PyObject *py_write_pairs(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
-  if (count != 1) return usage("write_pairs(pairs)");
-  PyObject *list = PySequence_List(arguments[0]), *bytes = 0;
-  u32 pairs = list ? PyList_Size(list) : 0, size = 4;
-  Bytes text[2], written;
-  // Pairs and texts are kept by a list that nobody else has, so that they still are what they were when they are copied.
-  for (u32 i = 0; list && i < pairs; i++) {
-    PyObject *pair = as_pair(PyList_GetItem(list, i));
-    if (!pair || PyList_SetItem(list, i, pair)) goto end;
-    for (u32 side = 0; side < 2; side++) {
-      if (!take_header(PyTuple_GetItem(pair, side), &text[side], "header map", side ? "a value" : "a name")) goto end;
-      size += 4 + text[side].size + 1;
-    }
+// The texts of a map to be written. What keeps them is a list that nobody else has, so that they still are what they were when they are
+// copied; a few have their place here.
+enum { FEW = 32, LARGEST = 0x40000000 };
+typedef struct {
+  PyObject *list;
+  Bytes *texts, few[FEW];
+  u32 count;
+  u64 size;
+} Texts;
+
+static void begin_texts(Texts *map) { map->list = 0, map->texts = map->few, map->count = 0, map->size = 4; }
+
+static void end_texts(Texts *map) {
+  if (map->list) Py_DecRef(map->list);
+  if (map->texts != map->few) free(map->texts);
+}
+
+static void add_text(Texts *map, const char *data, Py_ssize_t size) {
+  map->texts[map->count++] = (Bytes){data, size};
+  map->size += 4 + (u32)size + 1;
+}
+
+static int add_object(Texts *map, PyObject *object, const char *parameter) {
+  Bytes text;
+  if (!take_header(object, &text, "header map", parameter)) return 0;
+  add_text(map, text.data, text.size);
+  return 1;
+}
+
+// Adds an iterable's pairs, in its order; those of pseudo headers only if they are wanted.
+static int add_pairs(Texts *map, PyObject *given, int pseudo_too) {
+  PyObject *list = map->list = PySequence_List(given);
+  u32 pairs = list ? PyList_Size(list) : 0, most = map->count + 2 * pairs;
+  if (!list) return 0;
+  if (most > FEW) {
+    Bytes *more = malloc(most * sizeof *more);
+    if (!more) return PyErr_SetString(value_error, "header map: there is no memory for it"), 0;
+    memcpy(more, map->few, sizeof map->few);
+    map->texts = more;
   }
-  if (!list || !(bytes = PyBytes_FromStringAndSize(0, size))) goto end;
-  PyBytes_AsStringAndSize(bytes, (char **)&written.data, &written.size);
-  char *sizes = (char *)written.data, *to = sizes + 4 + 8 * pairs;
-  write_u32(sizes, pairs);
-  for (u32 i = 0; i < pairs; i++)
-    for (u32 side = 0; side < 2; side++) {
-      take_bytes(PyTuple_GetItem(PyList_GetItem(list, i), side), &text[0]);
-      write_u32(sizes += 4, text[0].size);
-      memcpy(to, text[0].data, text[0].size);
-      to += text[0].size;
-      *to++ = 0;
-    }
-end:
-  if (list) Py_DecRef(list);
+  for (u32 i = 0; i < pairs; i++) {
+    Bytes name;
+    PyObject *pair = as_pair(PyList_GetItem(list, i));
+    if (!pair || PyList_SetItem(list, i, pair)) return 0;
+    PyObject *one = PyTuple_GetItem(pair, 0);
+    if (!pseudo_too && take_bytes(one, &name) && name.size && *name.data == ':') continue;
+    PyErr_Clear(); // what is no text is refused below, with its place
+    if (!add_object(map, one, "a name") || !add_object(map, PyTuple_GetItem(pair, 1), "a value")) return 0;
+  }
+  return 1;
+}
+
+// The same for a mapping, or an iterable of pairs.
+static int add_headers(Texts *map, PyObject *given, int pseudo_too) {
+  static PyObject *items;
+  PyObject *type = Py_TYPE(given), *pairs;
+  if (type == list_type || type == tuple_type) return (type == tuple_type && !PyTuple_Size(given)) || add_pairs(map, given, pseudo_too);
+  if (!items && !(items = PyUnicode_InternFromString("items"))) return 0;
+  if (type == dict_type) {
+    pairs = PyDict_Items(given);
+  } else {
+    PyObject *method = 0;
+    int has_items = PyObject_GetOptionalAttr(given, items, &method);
+    if (!has_items) return add_pairs(map, given, pseudo_too);
+    pairs = method ? PyObject_Vectorcall(method, 0, 0, 0) : 0;
+    if (method) Py_DecRef(method);
+  }
+  int added = pairs && add_pairs(map, pairs, pseudo_too);
+  if (pairs) Py_DecRef(pairs);
+  return added;
+}
+
+static int fits(const Texts *map) {
+  if (map->size > LARGEST) PyErr_SetString(value_error, "header map: it is too large");
+  return map->size <= LARGEST;
+}
+
+static void write_texts(const Texts *map, char *sizes) {
+  char *to = sizes + 4 + 4 * map->count;
+  write_u32(sizes, map->count / 2);
+  for (u32 i = 0; i < map->count; i++) {
+    const Bytes *text = &map->texts[i];
+    write_u32(sizes += 4, text->size);
+    memcpy(to, text->data, text->size);
+    to += text->size;
+    *to++ = 0;
+  }
+}
+
+// write_pairs(pairs): the bytes of a map, of an iterable of names and values.
+static PyObject *py_write_pairs(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
+  Texts map;
+  Bytes written;
+  PyObject *bytes = 0;
+  if (count != 1) return usage("write_pairs(pairs)");
+  begin_texts(&map);
+  if (add_pairs(&map, arguments[0], 1) && fits(&map) && (bytes = PyBytes_FromStringAndSize(0, map.size))) {
+    PyBytes_AsStringAndSize(bytes, (char **)&written.data, &written.size);
+    write_texts(&map, (char *)written.data);
+  }
+  end_texts(&map);
   return bytes;
 }
 
 // ---- HeaderMap, the base of `Headers`
 
-enum { T_OBJECT_EX = 16, READ_ONLY = 1, TPFLAGS_BASETYPE = 1 << 10 };
 typedef struct {
   u32 head[2]; // every object's reference count and type
   PyObject *map;
+  u32 number;
 } HeaderMap;
 
 static PyObject *map_of(PyObject *self) { return ((HeaderMap *)self)->map; }
@@ -160,16 +243,16 @@ static PyObject *map_of(PyObject *self) { return ((HeaderMap *)self)->map; }
 static PyObject *map_new(PyObject *type, PyObject *arguments, PyObject *keywords) {
   PyObject *map = PyTuple_Size(arguments) == 1 ? PyTuple_GetItem(arguments, 0) : 0, *self;
   if (!map) return usage("HeaderMap(map)");
-  if ((!~PyLong_AsUnsignedLong(map) && PyErr_Occurred()) || !(self = PyType_GenericAlloc(type, 0))) return 0;
+  u32 number = PyLong_AsUnsignedLong(map);
+  if ((!~number && PyErr_Occurred()) || !(self = PyType_GenericAlloc(type, 0))) return 0;
   Py_IncRef(((HeaderMap *)self)->map = map);
+  ((HeaderMap *)self)->number = number;
   return self;
 }
 
 static void map_dealloc(PyObject *self) {
-  PyObject *type = Py_TYPE(self);
   Py_DecRef(map_of(self));
-  PyObject_Free(self);
-  Py_DecRef(type);
+  release(self);
 }
 
 // The first value; None if there is none.
@@ -195,34 +278,33 @@ static PyObject *map_get(PyObject *self, PyObject *const *arguments, Py_ssize_t 
   return arguments[1];
 }
 
-// Calls what changes a header. Each of the two is looked at first, with the name of the host call that takes it.
-static PyObject *change(
-    PyObject *self, PyObject *name, PyObject *value, const char *call,
-    PyObject *make(PyObject *, PyObject *const *, Py_ssize_t)
+// Calls what changes a header; 0 with an exception.
+static int change(
+    PyObject *self, PyObject *name, PyObject *value, const char *call, u32 make(u32, const char *, u32, const char *, u32)
 ) {
-  Bytes text;
-  PyObject *arguments[] = {map_of(self), name, value};
-  if (!take_header(name, &text, call, "key") || !take_header(value, &text, call, "value")) return 0;
-  return make(0, arguments, 3);
+  Bytes key, text;
+  if (!take_header(name, &key, call, "key") || !take_header(value, &text, call, "value")) return 0;
+  u32 status = make(((HeaderMap *)self)->number, key.data, key.size, text.data, text.size);
+  if (status) failed(call, status);
+  return !status;
 }
 
 static PyObject *map_add(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
   if (count != 2) return usage("add(name, value)");
-  return change(self, arguments[0], arguments[1], "proxy_add_header_map_value", py_proxy_add_header_map_value);
+  return change(self, arguments[0], arguments[1], "proxy_add_header_map_value", proxy_add_header_map_value) ? new_none() : 0;
 }
 
 static int map_put(PyObject *self, PyObject *name, PyObject *value) {
-  PyObject *arguments[] = {map_of(self), name}, *done;
-  if (value) done = change(self, name, value, "proxy_replace_header_map_value", py_proxy_replace_header_map_value);
-  else done = py_proxy_remove_header_map_value(0, arguments, 2);
-  return done ? 0 : -1; // None, which is immortal
+  PyObject *arguments[] = {map_of(self), name};
+  if (value) return change(self, name, value, "proxy_replace_header_map_value", proxy_replace_header_map_value) ? 0 : -1;
+  return py_proxy_remove_header_map_value(0, arguments, 2) ? 0 : -1; // None, which is immortal
 }
 
 static PyObject *map_items(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
   char *pairs = 0;
-  u32 size = 0, map = PyLong_AsUnsignedLong(map_of(self)), status;
+  u32 size = 0, status;
   if (count) return usage("items()");
-  status = proxy_get_header_map_pairs(map, &pairs, &size);
+  status = proxy_get_header_map_pairs(((HeaderMap *)self)->number, &pairs, &size);
   if (status) return failed("proxy_get_header_map_pairs", status);
   PyObject *list = read_pairs(pairs, pairs ? size : 0);
   if (pairs) free(pairs);
@@ -236,26 +318,18 @@ static Method map_methods[] = {
   {0, 0, 0, 0},
 };
 
-static struct {
-  const char *name;
-  int type;
-  Py_ssize_t offset;
-  int flags;
-  const char *doc;
-} map_members[] = {{"map", T_OBJECT_EX, __builtin_offsetof(HeaderMap, map), READ_ONLY, 0}, {0, 0, 0, 0, 0}};
+static Member map_members[] = {{"map", T_OBJECT_EX, __builtin_offsetof(HeaderMap, map), READ_ONLY, 0}, {0, 0, 0, 0, 0}};
 
-// The numbers of PyType_Slot are those of CPython's typeslots.h, which never change.
-static struct {
-  int slot;
-  void *function;
-} map_slots[] = {
-  {3, map_put}, {5, map_subscript}, {52, map_dealloc}, {64, map_methods}, {65, map_new}, {72, map_members}, {0, 0},
+static Slot map_slots[] = {
+  {MP_ASS_SUBSCRIPT, map_put}, {MP_SUBSCRIPT, map_subscript}, {TP_DEALLOC, map_dealloc}, {TP_METHODS, map_methods},
+  {TP_NEW, map_new}, {TP_MEMBERS, map_members}, {0, 0},
 };
 
-static struct {
-  const char *name;
-  int size, item_size;
-  u32 flags;
-  void *slots;
-} map_type = {"_proxy_wasm.HeaderMap", sizeof(HeaderMap), 0, TPFLAGS_BASETYPE, map_slots};
+// freeze(type): nothing changes a class any more, and CPython finds what it has of the kind faster.
+static PyObject *py_freeze(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
+  if (count != 1) return usage("freeze(type)");
+  return PyType_Freeze(arguments[0]) ? 0 : new_none();
+}
+
+static Spec map_type = {"_proxy_wasm.HeaderMap", sizeof(HeaderMap), 0, TPFLAGS_BASETYPE | TPFLAGS_IMMUTABLETYPE, map_slots};
 #endif

@@ -14,8 +14,6 @@ static u32 choose_word, argument_word, targets_word, routed_word;
 enum { ADD, ON_UNROUTED, ON_FAILED, ON_UNCOUNTED, METHODS };
 static PyObject *router_methods[METHODS];
 
-enum { NOT_FOUND = 1 }; // the status
-
 static const char SOURCE_ADDRESS[] = "source\0address", SET_FILTER_STATE[] = "set_envoy_filter_state";
 
 // set_router(class, names of its methods, example, choose, argument, targets, routed)
