@@ -33,6 +33,7 @@ from proxy_wasm.routing import SourceRouter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 SOURCE_ADDRESS = proxy_wasm.property_path("source", "address")
 SOURCE_PORT = proxy_wasm.property_path("source", "port")
@@ -90,14 +91,15 @@ class Unconfigured(proxy_wasm.StreamContext):
 
 
 class Routes(SourceRouter):
-    """Connections under the default rule: each goes where `route` says."""
+    """Connections under the default rule, or under rules that look at sources and reject none: there is no object for each."""
 
     __slots__ = ("plugin",)
 
-    def __init__(self, plugin: Plugin, preset: Preset) -> None:
-        super().__init__(
-            route_by_port if preset.needs_port else route, preset, log_route if plugin.log_routes else None
-        )
+    def __init__(self, plugin: Plugin, read: Preset | Policy) -> None:
+        choose: Callable[[bytes, Any], str | None] = route_by_rules
+        if isinstance(read, Preset):
+            choose = route_by_port if read.needs_port else route
+        super().__init__(choose, read if isinstance(read, Preset) else plugin, log_route if plugin.log_routes else None)
         self.plugin = plugin
         self.targets = {cluster: (target.argument, target.counter) for cluster, target in plugin.targets.items()}
 
@@ -118,7 +120,7 @@ class Routes(SourceRouter):
 
 
 class PolicyConnection(proxy_wasm.StreamContext):
-    """A connection under configured rules."""
+    """A connection under any other rules."""
 
     __slots__ = ()
 
@@ -210,9 +212,8 @@ class Plugin(proxy_wasm.RootContext):
             self.log_routes = False
         if isinstance(read, Policy):
             self.policy = read
-            self.stream_context = PolicyConnection
-        else:
-            self.stream_context = Routes(self, read)
+        only_routes = isinstance(read, Preset) or read.only_routes
+        self.stream_context = Routes(self, read) if only_routes else PolicyConnection
         return True
 
     def refuse(self, reason: str) -> bool:
@@ -227,6 +228,15 @@ class Plugin(proxy_wasm.RootContext):
         else:
             self.count = do_nothing
         proxy_wasm.warn(f"[TCP WASM] Not called any more, for the proxy refuses it: {error}")
+
+    def leave(self, rule: Rule) -> None:
+        """Counts a connection that stays with `tcp_proxy`'s own cluster."""
+        try:
+            self.count(self.continued, 1)
+            if self.log_routes:
+                log_decision(rule, b"Continued", get_property(SOURCE_ADDRESS) or b"", b"")
+        except HostError as error:
+            self.go_without(error)
 
     def give_up(self, error: BaseException) -> Action:
         """Counts a connection that cannot be decided upon, and does with it what the failure policy says."""
@@ -271,6 +281,14 @@ def refused_call(closing: bool) -> str:
 def route_by_port(source: bytes, preset: Preset) -> str:
     """Returns the cluster for a source if it depends on the port, too, that the client connected to."""
     return route(source, preset, destination_port())
+
+
+def route_by_rules(source: bytes, plugin: Plugin) -> str | None:
+    """Returns the cluster that the first rule names which matches a source."""
+    rule = plugin.policy.decide(source)
+    if rule.action.cluster is None:
+        plugin.leave(rule)
+    return rule.action.cluster
 
 
 def log_route(source: bytes, cluster: str) -> None:

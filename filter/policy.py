@@ -76,6 +76,7 @@ class Policy:
         "needs_server_name",
         "needs_source",
         "needs_source_port",
+        "only_routes",
         "rules",
     )
 
@@ -109,6 +110,12 @@ class Policy:
             "{port}" in (rule.action.cluster or "") for rule in (*self.rules, self.default)
         )
         self.needs_more = self.needs_source_port or self.needs_destination or self.needs_server_name or self.needs_port
+        # Then a connection costs no more than under the default rule, but for the decision.
+        self.only_routes = (
+            self.needs_source
+            and not self.needs_more
+            and not any(rule.action.reject or rule.name for rule in (*self.rules, self.default))
+        )
 
     def decide(
         self,

@@ -307,3 +307,22 @@ def test_above_info_three_host_calls_for_a_connection(vm: InProcess, monkeypatch
         monkeypatch.setattr(vm.host, name, counted)
     assert vm.connection(source="10.0.0.2:1").new_connection() == Action.CONTINUE
     assert calls == ["proxy_get_property", "proxy_call_foreign_function", "proxy_increment_metric"]
+
+
+@pytest.mark.parametrize("level", [LogLevel.INFO, LogLevel.WARN])
+@pytest.mark.parametrize("named", [False, True])
+def test_rules_that_only_route_do_what_others_do(vm: InProcess, level: LogLevel, named: bool) -> None:
+    """There is a context for each connection if a rule has a name, and none otherwise."""
+    left = {"match": {"source_cidrs": ["10.0.0.2"]}, "action": {"continue": True}}
+    rules = {"rules": [left | ({"name": "left"} if named else {})], "default_action": {"cluster": "a"}}
+    vm.host.log_level = level
+    assert vm.start(configuration=json.dumps(rules).encode())
+    vm.host.logs.clear()
+    assert outcome(vm, "10.0.0.2:1") == (Action.CONTINUE, False, [])
+    assert outcome(vm, "10.0.0.3:1") == (Action.CONTINUE, False, [argument("a")])
+    assert outcome(vm, "/run/x.sock") == (Action.CONTINUE, False, [])
+    counted = {metric.name.removeprefix(b"tcp_routing."): metric.value for metric in vm.host.metrics.values()}
+    assert counted == {b"continued": 1, b"routed.a": 1, b"unparsed": 1, b"rejected": 0, b"failed": 0}
+    by = " by left" if named else ""
+    lines = [f"[TCP WASM] Continued source 10.0.0.2:1{by}", "[TCP WASM] Routed source 10.0.0.3:1 to a"]
+    assert vm.host.lines(LogLevel.INFO) == (lines if level == LogLevel.INFO else [])
