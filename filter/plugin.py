@@ -27,6 +27,7 @@ from proxy_wasm import (
     call_foreign_function,
     get_property,
     increment_metric,
+    log,
 )
 from proxy_wasm.routing import SourceRouter
 
@@ -43,6 +44,7 @@ SERVER_NAME = proxy_wasm.property_path("connection", "requested_server_name")
 RULE_NAME = "tcp_routing.rule"  # Envoy puts "wasm." before it
 SET_FILTER_STATE = b"set_envoy_filter_state"
 MAX_PORTS = 256
+INFO = int(LogLevel.INFO)
 
 
 def set_cluster_argument(cluster: str) -> bytes:
@@ -207,7 +209,7 @@ class Plugin(proxy_wasm.RootContext):
         try:
             # Asked once and not per connection: a level changed later counts from the next configuration on.
             self.log_routes = proxy_wasm.log_enabled(LogLevel.INFO)
-            proxy_wasm.log(LogLevel.INFO, f"[TCP WASM] Configuration: {read.describe()}")
+            log(INFO, f"[TCP WASM] Configuration: {read.describe()}")
         except HostError:
             self.log_routes = False
         if isinstance(read, Policy):
@@ -292,8 +294,11 @@ def route_by_rules(source: bytes, plugin: Plugin) -> str | None:
 
 
 def log_route(source: bytes, cluster: str) -> None:
-    """Logs where a connection went."""
-    proxy_wasm.info(b"[TCP WASM] Routed source %b to %b" % (source, cluster.encode()))
+    """Logs where a connection went: as `proxy_wasm.info`, without its calls in between."""
+    try:
+        log(INFO, b"[TCP WASM] Routed source %b to %b" % (source, cluster.encode()))
+    except HostError:
+        return
 
 
 def log_decision(rule: Rule, what: bytes, source: bytes, cluster: bytes) -> None:

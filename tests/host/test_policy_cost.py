@@ -23,9 +23,9 @@ REFUSING = 1_400_000_000
 """For a text that is not JSON, in Envoy's main thread, where no connection waits. What finds a slip is interpreted."""
 PACKED = 100_000
 """Blocks in a packed list."""
-CONNECTING = 5_000
+CONNECTING = 4_600
 """For a connection under the default rule."""
-DECIDING = 23_000
+DECIDING = 20_500
 """For a connection under rules, however many there are."""
 READING_PACKED = 430_000_000
 """For a configuration with it."""
