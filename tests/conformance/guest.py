@@ -71,6 +71,13 @@ def _summary(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def log_to_nobody() -> None:
+    """Makes the root logger what it is where no host takes what is logged, as tests expect."""
+    root = logging.getLogger()
+    root.handlers.clear()
+    root.setLevel(logging.WARNING)
+
+
 class Result(unittest.TestResult):
     """Tells what each test came to. A test whose subtest fails has failed."""
 
@@ -81,6 +88,7 @@ class Result(unittest.TestResult):
     def startTest(self, test: unittest.TestCase) -> None:
         """Says that a test begins, since it may end the VM."""
         super().startTest(test)
+        log_to_nobody()
         self._outcome = "passed", ""
         say("begins", test.id())
 
@@ -126,13 +134,6 @@ def run(tests: list[unittest.TestCase], without: list[str]) -> None:
     unittest.TestSuite(kept).run(Result())
 
 
-def log_to_nobody() -> None:
-    """Makes the root logger what it is where no host takes what is logged, as tests expect."""
-    root = logging.getLogger()
-    root.handlers.clear()
-    root.setLevel(logging.WARNING)
-
-
 class Root(proxy_wasm.RootContext):
     """Takes commands."""
 
@@ -142,7 +143,6 @@ class Root(proxy_wasm.RootContext):
         """Does what the configuration says."""
         if not configuration:
             return True
-        log_to_nobody()
         command = json.loads(configuration)
         if "version" in command:
             say("version", platform.python_version())

@@ -35,6 +35,8 @@ REASONS: dict[str, str] = {
     "source": "it looks for its own source, file or docstrings",
     "locale": "it sets a locale, of which a proxy has one",
     "waits": "it waits",
+    "build": "it asks how CPython was built, of which a filter has no record",
+    "debian": "it tests what Debian changes in CPython",
     "depth": "it counts on more levels of recursion than a proxy's stack has",
     "library": "natively it fails with the library of the release in the module, and passes with its own",
     "columns": "natively it fails without columns in the code, which a filter has not either",
@@ -44,24 +46,29 @@ REASONS: dict[str, str] = {
 
 PATTERNS: dict[str, str] = {
     "files": r"FileNotFoundError|PermissionError|No such file|\[Errno|"
-    r"can't start new thread|test_sys\.SysModuleTest\.test_thread_info|no processes in a proxy|temporary directory|test files not found|"
+    r"can't start new thread|test_logging\.BasicConfigTest\.test_encoding|this would end the VM|test_sys\.SysModuleTest\.test_thread_info|"
+    r"no processes in a proxy|temporary directory|test files not found|"
     r"cfgparser\.\d|ConfigParserTestCaseTrickyFile|"
     r"test_mimetypes\.\w+\.test_init_(files|knownfiles)|test_posixpath\.PosixPathTest\.test_(ismount|realpath_invalid_paths)|"
     r"test_ntpath\.TestNtpath\.test_relpath|"  # the working directory is /
     r"test_grammar\.GrammarTests\.test_selectors",  # sys.path[0]
     "imports": r"ModuleNotFoundError|ImportError|No module named|"
     r"NotFoundError: proxy_call_foreign_function|"
+    r"test_unittest\.test_loader\.\w+\.test_loadTestsFromNames?__(module_not_loaded|unknown_attr_name)|"
     r"test_monitoring\.TestCApiEventGeneration|"  # what _testcapi's absence left behind in the test before
     r"'NoneType' object has no attribute 'get_stack_pointer'",
     "source": r"no_file|__file__|could not get source|source code not available|"
     r"__doc__|docstring|test_bdb\.(State|Breakpoint)TestCase|test_origin_tracking_warning|"
     r"test_contextlib\w*\.\w+\.test_(contextmanager_traceback|exit_exception_traceback)|"
     r"ExceptionTests\.test_unhandled|test_fstring\.TestCase\.test_global|"
+    r"test_unittest\.test_result\.\w+\.test_addFailure_filter_traceback_frames|"
     r"test_rlcompleter\.\w+\.test_(attr|global)_matches|"  # it expects no signatures where there are no docstrings
-    r"test_sys\.UnraisableHookTest\.|test_warnings\.\w+\.test_(error_after_default|source_line|show_warning_output)|"
+    r"test_logging\.ExceptionTest\.test_formatting|test_sys\.UnraisableHookTest\.|test_warnings\.\w+\.test_(error_after_default|source_line|show_warning_output)|"
     r"test_module_repr_source|test_dis\.\w+\.test_(code_info|show_code|info):|test_pydoc\.",
     "locale": r"[Ll]ocale",
-    "waits": r"would wait, and nothing may wait in a proxy",
+    "waits": r"would wait, and nothing may wait in a proxy|test_time\.TimeTestCase\.test_sleep_exceptions",
+    "build": r"test_sysconfig\.",
+    "debian": r"test_site\.HelperFunctionsTests\.test_getsitepackages",
     "depth": r"test_marshal\.BugsTestCase\.test_recursion_limit",
 }
 """What is found in a test's id and message, by the reason; the first that fits counts."""
@@ -72,6 +79,7 @@ EXPLAINED = {
     r"test_int\.\w+\.test_denial_of_service_prevented": "it measures how long it takes, and wasmtime's clock here stands still",
     r"test_subparser_inherits_reparse_deferral": "CPython 3.14.0 reads a value there that nobody has set",
     r"test_sched\.TestCase\.test_cancel_correct_event": "it waits unless the clock goes on, as Envoy's does and wasmtime's here does not",
+    r"test_logging\.ExceptionTest\.test_formatting": "its message names the line of the SDK that calls it, which is a tick's in Envoy",
     r"datetimetester\.\w+\.test_today": "it waits if the clock goes on between two calls, as Envoy's does and wasmtime's here does not",
 }
 """Why a test comes to something else in another setting, by the pattern of its id."""

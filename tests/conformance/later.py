@@ -89,7 +89,10 @@ CHANGES = {
     r"test_xml_etree\w*\.XMLPullParserTest\.test_unknown_event": "gh-139210, 3.14.1",
     r"test_type_annotations\.RegressionTests\.test_conditional_annotations_rebound": "gh-154902, 3.14.8",
     r"test_type_annotations\.DeferredEvaluationTests\.test_class_annotation_dunder_classdict": "gh-149805, 3.14.6",
+    r"test_tuple\.TupleTest\.test_track_literals": "gh-139951, 3.14.1",
+    r"test_sys_setprofile\.ProfileHookTestCase\.test_unfinished_generator": "gh-140373, 3.14.1",
     # ---- syntax
+    r"test_source_encoding\.BytesSourceEncodingTest\.test_(utf|non_utf)": "gh-63161, 3.14.1",
     r"test_syntax\.SyntaxErrorTestCase\.test_diamond_operator": "gh-151464, 3.14.8",
     r"test_syntax\.SyntaxErrorTestCase\.test_nested_inlined_comprehensions_block_limit": "gh-156091, 3.14.8",
     r"test_exceptions\.ExceptionTests\.testSyntaxErrorNonUTF8Offset": "gh-157378, 3.14.8",
