@@ -92,6 +92,8 @@ CHANGES = {
     r"test_tuple\.TupleTest\.test_track_literals": "gh-139951, 3.14.1",
     r"test_sys_setprofile\.ProfileHookTestCase\.test_unfinished_generator": "gh-140373, 3.14.1",
     # ---- syntax
+    r"test_symtable\.ComprehensionTests\.test_(nonlocal_)?referenced_in_comprehension": "gh-160299, 3.14.10",
+    r"test_type_annotations\.RegressionTests\.test_annotate_qualname": "gh-137814, 3.14.5",
     r"test_source_encoding\.BytesSourceEncodingTest\.test_(utf|non_utf)": "gh-63161, 3.14.1",
     r"test_syntax\.SyntaxErrorTestCase\.test_diamond_operator": "gh-151464, 3.14.8",
     r"test_syntax\.SyntaxErrorTestCase\.test_nested_inlined_comprehensions_block_limit": "gh-156091, 3.14.8",
