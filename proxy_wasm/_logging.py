@@ -76,6 +76,9 @@ def _install_handler(replaced: tuple[object, object]) -> None:
             except Exception:
                 self.handleError(record)
 
+    # What tells of a wrong format compares each frame's folder with this one, which a frozen package has not.
+    if not logging.__path__:
+        logging.__path__.append(logging.info.__code__.co_filename.rpartition("/")[0])
     root = logging.getLogger()
     handler = HostHandler()
     for other in root.handlers[:]:

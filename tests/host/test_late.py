@@ -59,6 +59,11 @@ def test_an_expression_means_what_it_means_on_a_desktop(guest: Evaluate, express
     assert guest(expression) == evaluate(expression)
 
 
+def test_a_wrong_format_raises_nothing_in_logging(guest: Evaluate) -> None:
+    # Not compared with a desktop's: there pytest has a handler that raises.
+    assert guest('logging.getLogger("late").error("%d", "no number")') == "None"
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_codec_does_what_it_does_on_a_desktop(guest: Evaluate, codec: str) -> None:
     expressions = [
