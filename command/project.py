@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ else:
 
 FILE = "pyproject.toml"
 _TABLE = "tool.proxy-wasm"
+# As Python's packaging has it. The module is called so: it must be the name of one file.
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,25 @@ def _table(path: Path) -> tuple[dict[str, Any], str] | None:
         whole = tomllib.loads(_read(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ToolchainError(f"{path} is not TOML: {error}") from None
-    table = whole.get("tool", {}).get("proxy-wasm")
+    table = _within(whole, "tool", path).get("proxy-wasm")
     if table is None:
         return None
     if not isinstance(table, dict):
         raise ToolchainError(f"{path}: tool.proxy-wasm is a table: write [{_TABLE}]")
-    return table, str(whole.get("project", {}).get("name") or path.parent.name)
+    name = _within(whole, "project", path).get("name", path.parent.name or "filter")
+    if not isinstance(name, str) or not (_NAME.fullmatch(name) or name == path.parent.name):
+        raise ToolchainError(
+            f"{path}: [project] name is {name!r}, and the module is called so: "
+            "letters from a to z, digits, ., - and _, a letter or a digit first and last"
+        )
+    return table, name
+
+
+def _within(whole: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
+    found = whole.get(key, {})
+    if not isinstance(found, dict):
+        raise ToolchainError(f"{path}: {key} is a table: write [{key}]")
+    return found
 
 
 def _project(directory: Path, table: dict[str, Any], name: str) -> Project:
