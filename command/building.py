@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import proxy_wasm
-from command import default_training, memo, packages, requirements, runtime, scanning
+from command import default_training, memo, packages, purpose, requirements, runtime, scanning
 from command.packages import Package
 from command.project import Project
 from toolchain.recipe.filter import BuiltFilter, FilterInputs, freeze, tiered, tiered_quickly
@@ -64,7 +64,7 @@ def build(project: Project, say: Say = silent, locked: bool = False, reported: b
     ):
         built = tiered(inputs, freeze(inputs, say, known, coarse=True), say, known)
         report, picture = _reports(project, built, taken, inputs.root) if reported else ("", "")
-    warnings = (*_seen(project, taken), *built.warnings)
+    warnings = (*_seen(project, taken), *built.warnings, *purpose.idle(built.module))
     return Built(built.module, report, warnings, built.learned, picture, _record(project, built.module, taken, locked))
 
 
@@ -106,7 +106,8 @@ def build_quickly(project: Project, learned: Learned) -> Built:
 def check(project: Project, say: Say = silent) -> list[str]:
     """Imports a project's filter as a build does, and returns the warnings; raises `ToolchainError` for what cannot work."""
     with _inputs(project, say) as (inputs, taken), _explained(project, taken), memo.kept(inputs.runtime) as known:
-        return [*_seen(project, taken), *freeze(inputs, say, known).warnings]
+        frozen = freeze(inputs, say, known)
+    return [*_seen(project, taken), *frozen.warnings, *purpose.idle(frozen.module)]
 
 
 def build_apart(project: Project, out: Path, report: Path | None = None, quiet: bool = True) -> str:

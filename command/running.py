@@ -6,12 +6,13 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from command import building, docker, proxy
+from command import building, docker, proxy, purpose
 from command.log import Follower, Line
 from command.project import Project, find
 from envoy.process import Envoy
@@ -47,6 +48,7 @@ def run(project: Project, wishes: Wishes) -> None:
         watch = proxy.Watch(project)
         built = _built(project)
         served.publish(built.module)
+        _warn([text for way in served.ways() for text in purpose.unheard(built.module, way.listener, way.http)])
         over = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: over.set())
@@ -71,10 +73,14 @@ def _built(project: Project, learned: Learned | None = None) -> building.Built:
         built = building.build(project)
     else:
         built = building.build_quickly(project, learned)
-    for warning in built.warnings:
-        click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {warning}", err=True)
+    _warn(built.warnings)
     click.echo(f"built in {time.monotonic() - started:.1f} s")
     return built
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {warning}", err=True)
 
 
 def _reload(project: Project, served: proxy.Served, envoy: Envoy, changed: list[Path], learned: Learned) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,11 @@ read_text read_bytes write_text write_bytes open iterdir glob rglob walk exists 
 """
 _OF_PATHS = frozenset(_PATH_METHODS.split())
 _PATHS = ("pathlib.Path", "pathlib.PosixPath")
+
+_ROOT = "RootContext"
+_OF_ROOTS = ("stream_context", "http_context", "failure_policy")
+"""The attributes of a root that are no callbacks. register() refuses a wrong name of a callback, and cannot know these."""
+_CLOSE = 0.8
 
 
 def scan(project: Project) -> list[str]:
@@ -95,6 +101,14 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+def _assigned(node: ast.ClassDef) -> Iterator[ast.Name]:
+    for part in node.body:
+        targets = (
+            part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AnnAssign) else []
+        )
+        yield from (target for target in targets if isinstance(target, ast.Name))
+
+
 class _Scanner(ast.NodeVisitor):
     """Looks for calls by the names that a module's imports give them."""
 
@@ -134,6 +148,16 @@ class _Scanner(ast.NodeVisitor):
             self._names.pop(node.id, None)
         elif isinstance(node, ast.arg):
             self._names.pop(node.arg, None)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Notes an attribute of a root whose name is nearly one that the SDK reads."""
+        if any(ast.unparse(base).rpartition(".")[2] == _ROOT for base in node.bases):
+            given = {target.id: target.lineno for target in _assigned(node)}
+            for name, line in given.items():
+                close = difflib.get_close_matches(name, _OF_ROOTS, 1, _CLOSE)
+                if close and close[0] not in given:
+                    self._found.append((line, f"{node.name}.{name}", f"nothing reads this; did you mean {close[0]}?"))
+        self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> None:
         """Leaves out what runs only as a program, or is for a type checker."""

@@ -75,3 +75,26 @@ def test_what_the_filter_imports_of_its_project_is_looked_through(tmp_path: Path
         unrelated="open('x')\n",
     )
     assert found == ["helper.py:2: open()", "inner/deep.py:2: open()"]
+
+
+def a_root(line: str) -> str:
+    """Returns a plugin whose root has a line, the last one."""
+    return f"from proxy_wasm import FailurePolicy, HttpContext, RootContext\nclass R(RootContext):\n    {line}"
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("http_contxt = HttpContext", "R.http_contxt"),
+        ("http_contexts: type[HttpContext] = HttpContext", "R.http_contexts"),
+        ("stream_contex = None", "R.stream_contex"),
+        ("failure_polcy = FailurePolicy.CLOSE", "R.failure_polcy"),
+    ],
+)
+def test_an_attribute_that_nothing_reads_is_named(tmp_path: Path, line: str, name: str) -> None:
+    assert scanned(tmp_path, a_root(line)) == [f"plugin.py:3: {name}"]
+
+
+@pytest.mark.parametrize("line", ["http_context = HttpContext", "http_context = http_contexts = HttpContext", "a = 1"])
+def test_attributes_that_are_read_or_unlike_them_are_not(tmp_path: Path, line: str) -> None:
+    assert scanned(tmp_path, a_root(line)) == []
