@@ -11,13 +11,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import proxy_wasm
-from command import default_training, memo, packages, purpose, requirements, runtime, scanning
+from command import default_training, lacking, memo, packages, purpose, requirements, runtime, scanning
 from command.packages import Package
 from command.project import Project
 from toolchain.recipe.filter import BuiltFilter, FilterInputs, freeze, tiered, tiered_quickly
@@ -64,7 +64,7 @@ def build(project: Project, say: Say = silent, locked: bool = False, reported: b
     ):
         built = tiered(inputs, freeze(inputs, say, known, coarse=True), say, known)
         report, picture = _reports(project, built, taken, inputs.root) if reported else ("", "")
-    warnings = (*_seen(project, taken), *built.warnings, *purpose.idle(built.module))
+    warnings = (*_seen(project, taken, built.warnings), *purpose.idle(built.module))
     return Built(built.module, report, warnings, built.learned, picture, _record(project, built.module, taken, locked))
 
 
@@ -100,14 +100,14 @@ def build_quickly(project: Project, learned: Learned) -> Built:
     ):
         frozen = freeze(inputs, memo=known, coarse=True)
         module = tiered_quickly(inputs, frozen, learned)
-    return Built(module, "", (*_seen(project, taken), *frozen.warnings), learned)
+    return Built(module, "", tuple(_seen(project, taken, frozen.warnings)), learned)
 
 
 def check(project: Project, say: Say = silent) -> list[str]:
     """Imports a project's filter as a build does, and returns the warnings; raises `ToolchainError` for what cannot work."""
     with _inputs(project, say) as (inputs, taken), _explained(project, taken), memo.kept(inputs.runtime) as known:
         frozen = freeze(inputs, say, known)
-    return [*_seen(project, taken), *frozen.warnings, *purpose.idle(frozen.module)]
+    return [*_seen(project, taken, frozen.warnings), *purpose.idle(frozen.module)]
 
 
 def build_apart(project: Project, out: Path, report: Path | None = None, quiet: bool = True) -> str:
@@ -200,9 +200,9 @@ def _summarised(text: str) -> str:
     return f"{summary}{shown}{advice}"
 
 
-def _seen(project: Project, taken: list[Package]) -> list[str]:
-    """Returns what can be seen in the sources and packages of a filter without running it."""
-    return [*scanning.scan(project), *_left_out(taken)]
+def _seen(project: Project, taken: list[Package], warnings: Sequence[str]) -> list[str]:
+    """Returns what can be seen in the sources and packages of a filter without running it, and then a build's warnings."""
+    return [*scanning.scan(project), *_left_out(taken), *map(lacking.explained, warnings)]
 
 
 def _left_out(taken: list[Package]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Finds calls in a project's own sources that can do nothing in a proxy: of files, sockets, threads and processes."""
+"""Finds what can do nothing in a proxy in a project's own sources: calls of files, sockets, threads and processes, and imports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
+from command import lacking
 from command.project import Project
 
 _FILES = "there are no files in a proxy; put the data into a Python module, or into the plugin's configuration"
@@ -101,6 +102,13 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+def _takes_import_errors(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or any(
+        ast.unparse(node) in ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+        for node in (handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
+    )
+
+
 def _assigned(node: ast.ClassDef) -> Iterator[ast.Name]:
     for part in node.body:
         targets = (
@@ -115,6 +123,7 @@ class _Scanner(ast.NodeVisitor):
     def __init__(self, tree: ast.Module) -> None:
         self._tree = tree
         self._found: list[tuple[int, str, str]] = []
+        self._optional = False
         self._names: dict[str, str] = {name: name for name in _CALLS if hasattr(builtins, name)}
         self._note_all(tree, in_class=False)
 
@@ -164,6 +173,32 @@ class _Scanner(ast.NodeVisitor):
         never = "__name__" in ast.dump(node.test) or "TYPE_CHECKING" in ast.dump(node.test)
         for child in [*([] if never else node.body), *node.orelse]:
             self.visit(child)
+
+    def visit_Try(self, node: ast.Try) -> None:
+        """Leaves out imports that the source does without."""
+        before, self._optional = self._optional, self._optional or any(map(_takes_import_errors, node.handlers))
+        for child in node.body:
+            self.visit(child)
+        self._optional = before
+        rest: list[ast.AST] = [*node.handlers, *node.orelse, *node.finalbody]
+        for part in rest:
+            self.visit(part)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        """Notes the modules that are of no use."""
+        self._note_useless(node.lineno, [alias.name for alias in node.names])
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        """Notes the modules that are of no use, by their absolute names."""
+        if not node.level:
+            self._note_useless(
+                node.lineno, [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+            )
+
+    def _note_useless(self, line: int, modules: list[str]) -> None:
+        for why in () if self._optional else sorted({lacking.untold(module) for module in modules} - {""}):
+            module = next(module for module in modules if lacking.untold(module) == why)
+            self._found.append((line, f"import {module}", why))
 
     def visit_Call(self, node: ast.Call) -> None:
         """Notes a call that is in the table."""

@@ -38,6 +38,11 @@ def scanned(directory: Path, source: str, **others: str) -> list[str]:
         ("from concurrent.futures import ThreadPoolExecutor as E\nE()", "concurrent.futures.ThreadPoolExecutor()"),
         ("import subprocess\nsubprocess.run(['x'])", "subprocess.run()"),
         ("import time\ntime.sleep(1)", "time.sleep()"),
+        ("def f():\n    import sqlite3", "import sqlite3"),
+        ("from sqlite3 import connect", "import sqlite3"),
+        ("import json, multiprocessing.pool", "import multiprocessing.pool"),
+        ("from compression import zstd", "import compression.zstd"),
+        ("try:\n    pass\nexcept ImportError:\n    import sqlite3", "import sqlite3"),
         ("class A:\n    def open(self):\n        return open('x')", "open()"),
     ],
 )
@@ -57,6 +62,9 @@ def test_a_call_that_can_do_nothing_is_named(tmp_path: Path, source: str, name: 
         "'a'.replace('a', 'b')",
         "if __name__ == '__main__':\n    open('x')",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    open('x')",
+        "try:\n    import sqlite3\nexcept (ImportError, OSError):\n    sqlite3 = None",
+        "from .sqlite3 import connect",
+        "import sqlite3_of_mine",
         "def broken(:",
     ],
 )
