@@ -122,7 +122,8 @@ def build(
 
 @main.command()
 @click.argument("plugin", required=False, type=_PATH)
-def check(plugin: Path | None) -> None:
+@click.option("--strict", is_flag=True, help="End with status 1 if there is a warning, for CI.")
+def check(plugin: Path | None, strict: bool) -> None:
     """Tell, without a build, what will not work in a proxy.
 
     The filter is imported as in a build: unknown callbacks, imports that fail or will fail, packages that do not fit. Its sources are
@@ -136,6 +137,7 @@ def check(plugin: Path | None) -> None:
     _warn(warnings)
     found = f"{len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else "nothing is wrong that can be seen"
     click.echo(f"{project.filter}: {found}")
+    sys.exit(1 if strict and warnings else 0)
 
 
 @main.command(context_settings={"ignore_unknown_options": True}, short_help="Run the project's tests with pytest.")

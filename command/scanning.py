@@ -12,7 +12,7 @@ from command import lacking
 from command.project import Project
 
 _FILES = "there are no files in a proxy; put the data into a Python module, or into the plugin's configuration"
-_SOCKETS = "there are no sockets in a proxy; ask a cluster with self.fetch() or dispatch_http_call()"
+_SOCKETS = "there are no sockets in a proxy; ask a cluster with self.fetch() or http_call()"
 _THREADS = "there are no threads in a proxy; use set_tick_period() and on_tick()"
 _PROCESSES = "there are no processes in a proxy"
 _ENVIRONMENT = "a proxy gives a filter no environment variables; use the plugin's configuration"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from command import project, scanning
+import proxy_wasm
+from command import lacking, project, scanning
+from proxy_wasm import _fetch
 
 
 def scanned(directory: Path, source: str, **others: str) -> list[str]:
@@ -83,6 +86,14 @@ def test_what_the_filter_imports_of_its_project_is_looked_through(tmp_path: Path
         unrelated="open('x')\n",
     )
     assert found == ["helper.py:2: open()", "inner/deep.py:2: open()"]
+
+
+def test_what_is_advised_is_there() -> None:
+    reasons = {*scanning._CALLS.values(), *lacking._WHY_TOLD.values(), *lacking._WHY_UNTOLD.values()}
+    advised = {name for why in reasons for name in re.findall(r"(\w+)\(\)", why)}
+    assert "http_call" in advised and "fetch" in advised
+    places = (proxy_wasm, proxy_wasm.RootContext, _fetch)
+    assert [name for name in advised if not any(hasattr(place, name) for place in places)] == []
 
 
 def a_root(line: str) -> str:

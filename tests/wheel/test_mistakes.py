@@ -53,10 +53,12 @@ def test_a_mistake_is_explained(
 
 
 def test_a_file_that_is_read_is_named_with_its_line(environment: Environment, hello: Path) -> None:
+    environment.works("check", "--strict", cwd=hello)
     append("\n\ndef later() -> str:\n    return open('rules.json').read()\n")(hello)
     line = (hello / "plugin.py").read_text().count("\n")
     said = environment.works("check", cwd=hello)
     assert f"warning: plugin.py:{line}: open(): there are no files in a proxy" in said and "1 warning" in said
+    assert f"warning: plugin.py:{line}: open()" in environment.fails("check", "--strict", cwd=hello)
     append("\nRULES = later()\n")(hello)
     assert f"note: plugin.py:{line}: open()" in environment.fails("check", cwd=hello)
 
