@@ -170,14 +170,10 @@ def _explained(project: Project, taken: list[Package]) -> Iterator[None]:
     except ToolchainError as error:
         text = "\n".join(line for line in str(error).splitlines() if not line.startswith(_NOBODYS))
         text = _summarised(text)
-        notes = []
+        notes: list[str] = []
         if _MISSING in text:
             missing = text.rpartition(_MISSING)[2].split("\n")[0].strip("'")
-            package = packages.provider(missing)
-            if package and package not in {found.name for found in taken}:
-                notes.append(
-                    f'{package} is installed: add "{package}" to packages in [tool.proxy-wasm] of pyproject.toml'
-                )
+            notes += filter(None, [packages.advice(missing, taken)])
             notes += [f"{sentence}; only pure Python fits into a filter" for sentence in _left_out(taken)]
         if any(kind in text for kind in _NOTHING_TO_REACH):
             notes += scanning.scan(project)
@@ -202,7 +198,12 @@ def _summarised(text: str) -> str:
 
 def _seen(project: Project, taken: list[Package], warnings: Sequence[str]) -> list[str]:
     """Returns what can be seen in the sources and packages of a filter without running it, and then a build's warnings."""
-    return [*scanning.scan(project), *_left_out(taken), *map(lacking.explained, warnings)]
+    return [*scanning.scan(project), *_left_out(taken), *(_advised(one, taken) for one in warnings)]
+
+
+def _advised(warning: str, taken: list[Package]) -> str:
+    advice = packages.advice(lacking.module(warning), taken)
+    return f"{warning}; {advice}" if advice else lacking.explained(warning)
 
 
 def _left_out(taken: list[Package]) -> list[str]:

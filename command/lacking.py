@@ -40,6 +40,12 @@ def untold(module: str) -> str:
     return _why(module, _WHY_UNTOLD)
 
 
+def module(warning: str) -> str:
+    """Returns the module of a build's warning that an import will fail; nothing for another warning."""
+    found = _WARNING.match(warning)
+    return found["module"] if found else ""
+
+
 def explained(warning: str) -> str:
     """Returns a build's warning of an import with the reason for just that module."""
     found = _WARNING.match(warning)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib.metadata
+import json
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolchain.tools import ToolchainError
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 _MACHINE_CODE = (".so", ".pyd", ".dylib")
+_CLOSE = 0.8
+"""How alike two packages' names are, if one may be the other misspelt."""
 
 
 @dataclass(frozen=True)
@@ -53,30 +61,73 @@ def provider(module: str) -> str | None:
     return found[0] if found else None
 
 
+def advice(module: str, taken: Collection[Package]) -> str:
+    """Returns what to do for a module that a filter lacks: a sentence if an installed package has it, else nothing."""
+    package = provider(module)
+    if not package or package in {found.name for found in taken}:
+        return ""
+    return f'{package} is installed: add "{package}" to packages in [tool.proxy-wasm] of pyproject.toml'
+
+
 def _closure(names: Collection[str]) -> list[Distribution]:
     # A build of a filter without packages need not wait for these.
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
     found: dict[str, Distribution] = {}
-    wanted = [(Requirement(name), "") for name in names]
+    wanted = [(_wish(name), "") for name in names]
     while wanted:
         requirement, because = wanted.pop()
         name = canonicalize_name(requirement.name)
         # The SDK is in every filter, and machine code for this Python in none.
         if name in found or name == "proxy-wasm":
             continue
-        try:
-            found[name] = importlib.metadata.distribution(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
+        found[name] = _installed(requirement.name, because)
+        if not requirement.specifier.contains(found[name].version, prereleases=True):
             raise ToolchainError(
-                f"the package {requirement.name}{because} is not installed here; `pip install {requirement.name}`"
-            ) from None
+                f"the package {requirement.name}{because} is installed here as {found[name].version}, "
+                f"and not {requirement.specifier}; `pip install '{requirement}'`"
+            )
         for text in found[name].requires or ():
             needed = Requirement(text)
             if needed.marker is None or needed.marker.evaluate({"extra": ""}):
                 wanted.append((needed, f", which {requirement.name} needs,"))
     return [found[name] for name in sorted(found)]
+
+
+def _wish(name: str) -> Requirement:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return Requirement(name)
+    except InvalidRequirement:
+        raise ToolchainError(
+            f"packages in [tool.proxy-wasm] of pyproject.toml: {name!r} is no package's name, such as netaddr"
+        ) from None
+
+
+def _installed(name: str, because: str) -> Distribution:
+    try:
+        found = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise ToolchainError(f"the package {name}{because} is not installed here; {_instead(name)}") from None
+    source = json.loads(found.read_text("direct_url.json") or "{}")
+    if source.get("dir_info", {}).get("editable"):
+        folder = source.get("url", "").removeprefix("file://")
+        raise ToolchainError(
+            f"the package {name}{because} is installed as editable, so that its files lie elsewhere; "
+            f"`pip install {folder}` installs them"
+        )
+    return found
+
+
+def _instead(name: str) -> str:
+    """Returns what to do about a package that is not installed: a name that is nearly right is not to be installed as it is."""
+    known = {one.metadata["Name"].lower(): one.metadata["Name"] for one in importlib.metadata.distributions()}
+    close = [known[one] for one in difflib.get_close_matches(name.lower(), known, 1, _CLOSE)]
+    if meant := provider(name) or next(iter(close), None):
+        return f"did you mean {meant}, which is?"
+    return f"is the name right? `pip install {name}` installs it"
 
 
 def _copy(distribution: Distribution, root: Path) -> Package:
