@@ -144,6 +144,7 @@ def _inputs(project: Project, say: Say, locked: bool = False) -> Iterator[tuple[
             f"packages = {list(project.packages)} takes what happens to be installed here; to lock them, put them into a requirements "
             'file, each with its hash, and name it: requirements = "requirements.txt"'
         )
+    scanning.expect_text(project)
     if not runtime.directory().is_dir():
         say("unpacking the runtime and compiling it for this machine (once)")
     prepared = runtime.prepared()

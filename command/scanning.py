@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import difflib
+import io
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 from command import lacking
 from command.project import Project
+from toolchain.tools import ToolchainError
 
 _FILES = "there are no files in a proxy; put the data into a Python module, or into the plugin's configuration"
 _SOCKETS = "there are no sockets in a proxy; ask a cluster with self.fetch() or http_call()"
@@ -65,6 +69,26 @@ def scan(project: Project) -> list[str]:
             continue
         found += [f"{where}:{line}: {name}: {why}" for line, name, why in _Scanner(tree).found()]
     return found
+
+
+def expect_text(project: Project) -> None:
+    """Raises `ToolchainError` if a module of the project is not in its encoding: Python refuses it, and a build does not see it."""
+    for path in _sources(project):
+        try:
+            data, encoding = path.read_bytes(), "utf-8"
+        except OSError:
+            continue
+        # That there is no such encoding, the build says better.
+        with contextlib.suppress(SyntaxError):
+            encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+        try:
+            data.decode(encoding)
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            where = f"{path.relative_to(project.root).as_posix()}:{line}"
+            raise ToolchainError(
+                f"{where}: byte 0x{data[error.start]:02x} is not {encoding}; save the file as UTF-8"
+            ) from None
 
 
 def _sources(project: Project) -> Iterator[Path]:

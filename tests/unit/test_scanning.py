@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import proxy_wasm
 from command import lacking, project, scanning
 from proxy_wasm import _fetch
+from toolchain.tools import ToolchainError
 
 
 def scanned(directory: Path, source: str, **others: str) -> list[str]:
@@ -86,6 +88,26 @@ def test_what_the_filter_imports_of_its_project_is_looked_through(tmp_path: Path
         unrelated="open('x')\n",
     )
     assert found == ["helper.py:2: open()", "inner/deep.py:2: open()"]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (b"import json\n# caf\xe9\n", "helper.py:2: byte 0xe9 is not utf-8; save the file as UTF-8"),
+        (b"\n\n\nNAME = 'caf\xe9'\n", "helper.py:4: byte 0xe9 is not utf-8; save the file as UTF-8"),
+        (b"# coding: ascii\n# caf\xc3\xa9", "helper.py:2: byte 0xc3 is not ascii; save the file as UTF-8"),
+        (b"# coding: latin-1\n# caf\xe9\n", ""),
+        ("# café\n".encode(), ""),
+        (b"\xef\xbb\xbf# x\n", ""),
+        (b"# coding: nonsense\n", ""),
+    ],
+)
+def test_a_module_that_is_not_in_its_encoding_is_refused(tmp_path: Path, source: bytes, said: str) -> None:
+    (tmp_path / "plugin.py").write_text("import helper\n")
+    (tmp_path / "helper.py").write_bytes(source)
+    with pytest.raises(ToolchainError) if said else contextlib.nullcontext() as refused:
+        scanning.expect_text(project.of_file(tmp_path / "plugin.py"))
+    assert not refused or str(refused.value) == said
 
 
 def test_what_is_advised_is_there() -> None:
