@@ -88,7 +88,13 @@ def new(directory: Path, kind: str) -> None:
 
 @main.command()
 @click.argument("plugin", required=False, type=_PATH)
-@click.option("-o", "--out", metavar="FILE", type=_PATH, help="Where to write the module.  [default: build/NAME.wasm]")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    type=_PATH,
+    help="Where to write the module.  [default: build/NAME.wasm in the project's folder, or in PLUGIN's]",
+)
 @click.option(
     "--report", metavar="FILE", type=_PATH, help="Write what weighs how much: a picture for FILE.html, else a text."
 )

@@ -18,7 +18,11 @@ else:
     import tomli as tomllib
 
 FILE = "pyproject.toml"
-_TABLE = "tool.proxy-wasm"
+_TOOL = "proxy-wasm"
+_TABLE = f"tool.{_TOOL}"
+_CLOSE = 0.8
+"""How alike two tables' names are, if one is the other misspelt."""
+
 # As Python's packaging has it. The module is called so: it must be the name of one file.
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -102,8 +106,13 @@ def _table(path: Path) -> tuple[dict[str, Any], str] | None:
         whole = tomllib.loads(_read(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ToolchainError(f"{path} is not TOML: {error}") from None
-    table = _within(whole, "tool", path).get("proxy-wasm")
+    tool = _within(whole, "tool", path)
+    table = tool.get(_TOOL)
     if table is None:
+        known = {key.lower(): key for key in tool}
+        close = [f"tool.{known[key]}" for key in difflib.get_close_matches(_TOOL, known, 1, _CLOSE)]
+        for meant in [*close, *([_TOOL] if _TOOL in whole else [])]:
+            raise ToolchainError(f"{path} has a table [{meant}]; did you mean [{_TABLE}]?")
         return None
     if not isinstance(table, dict):
         raise ToolchainError(f"{path}: tool.proxy-wasm is a table: write [{_TABLE}]")

@@ -44,3 +44,20 @@ def test_what_is_no_table_is_refused(tmp_path: Path, key: str) -> None:
     text = f'{key} = 3\n[tool.proxy-wasm]\nfilter = "plugin.py"\n' if key == "project" else f"{key} = 3\n"
     with pytest.raises(ToolchainError, match=rf"pyproject\.toml: {key} is a table: write \[{key}\]"):
         project.find(made(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "table", ["tool.proxywasm", "tool.proxy_wasm", "tool.ProxyWasm", "tool.proxy-wsam", "proxy-wasm"]
+)
+def test_a_table_that_is_misspelt_is_named(tmp_path: Path, table: str) -> None:
+    with pytest.raises(ToolchainError) as refused:
+        project.find(made(tmp_path, f'[{table}]\nfilter = "plugin.py"\n'))
+    assert str(refused.value).endswith(f"pyproject.toml has a table [{table}]; did you mean [tool.proxy-wasm]?")
+
+
+def test_tables_of_others_are_passed_over(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    made(tmp_path, '[tool.proxy-wasm]\nfilter = "plugin.py"\n')
+    made(inner, "[tool.ruff]\n[tool.proxy]\n[tool.wasm]\n")
+    assert project.find(inner).directory == tmp_path
