@@ -72,16 +72,16 @@ def main() -> None:
 
 @main.command(short_help="Make a folder with a filter and its tests.")
 @click.argument("directory", metavar="NAME", type=_PATH)
-@click.option("--tcp", "kind", flag_value="tcp", default=True, help="A filter of TCP connections (the default).")
-@click.option("--http", "kind", flag_value="http", help="A filter of HTTP requests.")
-def new(directory: Path, kind: str) -> None:
+@click.option("--tcp", is_flag=True, help="A filter of TCP connections (the default).")
+@click.option("--http", is_flag=True, help="A filter of HTTP requests.")
+def new(directory: Path, tcp: bool, http: bool) -> None:
     """Make the folder NAME with a filter, its tests and Envoy's configuration.
 
     The tests pass, and `proxy-wasm run` in the folder shows the filter in Envoy.
     """
     from command import new as making
 
-    for path in making.make(directory, kind):
+    for path in making.make(directory, _kind(tcp, http) or "tcp"):
         click.echo(f"  {path}")
     click.echo(f"\nNow: cd {directory} && proxy-wasm test && proxy-wasm run")
 
@@ -167,8 +167,8 @@ def test(arguments: tuple[str, ...]) -> None:
 @click.argument("plugin", required=False, type=_PATH)
 @click.option("--no-reload", is_flag=True, help="Leave the filter as it is when a file changes.")
 @click.option("--config", metavar="FILE", type=_PATH, help="The plugin's configuration, instead of the project's.")
-@click.option("--tcp", "kind", flag_value="tcp", help="Take the envoy.yaml of a new TCP project, not your own.")
-@click.option("--http", "kind", flag_value="http", help="Take the envoy.yaml of a new HTTP project, not your own.")
+@click.option("--tcp", is_flag=True, help="Take the envoy.yaml of a new TCP project, not your own.")
+@click.option("--http", is_flag=True, help="Take the envoy.yaml of a new HTTP project, not your own.")
 @click.option("--proxy-protocol", is_flag=True, help="Take PROXY headers, so that `connect --source` can be anybody.")
 @click.option("--docker", is_flag=True, help="Run Envoy's image in Docker instead of an Envoy of this machine.")
 @click.option("--image", metavar="NAME", help="Another image with a program `envoy`; it implies --docker.")
@@ -176,7 +176,8 @@ def run(
     plugin: Path | None,
     no_reload: bool,
     config: Path | None,
-    kind: str | None,
+    tcp: bool,
+    http: bool,
     proxy_protocol: bool,
     docker: bool,
     image: str | None,
@@ -188,7 +189,7 @@ def run(
     from command import docker as in_docker
     from command import new, running
 
-    project = _project(plugin)
+    kind, project = _kind(tcp, http), _project(plugin)
     project = replace(project, configuration=config) if config else project
     project = replace(project, envoy=new.envoy(kind)) if kind else project
     image = image or (in_docker.IMAGE if docker else None)
@@ -294,6 +295,12 @@ def completion(shell: str) -> None:
     completes = get_completion_class(shell)
     assert completes
     click.echo(completes(main, {}, "proxy-wasm", "_PROXY_WASM_COMPLETE").source())
+
+
+def _kind(tcp: bool, http: bool) -> str | None:
+    if tcp and http:
+        raise click.UsageError("--tcp and --http are for one kind of filter each: give one of them")
+    return "tcp" if tcp else "http" if http else None
 
 
 def _project(plugin: Path | None) -> Project:

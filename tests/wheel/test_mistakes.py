@@ -140,3 +140,8 @@ def test_images_of_what_is_no_module_and_for_no_registry(environment: Environmen
 def test_names_for_a_project(environment: Environment, hello: Path) -> None:
     assert "is there already" in environment.fails("new", "hello", cwd=hello.parent)
     assert "is no name for a project" in environment.fails("new", "1&2", cwd=hello.parent)
+
+
+def test_two_kinds_of_project_at_once(environment: Environment, tmp_path: Path) -> None:
+    done = environment.run("new", "--tcp", "--http", "both", cwd=tmp_path)
+    assert done.returncode == 2 and "give one of them" in done.stderr and not (tmp_path / "both").exists()
