@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -64,7 +66,13 @@ ERROR: No matching distribution found for six==9
 
 def _refusal(index: str, wish: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Returns what is said of a requirement, without the file's name."""
-    for name, value in (("PIP_CONFIG_FILE", "/dev/null"), ("PIP_RETRIES", "0")):
+    # The machine's own pip, which is not on Bazel's path.
+    program = directory / "bin" / "pip"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m pip "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    for name, value in (("PIP_CONFIG_FILE", "/dev/null"), ("PIP_RETRIES", "0"), ("PATH", path)):
         monkeypatch.setenv(name, value)
     file = directory / "requirements.txt"
     file.write_text(f"--index-url {index}\n{wish}\n")
