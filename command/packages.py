@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from toolchain.tools import ToolchainError
 
@@ -83,9 +84,9 @@ def _closure(names: Collection[str]) -> list[Distribution]:
         if name in found or name == "proxy-wasm":
             continue
         found[name] = _installed(requirement.name, because)
-        if not requirement.specifier.contains(found[name].version, prereleases=True):
+        if not because and not requirement.specifier.contains(found[name].version, prereleases=True):
             raise ToolchainError(
-                f"the package {requirement.name}{because} is installed here as {found[name].version}, "
+                f"the package {requirement.name} is installed here as {found[name].version}, "
                 f"and not {requirement.specifier}; `pip install '{requirement}'`"
             )
         for text in found[name].requires or ():
@@ -110,10 +111,11 @@ def _installed(name: str, because: str) -> Distribution:
     try:
         found = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
-        raise ToolchainError(f"the package {name}{because} is not installed here; {_instead(name)}") from None
+        what_to_do = f"`pip install {name}`" if because else _instead(name)
+        raise ToolchainError(f"the package {name}{because} is not installed here; {what_to_do}") from None
     source = json.loads(found.read_text("direct_url.json") or "{}")
     if source.get("dir_info", {}).get("editable"):
-        folder = source.get("url", "").removeprefix("file://")
+        folder = unquote(urlsplit(source.get("url", "")).path)
         raise ToolchainError(
             f"the package {name}{because} is installed as editable, so that its files lie elsewhere; "
             f"`pip install {folder}` installs them"
@@ -123,7 +125,8 @@ def _installed(name: str, because: str) -> Distribution:
 
 def _instead(name: str) -> str:
     """Returns what to do about a package that is not installed: a name that is nearly right is not to be installed as it is."""
-    known = {one.metadata["Name"].lower(): one.metadata["Name"] for one in importlib.metadata.distributions()}
+    names = (one.metadata["Name"] for one in importlib.metadata.distributions())
+    known = {found.lower(): found for found in names if found}
     close = [known[one] for one in difflib.get_close_matches(name.lower(), known, 1, _CLOSE)]
     if meant := provider(name) or next(iter(close), None):
         return f"did you mean {meant}, which is?"

@@ -22,6 +22,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     source = {"dir_info": {"editable": True}, "url": "file:///home/me/mine"}
     (tmp_path / "mine-1.0.dist-info" / "direct_url.json").write_text(json.dumps(source))
     installed(tmp_path, "whole", "whole.py", "mine>=1")
+    installed(tmp_path, "half", "half.py", "netadress")
     # The packages that run the tests are many.
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     return tmp_path
@@ -43,6 +44,7 @@ def installed(directory: Path, name: str, module: str, needs: str = "") -> None:
         ("netadress", "the package netadress is not installed here; did you mean NetAddress, which is?"),
         ("address", "the package address is not installed here; did you mean NetAddress, which is?"),
         ("qqqq", "the package qqqq is not installed here; is the name right? `pip install qqqq` installs it"),
+        ("half", "the package netadress, which half needs, is not installed here; `pip install netadress`"),
         ("a b", "packages in [tool.proxy-wasm] of pyproject.toml: 'a b' is no package's name, such as netaddr"),
         (
             "NetAddress>=2",
