@@ -13,11 +13,13 @@ from toolchain.tools import ToolchainError, read
 def write(module: Path, directory: Path, variant: str) -> str:
     """Writes a module's image as an OCI layout and returns the manifest's digest; raises `ToolchainError`.
 
-    What no proxy loads is refused.
+    What no proxy loads is refused, and a directory with something else in it.
     """
     inspecting.verified(module)
     try:
         return image.write(read(module), directory, variant)
+    except ValueError as error:
+        raise ToolchainError(str(error)) from None
     except OSError as error:
         raise ToolchainError(f"cannot write {directory}: {error.strerror}") from None
 

@@ -110,18 +110,21 @@ def build(
 
     The filter is that of the project around this folder. With PLUGIN it is a file of Python, which needs no project.
     """
-    from command import building
+    from command import building, outputs
 
     project, progress = _project(plugin), Progress(quiet)
+    out = out or project.out
+    for path in (out, report, record):
+        if path:
+            outputs.expect_writable(path, made=project.out.parent)
     built = building.build(project, progress, locked, reported=report is not None)
     progress.clear()
     _warn(built.warnings)
-    out = out or project.out
-    _write(out, built.module)
+    outputs.write(out, built.module)
     if report:
-        _write(report, (built.picture if report.suffix == ".html" else built.report).encode())
+        outputs.write(report, (built.picture if report.suffix == ".html" else built.report).encode())
     if record:
-        _write(record, built.record.encode())
+        outputs.write(record, built.record.encode())
     if not quiet:
         click.echo(f"{out}: {len(built.module) / 1e6:.2f} MB, {progress.seconds:.1f} s")
 
@@ -245,7 +248,7 @@ _VARIANT = click.option(
 def image(module: Path, out: Path | None, variant: str | None) -> None:
     """Write MODULE as an OCI image: a folder for Istio, Envoy Gateway, and Kubernetes' image volumes.
 
-    The same module is the same image, byte for byte. `skopeo copy oci:FOLDER docker://REFERENCE` copies it, as `proxy-wasm push` does.
+    The same module is the same image, byte for byte. A folder with something else in it is left alone. `skopeo copy oci:FOLDER docker://REFERENCE` copies it, as `proxy-wasm push` does.
     """
     from command import images
 
@@ -312,12 +315,6 @@ def _project(plugin: Path | None) -> Project:
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
         click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {warning}", err=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    from toolchain.recipe.files import written
-
-    written(path, data)
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> None:

@@ -30,19 +30,22 @@ TAR_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 WASM_CONFIG = "application/vnd.module.wasm.config.v1+json"
 WASM_CONTENT = "application/vnd.module.wasm.content.layer.v1+wasm"
 
+_MARKER = "oci-layout"
 _STORED = 0xFFFF
 
 
 def write(module: bytes, directory: Path, variant: str = "compat", annotations: Mapping[str, str] | None = None) -> str:
     """Writes a layout with one image into a directory that is made for it, and returns the manifest's digest, `sha256:…`.
 
-    `annotations` are the manifest's, beside the variant and the module's digest. Raises ValueError for another variant or what is no
-    module, and OSError if it cannot write.
+    `annotations` are the manifest's, beside the variant and the module's digest. Raises ValueError for another variant, for what is no
+    module, and for a directory that has something else than a layout in it. Raises OSError if it cannot write.
     """
     if variant not in VARIANTS:
         raise ValueError(f"there is no variant {variant!r} of an image: it is one of {', '.join(VARIANTS)}")
     if not module.startswith(b"\0asm\1\0\0\0"):
         raise ValueError("this is no core module: it does not begin as WebAssembly 1.0 does")
+    if directory.is_dir() and not is_layout(directory) and any(directory.iterdir()):
+        raise ValueError(f"{directory} is there already, and is no image; choose another folder, or remove it")
     layout = _Layout(directory)
     config, layers = _compat(layout, module) if variant == "compat" else _oci(layout, module)
     own = {VARIANT_ANNOTATION: variant, MODULE_ANNOTATION: hashlib.sha256(module).hexdigest()}
@@ -56,6 +59,11 @@ def write(module: bytes, directory: Path, variant: str = "compat", annotations: 
     described = layout.blob(MANIFEST, _canonical(manifest))
     layout.file("index.json", _canonical({"schemaVersion": 2, "manifests": [described]}))
     return str(described["digest"])
+
+
+def is_layout(directory: Path) -> bool:
+    """Tells whether a directory is an image layout."""
+    return (directory / _MARKER).is_file()
 
 
 def digest(directory: Path) -> str:
@@ -88,7 +96,7 @@ class _Layout:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         (directory / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-        self.file("oci-layout", _canonical({"imageLayoutVersion": "1.0.0"}))
+        self.file(_MARKER, _canonical({"imageLayoutVersion": "1.0.0"}))
 
     def file(self, name: str, content: bytes) -> None:
         (self._directory / name).write_bytes(content)
