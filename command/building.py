@@ -6,10 +6,12 @@ import contextlib
 import gc
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ _MISSING = "No module named "
 _NOTHING_TO_REACH = ("FileNotFoundError: ", "PermissionError: ", "OSError: ", "can't start new thread", "os.environ")
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 _STUCK = re.compile(r"^[\w.]+\.GuestStuck: (.*)$", re.MULTILINE)
-_NOT_THE_AUTHORS = ("proxy_wasm/", "python/")
+_NOT_THE_AUTHORS = ("proxy_wasm/", "python/", f"{_SDK}{os.sep}", *map(sysconfig.get_path, ("stdlib", "platstdlib")))
 _NOBODYS = '  File "<frozen '
 """The beginning of a traceback's lines about importing itself, which have no source to look at."""
 
@@ -170,7 +172,7 @@ def _explained(project: Project, taken: list[Package]) -> Iterator[None]:
         yield
     except ToolchainError as error:
         text = "\n".join(line for line in str(error).splitlines() if not line.startswith(_NOBODYS))
-        text = _summarised(text)
+        text = _summarised(text, project)
         notes: list[str] = []
         if _MISSING in text:
             missing = text.rpartition(_MISSING)[2].split("\n")[0].strip("'")
@@ -181,7 +183,7 @@ def _explained(project: Project, taken: list[Package]) -> Iterator[None]:
         raise ToolchainError("\nnote: ".join([text, *notes])) from None
 
 
-def _summarised(text: str) -> str:
+def _summarised(text: str, project: Project) -> str:
     """Returns an error with a line before its traceback that says where and what; the traceback goes if that is all of it."""
     said, _, traceback = text.partition("\nTraceback (most recent call last):\n")
     if stuck := _STUCK.search(traceback):
@@ -189,12 +191,14 @@ def _summarised(text: str) -> str:
     frames = [found for found in _FRAME.finditer(traceback) if not found["file"].startswith(_NOT_THE_AUTHORS)]
     # The exception's own lines are not indented, as a traceback's are; what follows them is advice.
     last = re.search(r"^(?! )(?:[\w.]+\.)?(?P<what>\w+(?:: .*)?)$", traceback, re.MULTILINE)
-    if not frames or not last or not said.startswith("importing "):
+    training = said.startswith("the training ")
+    if not last or not ((training and frames) or said.startswith("importing ")):
         return text
-    summary = f"{frames[-1]['file']}:{frames[-1]['line']}: {last['what']}"
+    # Python names no file that it cannot even read.
+    where = f"{frames[-1]['file']}:{frames[-1]['line']}" if frames else f"{project.filter.replace('.', '/')}.py"
     advice = traceback[last.end() :]
     shown = f"\n{traceback[: last.start()].rstrip()}" if len(frames) > 1 else ""
-    return f"{summary}{shown}{advice}"
+    return f"{'the training failed: ' if training else ''}{where}: {last['what']}{shown}{advice}"
 
 
 def _seen(project: Project, taken: list[Package], warnings: Sequence[str]) -> list[str]:

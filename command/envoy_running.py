@@ -24,7 +24,7 @@ def running(project: Project, module: Path, work: Path) -> Iterator[EnvoyVm]:
     if not proxy.has_listener(project):
         raise NotShownError("vm", f"{project.envoy.name} has no listener with the filter")
     stage = staged.Stage(project, work)
-    configuration = project.configured() if project.configuration else None
+    configuration = proxy.configuration(project)
     proxy.insert(stage.whole["static_resources"]["listeners"], module, configuration)
     with staged.closing(stage):
         listeners = Listeners(stage.whole, work)

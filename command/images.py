@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from http.client import HTTPException
 from pathlib import Path
 
 from command import inspecting
@@ -30,5 +31,5 @@ def push(module: Path, reference: str, variant: str, plain_http: bool) -> str:
         write(module, Path(directory), variant)
         try:
             return registry.push(Path(directory), reference, plain_http)
-        except (OSError, ValueError, registry.RegistryError) as error:
+        except (OSError, ValueError, HTTPException, registry.RegistryError) as error:
             raise ToolchainError(str(error)) from None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from command import terminal
 from toolchain.tools import ToolchainError
 
 if TYPE_CHECKING:
@@ -25,44 +24,26 @@ _REQUEST = r"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
 
 
 class _Command(click.Group):
-    """Turns a `ToolchainError` into its text and exit status 1, and lists the commands in the order in which they are used."""
+    """Turns what a user can mend into its text and exit status 1, and lists the commands in the order in which they are used.
+
+    Any other exception is a fault of this program, and keeps its traceback.
+    """
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
 
-    def invoke(self, context: click.Context) -> Any:
+    def main(self, *arguments: Any, **options: Any) -> Any:
         try:
-            return super().invoke(context)
+            return super().main(*arguments, **options)
         except ToolchainError as error:
-            click.echo(f"{click.style('error:', fg='red', bold=True, reset=True)} {error}", err=True)
-            context.exit(1)
-
-
-class Progress:
-    """Says what is being done on standard error: on a terminal in one line that goes away again."""
-
-    def __init__(self, quiet: bool = False) -> None:
-        self._quiet, self._terminal = quiet, sys.stderr.isatty()
-        self._started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """How long it has taken so far."""
-        return time.monotonic() - self._started
-
-    def __call__(self, text: str) -> None:
-        """Says one thing."""
-        if not self._quiet:
-            click.echo(f"\r\033[K{text} ..." if self._terminal else f"{text} ...", err=True, nl=not self._terminal)
-
-    def clear(self) -> None:
-        """Takes the line away."""
-        if self._terminal and not self._quiet:
-            click.echo("\r\033[K", err=True, nl=False)
+            terminal.fail(error)
+        except OSError as error:
+            terminal.fail(terminal.told(error))
+        sys.exit(1)
 
 
 @click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("proxy-wasm"), prog_name="proxy-wasm")
+@click.version_option(package_name="proxy-wasm", prog_name="proxy-wasm")
 def main() -> None:
     """Proxy-Wasm filters in Python: write, test, build and run them.
 
@@ -112,14 +93,14 @@ def build(
     """
     from command import building, outputs
 
-    project, progress = _project(plugin), Progress(quiet)
+    project, progress = _project(plugin), terminal.Progress(quiet)
     out = out or project.out
     for path in (out, report, record):
         if path:
             outputs.expect_writable(path, made=project.out.parent)
     built = building.build(project, progress, locked, reported=report is not None)
     progress.clear()
-    _warn(built.warnings)
+    terminal.warn(built.warnings)
     outputs.write(out, built.module)
     if report:
         outputs.write(report, (built.picture if report.suffix == ".html" else built.report).encode())
@@ -140,10 +121,10 @@ def check(plugin: Path | None, strict: bool) -> None:
     """
     from command import building
 
-    project, progress = _project(plugin), Progress()
+    project, progress = _project(plugin), terminal.Progress()
     warnings = building.check(project, progress)
     progress.clear()
-    _warn(warnings)
+    terminal.warn(warnings)
     found = f"{len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else "nothing is wrong that can be seen"
     click.echo(f"{project.filter}: {found}")
     sys.exit(1 if strict and warnings else 0)
@@ -210,7 +191,11 @@ def connect(target: str, source: str, data: str) -> None:
     """
     from command import connecting
 
-    for received in connecting.connect(target, source, data.encode().decode("unicode_escape").encode("latin-1")):
+    try:
+        sent = data.encode().decode("unicode_escape").encode("latin-1")
+    except UnicodeError as error:
+        raise ToolchainError(f"--data has an escape that means no byte: {error}; write \\\\ for a backslash") from None
+    for received in connecting.connect(target, source, sent):
         click.echo(received, nl=False)
     click.echo("(the connection is closed)", err=True)
 
@@ -248,7 +233,8 @@ _VARIANT = click.option(
 def image(module: Path, out: Path | None, variant: str | None) -> None:
     """Write MODULE as an OCI image: a folder for Istio, Envoy Gateway, and Kubernetes' image volumes.
 
-    The same module is the same image, byte for byte. A folder with something else in it is left alone. `skopeo copy oci:FOLDER docker://REFERENCE` copies it, as `proxy-wasm push` does.
+    The same module is the same image, byte for byte. A folder with something else in it is left alone.
+    `skopeo copy oci:FOLDER docker://REFERENCE` copies the image, as `proxy-wasm push` does.
     """
     from command import images
 
@@ -310,11 +296,6 @@ def _project(plugin: Path | None) -> Project:
     from command import project
 
     return project.of_file(plugin) if plugin else project.find(Path.cwd())
-
-
-def _warn(warnings: Sequence[str]) -> None:
-    for warning in warnings:
-        click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {warning}", err=True)
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> None:

@@ -190,6 +190,8 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
 def _module(root: Path, given: str, where: str) -> str:
     """Returns a module's name, given that name or the path of its file."""
     path = Path(given.removesuffix(".py") if given.endswith(".py") else given.replace(".", "/"))
+    if not path.name:
+        raise ToolchainError(f"{where}: {given!r} is no module; give a file, such as plugin.py")
     if not any((root / found).is_file() for found in (path.with_name(f"{path.name}.py"), path / "__init__.py")):
         beside = [file.name for file in sorted((root / path).parent.glob("*.py"))]
         close = difflib.get_close_matches(f"{path.name}.py", beside, 1)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -35,6 +35,9 @@ _IN_USE = "Address already in use"
 _APPLY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _ERROR_SETTLES_SECONDS = 0.2
+
+
+_Part = TypeVar("_Part", dict[str, Any], list[Any])
 
 
 def find_envoy() -> Path:
@@ -62,6 +65,7 @@ class Served:
     def __init__(self, project: Project, work: Path, free_ports: bool = False, proxy_protocol: bool = False) -> None:
         self._project, self._work = project, work
         self.whole = load(project)
+        configuration(project)
         if proxy_protocol:
             take_proxy_headers(self.whole["static_resources"]["listeners"])
         if free_ports:
@@ -113,15 +117,23 @@ class Served:
         ]
 
     def _insert(self, listeners: list[dict[str, Any]], module: Path) -> None:
-        insert(listeners, module, self._project.configured() if self._project.configuration else None)
+        insert(listeners, module, configuration(self._project))
 
 
-def insert(listeners: Any, module: Path, configuration: bytes | None) -> None:
+def configuration(project: Project) -> str | None:
+    """Returns the project's own configuration of the plugin, if it has one; raises `ToolchainError`."""
+    try:
+        return project.configured().decode() if project.configuration else None
+    except UnicodeDecodeError as error:
+        raise ToolchainError(f"{project.configuration} is not UTF-8, as Envoy's StringValue is: {error}") from None
+
+
+def insert(listeners: Any, module: Path, configuration: str | None) -> None:
     """Puts a module, and a configuration if there is one, into every plugin of some listeners."""
     for _, config in plugins(listeners):
         config.setdefault("vm_config", {})["code"] = {"local": {"filename": str(module)}}
         if configuration is not None:
-            config["configuration"] = {"@type": TEXT, "value": configuration.decode()}
+            config["configuration"] = {"@type": TEXT, "value": configuration}
 
 
 def _read(project: Project) -> Any:
@@ -131,22 +143,52 @@ def _read(project: Project) -> Any:
         raise ToolchainError(
             f"cannot read {project.envoy}: {error.strerror}; Envoy's configuration is needed: --tcp and --http bring one"
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ToolchainError(f"{project.envoy} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def load(project: Project) -> dict[str, Any]:
     """Returns a project's `envoy.yaml`, which has a listener with the filter; raises `ToolchainError`."""
-    whole = _read(project)
-    if not isinstance(whole, dict) or not whole.get("static_resources", {}).get("listeners"):
+    try:
+        # Anchors make one object of two, and a module is put into each.
+        whole: dict[str, Any] = json.loads(json.dumps(_read(project), default=str))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ToolchainError(f"{project.envoy} has what Envoy's configuration cannot have: {error}") from None
+    if not isinstance(whole, dict) or not _part(whole, "static_resources", dict, project.envoy).get("listeners"):
         raise ToolchainError(f"{project.envoy} has no static_resources with listeners")
-    if not any(plugins(whole["static_resources"]["listeners"])):
+    _part(whole, "admin", dict, project.envoy)
+    for name in ("listeners", "clusters"):
+        for one in _part(whole["static_resources"], name, list, project.envoy):
+            if not isinstance(one, dict):
+                raise ToolchainError(f"{project.envoy}: one of the {name} is {one!r}, and no mapping")
+    for address in _addresses(whole):
+        address["port_value"] = _port(address["port_value"], project.envoy)
+    found = [config for _, config in plugins(whole["static_resources"]["listeners"])]
+    if not found:
         raise ToolchainError(
             f"{project.envoy} has no filter envoy.filters.network.wasm or envoy.filters.http.wasm in its listeners"
         )
-    # Anchors make one object of two, and a module is put into each.
-    unshared: dict[str, Any] = json.loads(json.dumps(whole, default=str))
-    return unshared
+    for config in found:
+        _part(config, "vm_config", dict, project.envoy)
+    return whole
+
+
+def _part(holder: dict[str, Any], name: str, kind: type[_Part], file: Path) -> _Part:
+    """Returns a part of a configuration, empty if it is missing; raises `ToolchainError` if it is of another kind."""
+    if holder.get(name) is None:
+        holder.pop(name, None)
+        return kind()
+    found = holder[name]
+    if not isinstance(found, kind):
+        raise ToolchainError(f"{file}: {name} is {found!r}, and no {'list' if kind is list else 'mapping'}")
+    return found
+
+
+def _port(value: Any, file: Path) -> int:
+    # As text it is a port too: that is how protobuf reads JSON.
+    if not isinstance(value, bool) and re.fullmatch(r"[0-9]{1,5}", str(value)) and int(value) < 1 << 16:
+        return int(value)
+    raise ToolchainError(f"{file}: a port_value is a number from 0 to 65535, not {value!r}")
 
 
 def has_listener(project: Project) -> bool:
@@ -160,9 +202,12 @@ def settings(project: Project) -> tuple[bytes, bytes, bytes]:
     config = next(_settings(_read(project)), None) if project.envoy.is_file() else None
     if config is None:
         return b"", own, b""
-    if project.configuration is None:
-        own = _configuration(config.get("configuration"))
-    vm = _configuration(config.get("vm_config", {}).get("configuration"))
+    try:
+        if project.configuration is None:
+            own = _configuration(config.get("configuration"))
+        vm = _configuration(config["vm_config"].get("configuration"))
+    except (TypeError, ValueError) as error:
+        raise ToolchainError(f"{project.envoy}: a plugin's configuration cannot be read: {error}") from None
     return vm, own, str(config.get("root_id", "")).encode()
 
 

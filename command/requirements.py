@@ -58,6 +58,8 @@ def installed(file: Path, cache: Path, locked: bool) -> Path:
 
 def explained(said: str, log: str) -> str:
     """Returns why pip failed, of what it said and of its log: a line, if it found no package that fits."""
+    if "\nUnicodeDecodeError: " in said:
+        return "it is not UTF-8 text, which pip reads; save it as UTF-8"
     errors = [line.removeprefix("ERROR: ").strip() for line in said.splitlines() if line.strip()]
     text = "\n".join(line for line in errors if not line.lower().startswith(("warning", "[notice]")))
     missing = _NO_MATCH.search(text)

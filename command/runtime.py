@@ -63,9 +63,7 @@ def prepared() -> Path:
         # What is compiled is machine code: nobody else may write it. mkdtemp's directories are the user's alone.
         made = Path(tempfile.mkdtemp(dir=kept.parent))
     except OSError as error:
-        raise ToolchainError(
-            f"cannot write to the cache {kept.parent}: {error.strerror}; set XDG_CACHE_HOME to a directory of yours"
-        ) from None
+        raise _unwritable(error) from None
     try:
         for file in files():
             (made / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
@@ -74,6 +72,14 @@ def prepared() -> Path:
         # Another process may have been quicker.
         with contextlib.suppress(OSError):
             made.rename(kept)
+    except OSError as error:
+        raise _unwritable(error) from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return kept
+
+
+def _unwritable(error: OSError) -> ToolchainError:
+    return ToolchainError(
+        f"cannot write to the cache {cache()}: {error.strerror}; set XDG_CACHE_HOME to a directory of yours with some 100 MB"
+    )

@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from oci import image
@@ -139,6 +139,10 @@ class _Client:
                     answer = stack.enter_context(self._ask(method, url, body, headers))
             except OSError as error:
                 raise RegistryError(f"{method} {url}: {getattr(error, 'reason', error)}") from error
+            except HTTPException as error:
+                raise RegistryError(
+                    f"{method} {url}: the answer is no HTTP: {error!r}; is the port a registry's?"
+                ) from error
             if answer.status >= 300 and answer.status not in allowed:
                 raise RegistryError(f"{method} {url}: {answer.status} {_told(answer)}{self._hint(answer.status)}")
             yield answer
@@ -184,8 +188,10 @@ class _Client:
         with _open(request) as answer:
             if answer.status != 200:
                 raise RegistryError(f"GET {url}: {answer.status} {_told(answer)}")
-            told = json.load(answer)
-        return str(told.get("token") or told.get("access_token"))
+            with contextlib.suppress(ValueError, AttributeError, KeyError):
+                told = json.load(answer)
+                return str(told.get("token") or told["access_token"])
+        raise RegistryError(f"GET {url}: the answer has no token")
 
 
 def _open(request: urllib.request.Request) -> HTTPResponse:

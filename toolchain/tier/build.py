@@ -11,9 +11,10 @@ import importlib
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import TracebackType
 from typing import NamedTuple
 
 from toolchain.tier import calls, heat
@@ -43,10 +44,29 @@ class Trained:
 def run(training: str, module: bytes) -> Iterator[bytes]:
     """Yields a VM's memory from a training; raises `ToolchainError` with the training's traceback."""
     try:
-        yield from importlib.import_module(training).train(module)
+        train = getattr(importlib.import_module(training), "train", None)
+        memories = train(module) if callable(train) else None
+        if not isinstance(memories, Iterable):
+            found = f"returned {memories!r}" if callable(train) else "is not there"
+            raise ToolchainError(
+                f"the training {training}: a function train(module) yields a VM's memory, but it {found}"
+            )
+        for memory in memories:
+            if not isinstance(memory, (bytes, bytearray, memoryview)):
+                raise ToolchainError(f"the training {training}: train() yields a VM's memory, not {memory!r}")
+            yield memory
+    except ToolchainError:
+        raise
     except Exception as error:
-        text = "".join(traceback.format_exception(error)).rstrip()
+        text = "".join(traceback.format_exception(type(error), error, _below(error.__traceback__))).rstrip()
         raise ToolchainError(f"the training {training} failed:\n{text}") from None
+
+
+def _below(frames: TracebackType | None) -> TracebackType | None:
+    """Leaves out the frames of this file and of importing, with which a traceback begins."""
+    while frames and frames.tb_frame.f_code.co_filename in (__file__, importlib.__file__):
+        frames = frames.tb_next
+    return frames
 
 
 def warned(training: str, cold: Tiered) -> tuple[Trained, list[str]]:

@@ -1,0 +1,193 @@
+"""The command in this process, without a build: what it refuses in one line before any work, and how it says it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from command import building, inspecting, main, runtime
+from command.project import Project, find
+from toolchain.tier.build import run
+
+
+@pytest.fixture
+def hello(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new project, which is the current directory."""
+    monkeypatch.chdir(tmp_path)
+    assert "hello/plugin.py" in said("new", "hello")
+    monkeypatch.chdir("hello")
+    return tmp_path / "hello"
+
+
+def said(*arguments: str) -> str:
+    """Runs what must succeed, and returns what it said."""
+    done = CliRunner().invoke(main.main, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def refused(*arguments: str) -> str:
+    """Runs what must fail with one line, and returns that."""
+    done = CliRunner().invoke(main.main, arguments)
+    assert done.exit_code == 1, (done.output, done.exception)
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.removeprefix("error: ").rstrip()
+
+
+def edit(file: str, old: str, new: str) -> None:
+    text = Path(file).read_text(encoding="utf-8")
+    assert old in text
+    Path(file).write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize("given", [".", "..", "/", ".py"])
+def test_a_path_without_a_name_is_no_module(hello: Path, given: str) -> None:
+    edit("pyproject.toml", '"plugin.py"', f'"{given}"')
+    assert f"filter: {given!r} is no module; give a file" in refused("check")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("port_value: 10000", "port_value: 99999", "a port_value is a number from 0 to 65535, not 99999"),
+        ("port_value: 10000", "port_value: abc", "a port_value is a number from 0 to 65535, not 'abc'"),
+        ("admin:", "admin: 3\nother:", "admin is 3, and no mapping"),
+        ("static_resources:", "static_resources: 3\nother:", "static_resources is 3, and no mapping"),
+        ("  clusters:", "  clusters: [3]\n  others:", "one of the clusters is 3, and no mapping"),
+        ("vm_config:", "vm_config: 3\n                  other:", "vm_config is 3, and no mapping"),
+    ],
+)
+def test_envoy_yaml_of_another_shape_is_told(
+    hello: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, text: str
+) -> None:
+    monkeypatch.setattr("command.proxy.find_envoy", lambda: Path("envoy"))
+    edit("envoy.yaml", old, new)
+    assert refused("run").endswith(f"envoy.yaml: {text}")
+
+
+@pytest.mark.parametrize("file", ["envoy.yaml", "configuration.json"])
+def test_a_file_that_is_no_utf8_is_named_before_the_build(
+    hello: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.setattr("command.proxy.find_envoy", lambda: Path("envoy"))
+    Path(file).write_bytes(b'"caf\xe9"')
+    assert f"{file} is not " in refused("run", "--config", "configuration.json")
+
+
+def test_a_configuration_that_is_not_there_is_told_before_the_build(
+    hello: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("command.proxy.find_envoy", lambda: Path("envoy"))
+    assert refused("run", "--config", "nope.json") == "cannot read nope.json: No such file or directory"
+
+
+@pytest.mark.parametrize("option", ["--out", "--report", "--record"])
+def test_an_output_is_refused_before_the_build(hello: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.setattr(building, "build", lambda *_, **__: pytest.fail("it is built"))
+    assert refused("build", option, ".").endswith("it is a folder; give the path of a file")
+    assert refused("build", option, "").endswith("it is a folder; give the path of a file")
+    assert "there is no folder" in refused("build", option, "nosuch/x.wasm")
+    assert not Path("nosuch").exists()
+
+
+def test_what_the_system_refuses_is_one_line_and_what_is_a_fault_here_is_not(
+    hello: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(error: Exception) -> Callable[[Project, object], list[str]]:
+        def check(*_: object) -> list[str]:
+            raise error
+
+        return check
+
+    monkeypatch.setattr(building, "check", failing(PermissionError(13, "Permission denied", "/some/file")))
+    assert refused("check") == "/some/file: Permission denied"
+    monkeypatch.setattr(building, "check", failing(OSError(28, "No space left on device")))
+    assert refused("check").startswith("No space left on device; is there room in ")
+    monkeypatch.setattr(building, "check", failing(ValueError("a fault")))
+    with pytest.raises(ValueError, match="a fault"):
+        main.main(["check"])
+
+
+def test_an_output_that_is_full_is_told() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "command", "completion", "bash"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "error: cannot write the output: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("x = 1", "the training broken: a function train(module) yields a VM's memory, but it is not there"),
+        ("train = lambda module: 3", "a function train(module) yields a VM's memory, but it returned 3"),
+        ("train = lambda module: [3]", "the training broken: train() yields a VM's memory, not 3"),
+        ("import json\njson.loads('')", "the training failed: .*broken.py:2: JSONDecodeError: [^\n]*"),
+        ("def train(", "the training failed: .*broken.py:1: SyntaxError: [^\n]*"),
+    ],
+)
+def test_a_training_that_is_none_is_one_line(
+    hello: Path, monkeypatch: pytest.MonkeyPatch, source: str, text: str
+) -> None:
+    monkeypatch.syspath_prepend(str(hello))
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    Path("broken.py").write_text(source)
+    with pytest.raises(building.ToolchainError) as raised, building._explained(find(hello), []):
+        list(run("broken", b""))
+    assert re.search(f"{re.escape(text) if '.*' not in text else text}$", str(raised.value)), raised.value
+
+
+def test_a_source_that_python_cannot_read_is_named(hello: Path) -> None:
+    said = "source code string cannot contain null bytes"
+    text = f"importing plugin failed:\nTraceback (most recent call last):\nSyntaxError: {said}"
+    one_line = r"^plugin\.py: SyntaxError: source code [^\n]*$"
+    with pytest.raises(building.ToolchainError, match=one_line), building._explained(find(hello), []):
+        raise building.ToolchainError(text)
+
+
+def test_bytes_that_cannot_be_sent_are_told() -> None:
+    for data in ("\\u20ac", "\\x"):
+        assert "--data has an escape that means no byte" in refused(
+            "connect", "127.0.0.1:1", "--source", "10.0.0.1", "--data", data
+        )
+
+
+def test_a_cache_without_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    packed = tmp_path / "runtime.wasm.gz"
+    packed.write_bytes(b"")
+    monkeypatch.setattr(runtime, "files", lambda: [packed])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(
+        building.ToolchainError, match=r"cannot write to the cache .*: No space left on device; set XDG_"
+    ):
+        runtime.prepared()
+    assert not list((tmp_path / "cache" / "proxy-wasm").iterdir())
+
+
+def test_a_server_that_is_no_registry_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspecting, "verified", lambda path: "")
+    (tmp_path / "a.wasm").write_bytes(b"\0asm\1\0\0\0")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.recv(1000)
+                accepted.sendall(b"junk\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        error = refused("push", str(tmp_path / "a.wasm"), f"127.0.0.1:{listener.getsockname()[1]}/x:1")
+        thread.join()
+    assert "the answer is no HTTP" in error and "is the port a registry's?" in error
