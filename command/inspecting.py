@@ -31,10 +31,15 @@ def _read(path: Path) -> bytes:
 
 def verified(path: Path) -> str:
     """Returns what was verified of a module, or raises `ToolchainError` with what is wrong."""
+    data = _read(path)
     try:
-        verify.verify(_read(path), TABLE)
+        return _verified(data)
     except ToolchainError as error:
-        raise ToolchainError(f"{path} is {error}") from None
+        raise ToolchainError(f"{path}: {error}") from None
+
+
+def _verified(data: bytes) -> str:
+    verify.verify(data, TABLE)
     return f"a core module for Proxy-Wasm {TABLE.version}, and nothing more"
 
 
@@ -51,7 +56,7 @@ def facts(path: Path) -> list[tuple[str, str]]:
     except FormatError as error:
         raise ToolchainError(f"{path} is no WebAssembly core module: {error}") from None
     try:
-        loads = f"yes, {verified(path)}"
+        loads = f"yes, {_verified(data)}"
     except ToolchainError as error:
         loads = f"no: {error}"
     versions = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 import re
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ else:
     import tomli as tomllib
 
 FILE = "pyproject.toml"
+_PACKAGE = "__init__.py"
 _TOOL = "proxy-wasm"
 _TABLE = f"tool.{_TOOL}"
 _CLOSE = 0.8
@@ -59,7 +61,7 @@ class Project:
     """Envoy's configuration, for `run` and for tests."""
 
     plugin: Path | None = None
-    """The file of a filter that has no `pyproject.toml`."""
+    """The file, or the package's folder, of a filter that has no `pyproject.toml`."""
 
     @property
     def out(self) -> Path:
@@ -85,13 +87,28 @@ def find(start: Path) -> Project:
 
 
 def of_file(plugin: Path) -> Project:
-    """Returns a project of one file, without `pyproject.toml`; raises `ToolchainError` if the file is not there."""
-    if not plugin.is_file() or plugin.suffix != ".py":
+    """Returns a project of one file or one package's folder, without `pyproject.toml`; raises `ToolchainError` if it is neither."""
+    path = plugin.absolute()
+    if path.name == _PACKAGE:
+        path = path.parent
+    if not path.exists():
+        raise ToolchainError(f"there is no file or folder {plugin}; is the path right?")
+    if path.is_dir() and not (path / _PACKAGE).is_file():
+        hint = f"to build the project there, run this in {plugin}" if (path / FILE).is_file() else "give a file of it"
+        raise ToolchainError(f"{plugin} is no package of Python, since it has no {_PACKAGE}; {hint}")
+    if path.is_file() and path.suffix != ".py":
         raise ToolchainError(f"{plugin} is no Python file; give the file that calls proxy_wasm.register()")
-    directory = plugin.absolute().parent
-    return Project(
-        directory, plugin.stem, plugin.stem, directory, envoy=directory / "envoy.yaml", plugin=plugin.absolute()
-    )
+    name = path.name.removesuffix(".py")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ToolchainError(
+            f"{plugin} cannot be imported, since {name} is no module's name; rename it, such as {_legal(name)}"
+        )
+    return Project(path.parent, name, name, path.parent, envoy=path.parent / "envoy.yaml", plugin=path)
+
+
+def _legal(name: str) -> str:
+    changed = re.sub(r"\W", "_", name)
+    return f"_{changed}" if keyword.iskeyword(changed) or not changed.isidentifier() else changed
 
 
 def _read(path: Path) -> bytes:
@@ -192,7 +209,7 @@ def _module(root: Path, given: str, where: str) -> str:
     path = Path(given.removesuffix(".py") if given.endswith(".py") else given.replace(".", "/"))
     if not path.name:
         raise ToolchainError(f"{where}: {given!r} is no module; give a file, such as plugin.py")
-    if not any((root / found).is_file() for found in (path.with_name(f"{path.name}.py"), path / "__init__.py")):
+    if not any((root / found).is_file() for found in (path.with_name(f"{path.name}.py"), path / _PACKAGE)):
         beside = [file.name for file in sorted((root / path).parent.glob("*.py"))]
         close = difflib.get_close_matches(f"{path.name}.py", beside, 1)
         hint = f"; did you mean {path.with_name(close[0])}?" if close else ""

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from command import building, inspecting, main, runtime
-from command.project import Project, find
+from command.project import Project, find, of_file
 from toolchain.tier.build import run
 
 
@@ -150,6 +150,54 @@ def test_a_source_that_python_cannot_read_is_named(hello: Path) -> None:
     one_line = r"^plugin\.py: SyntaxError: source code [^\n]*$"
     with pytest.raises(building.ToolchainError, match=one_line), building._explained(find(hello), []):
         raise building.ToolchainError(text)
+
+
+def test_a_file_that_is_no_module_is_told_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (["verify"], ["inspect"], ["image"], ["push", "--plain-http"]):
+        arguments = ["127.0.0.1:1/x"] if command[0] == "push" else []
+        assert refused(*command, "nope.wasm", *arguments) == "cannot read nope.wasm: No such file or directory"
+    Path("mini.wasm").write_bytes(b"\0asm\1\0\0\0")
+    missing = "the module does not export memory, which Proxy-Wasm 0.2.1 asks for"
+    assert refused("verify", "mini.wasm") == refused("image", "mini.wasm") == f"mini.wasm: {missing}"
+    assert f"loads       no: {missing}\n" in said("inspect", "mini.wasm")
+
+
+def test_a_package_is_a_filter_by_its_folder_or_its_file(hello: Path) -> None:
+    Path("mypkg").mkdir()
+    Path("mypkg/__init__.py").write_text("")
+    for given in ("mypkg", "mypkg/", "mypkg/__init__.py"):
+        project = of_file(Path(given))
+        assert (project.filter, project.name, project.root, project.plugin) == (
+            "mypkg",
+            "mypkg",
+            hello,
+            hello / "mypkg",
+        )
+        assert of_file(hello / "mypkg") == project
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("missing.py", "there is no file or folder missing.py; is the path right?"),
+        (
+            "my plugin.py",
+            "my plugin.py cannot be imported, since my plugin is no module's name; rename it, such as my_plugin",
+        ),
+        ("a-b.py", "a-b.py cannot be imported, since a-b is no module's name; rename it, such as a_b"),
+        ("class.py", "class.py cannot be imported, since class is no module's name; rename it, such as _class"),
+        ("envoy.yaml", "envoy.yaml is no Python file; give the file that calls proxy_wasm.register()"),
+        (".", ". is no package of Python, since it has no __init__.py; to build the project there, run this in ."),
+        ("empty", "empty is no package of Python, since it has no __init__.py; give a file of it"),
+    ],
+)
+def test_what_is_no_plugin_is_told(hello: Path, given: str, text: str) -> None:
+    Path("empty").mkdir()
+    for name in ("my plugin.py", "a-b.py", "class.py"):
+        Path(name).touch()
+    for command in ("build", "check", "run"):
+        assert refused(command, given) == text
 
 
 def test_bytes_that_cannot_be_sent_are_told() -> None:
