@@ -33,6 +33,8 @@ class _Command(click.Group):
         return list(self.commands)
 
     def main(self, *arguments: Any, **options: Any) -> Any:
+        if terminal.is_plain():
+            options["color"] = False
         try:
             return super().main(*arguments, **options)
         except ToolchainError as error:
@@ -99,8 +101,8 @@ def build(
     for path in (out, report, record):
         if path:
             outputs.expect_writable(path, made=project.out.parent)
-    built = building.build(project, progress, locked, reported=report is not None)
-    progress.clear()
+    with progress:
+        built = building.build(project, progress, locked, reported=report is not None)
     terminal.warn(built.warnings)
     outputs.write(out, built.module)
     if report:
@@ -122,9 +124,9 @@ def check(plugin: Path | None, strict: bool) -> None:
     """
     from command import building
 
-    project, progress = _project(plugin), terminal.Progress()
-    warnings = building.check(project, progress)
-    progress.clear()
+    project = _project(plugin)
+    with terminal.Progress() as progress:
+        warnings = building.check(project, progress)
     terminal.warn(warnings)
     found = f"{len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else "nothing is wrong that can be seen"
     click.echo(f"{project.filter}: {found}")

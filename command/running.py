@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def run(project: Project, wishes: Wishes) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: over.set())
         with proxy.running(served, work, program) as envoy:
-            follower = Follower(envoy.log, _show)
+            follower = Follower(envoy.log, _shower())
             follower.start()
             _say_ways(served, envoy, wishes.proxy_protocol)
             click.echo(_RELOADS if wishes.reload else "Ctrl-C ends")
@@ -115,6 +115,17 @@ def _say_ways(served: proxy.Served, envoy: Envoy, proxy_protocol: bool) -> None:
             click.secho(f"    nc {host} {port}", bold=True)
         if proxy_protocol:
             click.secho(f"    proxy-wasm connect {host}:{port} --source 172.22.0.10", bold=True)
+
+
+def _shower() -> Callable[[Line], None]:
+    """Returns what shows a line in another thread too, where click does not know by itself whether colours are wanted."""
+    context = click.get_current_context()
+
+    def show(line: Line) -> None:
+        with context.scope(cleanup=False):
+            _show(line)
+
+    return show
 
 
 def _show(line: Line) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from typing import TextIO, cast
 
 import click
+
+_CLEAR = "\r\033[K"
+_COLUMNS = 80
 
 
 def is_plain() -> bool:
@@ -27,7 +32,9 @@ def warn(warnings: Sequence[str]) -> None:
 
 def fail(error: object) -> None:
     """Shows an error on standard error."""
-    click.echo(f"{click.style('error:', fg='red', bold=True, reset=True)} {error}", err=True)
+    # At the end of the command, click no longer knows by itself whether colours are wanted.
+    colour = False if is_plain() else None
+    click.echo(f"{click.style('error:', fg='red', bold=True, reset=True)} {error}", err=True, color=colour)
 
 
 def told(error: OSError) -> str:
@@ -48,11 +55,25 @@ def _give_up_output() -> None:
 
 
 class Progress:
-    """Says what is being done on standard error: on a terminal in one line that goes away again."""
+    """Says what is being done on standard error: on a terminal in one line that goes away again.
+
+    As a context, it lets what others write to standard error begin in a line of its own, and takes its line away at the end.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet, self._terminal = quiet, sys.stderr.isatty() and not is_plain()
         self._started = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        self._out = sys.stderr
+        if self._terminal and not self._quiet:
+            sys.stderr = cast(TextIO, _Clearing(self._out))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if isinstance(sys.stderr, _Clearing):
+            sys.stderr.clear()
+        sys.stderr = self._out
 
     @property
     def seconds(self) -> float:
@@ -61,10 +82,42 @@ class Progress:
 
     def __call__(self, text: str) -> None:
         """Says one thing."""
-        if not self._quiet:
-            click.echo(f"\r\033[K{text} ..." if self._terminal else f"{text} ...", err=True, nl=not self._terminal)
+        if isinstance(sys.stderr, _Clearing):
+            sys.stderr.show(f"{text} ...")
+        elif not self._quiet:
+            click.echo(f"{text} ...", err=True)
+
+
+class _Clearing(io.TextIOBase):
+    """A terminal with a line at its end that is written over."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal, self._shown = terminal, False
+
+    def show(self, line: str) -> None:
+        """Shows a line, as far as it fits: what is wrapped could not be taken away."""
+        self.clear()
+        columns = os.get_terminal_size(self._terminal.fileno()).columns or _COLUMNS
+        self._terminal.write(line[: columns - 1])
+        self._terminal.flush()
+        self._shown = True
 
     def clear(self) -> None:
         """Takes the line away."""
-        if self._terminal and not self._quiet:
-            click.echo("\r\033[K", err=True, nl=False)
+        if self._shown:
+            self._terminal.write(_CLEAR)
+            self._terminal.flush()
+            self._shown = False
+
+    def write(self, text: str) -> int:
+        self.clear()
+        return self._terminal.write(text)
+
+    def flush(self) -> None:
+        self._terminal.flush()
+
+    def isatty(self) -> bool:
+        return self._terminal.isatty()
+
+    def fileno(self) -> int:
+        return self._terminal.fileno()

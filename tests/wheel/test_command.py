@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -198,6 +201,41 @@ def test_what_is_no_plugin_is_told(hello: Path, given: str, text: str) -> None:
         Path(name).touch()
     for command in ("build", "check", "run"):
         assert refused(command, given) == text
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "freezing x\r\033[Kat import\nfreezing y\r\033[K\033[31m\033[1merror:\033[0m wrong\n"),
+        ({"NO_COLOR": "1"}, "freezing x ...\nat import\nfreezing y ...\nerror: wrong\n"),
+        ({"TERM": "dumb"}, "freezing x ...\nat import\nfreezing y ...\nerror: wrong\n"),
+    ],
+)
+def test_a_terminal_shows_each_thing_in_its_own_line(
+    hello: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str
+) -> None:
+    def check(project: Project, say: Callable[[str], None]) -> list[str]:
+        say("freezing x")
+        print("at import", file=sys.stderr)
+        say("freezing y")
+        raise building.ToolchainError("wrong")
+
+    monkeypatch.setattr(building, "check", check)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (24, 11))
+    with os.fdopen(slave, "w") as terminal, monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(sys, "stderr", terminal)
+        main.main(["check"])
+    shown = b""
+    with contextlib.suppress(OSError):  # so Linux says that nobody holds the terminal any more
+        while part := os.read(master, 4096):
+            shown += part
+    os.close(master)
+    assert shown.decode().replace("\r\n", "\n") == expected
 
 
 def test_bytes_that_cannot_be_sent_are_told() -> None:
