@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import subprocess
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -101,34 +102,43 @@ class Found(NamedTuple):
     good: bool
     text: str
     needed: bool = True
+    """Whether something is wrong if it is not good; if not, it is only missing."""
 
 
 def health() -> list[Found]:
-    """Returns what is installed here, and what is missing, each with what to do."""
-    found = [
+    """Returns what is installed here, and what is wrong or missing, each with what to do."""
+    return [
         Found("proxy-wasm", True, f"{version('proxy-wasm')} in {Path(proxy_wasm.__file__).parent}"),
         Found("Python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Found("wasmtime", True, version("wasmtime")),
+        _looked_for("runtime", _runtime),
+        _looked_for("Envoy", _envoy, proxy.NoEnvoyError),
+        _looked_for("project", _project, project.NoProjectError),
     ]
-    try:
-        kept = runtime.directory()
-        state = "unpacked and compiled" if kept.is_dir() else "not unpacked yet; the first build does it"
-        found.append(Found("runtime", True, f"sha256:{runtime.digest()[:16]}, {state} ({kept})"))
-    except ToolchainError as error:
-        found.append(Found("runtime", False, str(error)))
-    try:
-        found.append(Found("Envoy", True, _envoy(proxy.find_envoy())))
-    except ToolchainError as error:
-        found.append(Found("Envoy", False, str(error), needed=False))
-    try:
-        here = project.find(Path.cwd())
-        found.append(Found("project", True, f"{here.name}: the filter is the module {here.filter} in {here.root}"))
-    except ToolchainError as error:
-        found.append(Found("project", False, str(error), needed=False))
-    return found
 
 
-def _envoy(program: Path) -> str:
+def _looked_for(what: str, look: Callable[[], str], missing: type[ToolchainError] | None = None) -> Found:
+    try:
+        return Found(what, True, look())
+    except ToolchainError as error:
+        return Found(what, False, str(error), needed=missing is None or not isinstance(error, missing))
+
+
+def _runtime() -> str:
+    kept = runtime.directory()
+    if not kept.is_dir():
+        runtime.expect_writable()
+    state = "unpacked and compiled" if kept.is_dir() else "not unpacked yet; the first build does it"
+    return f"sha256:{runtime.digest()[:16]}, {state} ({kept})"
+
+
+def _project() -> str:
+    here = project.find(Path.cwd())
+    return f"{here.name}: the filter is the module {here.filter} in {here.root}"
+
+
+def _envoy() -> str:
+    program = proxy.find_envoy()
     try:
         done = subprocess.run(
             [program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ENVOY_SECONDS
@@ -136,4 +146,9 @@ def _envoy(program: Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolchainError(f"{program} does not run: {error}; install another Envoy") from None
     words = done.stdout.partition("version:")[2].split("/")
-    return f"{words[1] if len(words) > 1 else done.stdout.strip()} ({program})"
+    if done.returncode or len(words) < 2:
+        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        raise ToolchainError(
+            f"{program} --version ends with status {done.returncode} and says {said!r}; install another Envoy"
+        )
+    return f"{words[1]} ({program})"

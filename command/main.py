@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Each command imports what it needs itself: `--help` and `--version` should answer at once.
 
 _PATH = click.Path(path_type=Path)
-_CHECK, _CROSS = "ok", "!!"
+_CHECK, _CROSS, _MISSING = "ok", "!!", "--"
 _REQUEST = r"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
 
 
@@ -263,13 +263,16 @@ def push(module: Path, reference: str, variant: str | None, plain_http: bool) ->
 
 @main.command()
 def doctor() -> None:
-    """Show what is installed here, and what is missing."""
+    """Show what is installed here, and what is wrong or missing.
+
+    What is marked with !! is wrong, and the exit status is 1 then. What is marked with -- is missing, and only some commands need it.
+    """
     from command import inspecting
 
     wrong = False
     for found in inspecting.health():
-        sign = click.style(_CHECK, fg="green") if found.good else click.style(_CROSS, fg="yellow", bold=True)
-        click.echo(f" {sign}  {found.what:12} {found.text}")
+        missing = click.style(_MISSING, fg="yellow") if not found.needed else click.style(_CROSS, fg="red", bold=True)
+        click.echo(f" {click.style(_CHECK, fg='green') if found.good else missing}  {found.what:12} {found.text}")
         wrong = wrong or (not found.good and found.needed)
     sys.exit(1 if wrong else 0)
 

