@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -19,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import proxy_wasm
-from command import default_training, lacking, memo, packages, purpose, requirements, runtime, scanning
+from command import default_training, interrupted, lacking, memo, packages, purpose, requirements, runtime, scanning
 from command.packages import Package
 from command.project import Project
 from toolchain.recipe.filter import BuiltFilter, FilterInputs, freeze, tiered, tiered_quickly
@@ -121,7 +120,7 @@ def build_apart(project: Project, out: Path, report: Path | None = None, quiet: 
     command = [sys.executable, "-m", "proxy_wasm", "build", "--out", str(out), *(["--quiet"] if quiet else [])]
     command += ["--report", str(report)] if report else []
     command += [str(project.plugin)] if project.plugin else []
-    done = subprocess.run(command, cwd=project.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = interrupted.run_quietly(command, project.directory)
     if done.returncode:
         raise ToolchainError(done.stderr.strip().removeprefix("error: "))
     return done.stderr.strip()

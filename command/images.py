@@ -25,11 +25,21 @@ def write(module: Path, directory: Path, variant: str) -> str:
         raise ToolchainError(f"cannot write {directory}: {error.strerror}") from None
 
 
-def push(module: Path, reference: str, variant: str, plain_http: bool) -> str:
-    """Pushes a module's image into a registry and returns the manifest's digest; raises `ToolchainError`."""
+def push(module: Path, reference: str, variant: str | None, plain_http: bool) -> str:
+    """Pushes a module's image, or the one in a folder, into a registry and returns the manifest's digest; raises `ToolchainError`."""
+    if module.is_dir():
+        if not image.is_layout(module):
+            raise ToolchainError(f"{module} is a folder, and no image; give a module, or what `proxy-wasm image` wrote")
+        if variant:
+            raise ToolchainError(f"{module} is an image already; `proxy-wasm image --{variant}` writes that variant")
+        return _pushed(module, reference, plain_http)
     with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as directory:
-        write(module, Path(directory), variant)
-        try:
-            return registry.push(Path(directory), reference, plain_http)
-        except (OSError, ValueError, HTTPException, registry.RegistryError) as error:
-            raise ToolchainError(str(error)) from None
+        write(module, Path(directory), variant or "compat")
+        return _pushed(Path(directory), reference, plain_http)
+
+
+def _pushed(layout: Path, reference: str, plain_http: bool) -> str:
+    try:
+        return registry.push(layout, reference, plain_http)
+    except (OSError, ValueError, HTTPException, registry.RegistryError) as error:
+        raise ToolchainError(str(error)) from None

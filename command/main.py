@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from command import terminal
+from command import interrupted, terminal
 from toolchain.tools import ToolchainError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class _Command(click.Group):
         return list(self.commands)
 
     def main(self, *arguments: Any, **options: Any) -> Any:
+        interrupted.raise_on_sigterm()
         if terminal.is_plain():
             options["color"] = False
         try:
@@ -142,12 +143,10 @@ def test(arguments: tuple[str, ...]) -> None:
     is the built module too. With --envoy it is a real Envoy, and a test that asks for what Envoy does not show is skipped.
     With --module FILE all of them take that module instead of building one. `pytest --help` has pytest's own options.
     """
-    import subprocess
-
     project = _project(None)
     # A process of its own: what pytest imports is the project's.
     command = [sys.executable, "-m", "pytest", "--rootdir", str(project.directory), *arguments]
-    sys.exit(subprocess.run(command).returncode)
+    sys.exit(interrupted.run_in_foreground(command))
 
 
 @main.command(short_help="Run Envoy with the filter, anew when a file changes.")
@@ -246,18 +245,19 @@ def image(module: Path, out: Path | None, variant: str | None) -> None:
 
 
 @main.command(short_help="Push a module as an OCI image to a registry.")
-@click.argument("module", type=_PATH)
+@click.argument("module", metavar="MODULE|FOLDER", type=_PATH)
 @click.argument("reference")
 @_VARIANT
 @click.option("--plain-http", is_flag=True, help="Do without TLS; so it is by default with a registry on this machine.")
 def push(module: Path, reference: str, variant: str | None, plain_http: bool) -> None:
     """Push MODULE as an OCI image to REFERENCE, such as registry.example.com/filter:1.0.
 
+    Instead of a module it may be the FOLDER that `proxy-wasm image` wrote, with whatever variant that is.
     `docker login` or `skopeo login` says beforehand who you are.
     """
     from command import images
 
-    digest = images.push(module, reference, variant or "compat", plain_http)
+    digest = images.push(module, reference, variant, plain_http)
     click.echo(f"{reference.removeprefix('oci://')}@{digest}")
 
 

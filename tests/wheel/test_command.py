@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from click.testing import CliRunner
 from command import building, inspecting, main, runtime
 from command.project import Project, find, of_file
 from envoy.process import EnvoyError
+from oci import image
 from toolchain.tier.build import run
 
 
@@ -285,6 +288,54 @@ def test_a_relative_cache_is_ignored(healthy: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(healthy))
     monkeypatch.setenv("XDG_CACHE_HOME", "cache")
     assert runtime.cache().is_relative_to(healthy)
+
+
+# It cleans up for longer than `subprocess.run` waits at Ctrl-C, and does not bear a second one.
+CLEANS_UP = """
+import pathlib, time
+folder = pathlib.Path("folder")
+try:
+    folder.mkdir()
+    time.sleep(60)
+finally:
+    time.sleep(0.5)
+    folder.rmdir()
+"""
+RUNS = {
+    "test": "interrupted.run_in_foreground([sys.executable, '-c', sys.argv[1]])",
+    "build_apart": "interrupted.run_quietly([sys.executable, '-c', sys.argv[1]], pathlib.Path())",
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", RUNS)
+def test_what_is_ended_cleans_up_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: signal.Signals
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(os.path.abspath, sys.path)))
+    program = f"import pathlib, sys; from command import interrupted; interrupted.raise_on_sigterm(); {RUNS[name]}"
+    command = [sys.executable, "-c", program, CLEANS_UP]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "folder").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    # Ctrl-C reaches all programs of a terminal, and `kill` the one.
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    process.wait(60)
+    assert not (tmp_path / "folder").exists()
+
+
+def test_the_folder_that_image_wrote_is_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspecting, "verified", lambda path: "")
+    pushed: list[Path] = []
+    monkeypatch.setattr("oci.registry.push", lambda layout, *_: pushed.append(layout) or image.digest(layout))
+    (tmp_path / "a.wasm").write_bytes(b"\0asm\1\0\0\0")
+    digest = said("image", str(tmp_path / "a.wasm"), "--oci").split(": ")[1].strip()
+    assert said("push", str(tmp_path / "a.image"), "127.0.0.1:1/x") == f"127.0.0.1:1/x@{digest}\n"
+    assert pushed == [tmp_path / "a.image"]
+    assert "is an image already" in refused("push", "--oci", str(tmp_path / "a.image"), "127.0.0.1:1/x")
+    assert "is a folder, and no image; give a module, or what" in refused("push", str(tmp_path), "127.0.0.1:1/x")
 
 
 def test_bytes_that_cannot_be_sent_are_told() -> None:
