@@ -40,6 +40,28 @@ def read(line: str) -> Line | None:
     return Line(found["time"], found["level"], False, found["text"]) if shown else None
 
 
+_REFUSES = "Failed to configure base Wasm plugin"
+_PREFIX = re.compile(r"proxy_on_\w+ \(context \d+\): ")
+_FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)')
+
+
+def refusal(log: str) -> str:
+    """Returns why a filter refused its configuration last, by Envoy's log; empty if none did."""
+    before, refused, _ = log.rpartition(_REFUSES)
+    if not refused:
+        return ""
+    lines = []
+    for text in reversed(before.splitlines()[:-1]):
+        line = read(text)
+        if not (line and line.from_filter and line.level in _GRAVE):
+            break
+        lines.append(_PREFIX.sub("", line.text))
+    if not lines:
+        return "on_configure() does not return True"
+    frames = [found for found in map(_FRAME.match, lines) if found and not found["file"].startswith("proxy_wasm/")]
+    return f"{frames[0]['file']}:{frames[0]['line']}: {lines[0]}" if frames else lines[0]
+
+
 class Follower(threading.Thread):
     """Reads a log as it grows, and shows each line that is worth it."""
 

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from command import log
 from command.project import Project
 from envoy import process
 from envoy.discovery import Listeners
@@ -31,6 +32,7 @@ TEXT = "type.googleapis.com/google.protobuf.StringValue"
 _PROXY_PROTOCOL = "envoy.filters.listener.proxy_protocol"
 _PROXY_HEADERS = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
 _LISTENERS = "listener_manager.lds."
+_NO_PLUGIN = "Unable to create Wasm"
 _IN_USE = "Address already in use"
 _APPLY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
@@ -105,6 +107,9 @@ class Served:
                     self._refused = refused
                     time.sleep(_ERROR_SETTLES_SECONDS)
                     refusal = _refusal(envoy)
+                    if _NO_PLUGIN in refusal and (why := log.refusal(envoy.log.read_text(errors="replace"))):
+                        source = self._project.configuration or self._project.envoy
+                        raise ToolchainError(f"the filter refuses its configuration, which {source.name} has: {why}")
                     hint = f"; stop what listens there, or change the port in {self._project.envoy.name}"
                     raise ToolchainError(f"Envoy refuses the listeners: {refusal}{hint if _IN_USE in refusal else ''}")
                 return

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from command import building, inspecting, main, runtime
+from command import building, inspecting, log, main, runtime
 from command.project import Project, find, of_file
 from envoy.process import EnvoyError
 from oci import image
@@ -336,6 +336,26 @@ def test_the_folder_that_image_wrote_is_pushed(tmp_path: Path, monkeypatch: pyte
     assert pushed == [tmp_path / "a.image"]
     assert "is an image already" in refused("push", "--oci", str(tmp_path / "a.image"), "127.0.0.1:1/x")
     assert "is a folder, and no image; give a module, or what" in refused("push", str(tmp_path), "127.0.0.1:1/x")
+
+
+def a_log(*lines: str) -> str:
+    return "".join(f"[2026-11-29 02:13:35.858][21309][error][wasm] [context.cc:1157] {line}\n" for line in lines)
+
+
+def test_why_a_filter_refuses_its_configuration_is_read_from_the_log() -> None:
+    begin, failed = (
+        "wasm log h2: proxy_on_configure (context 1):",
+        "Wasm VM failed Failed to configure base Wasm plugin",
+    )
+    frames = [
+        f'{begin}   File "{file}", line {line}, in on_configure' for file, line in (("proxy_wasm/x.py", 2), ("a.py", 3))
+    ]
+    first = a_log(f"{begin} ValueError: an older one", failed)
+    traceback = a_log(f"{begin} Traceback (most recent call last):", *frames, f"{begin} TypeError: a: b", failed)
+    assert log.refusal("") == log.refusal(a_log("another error")) == ""
+    assert log.refusal(first) == "ValueError: an older one"
+    assert log.refusal(first + traceback + a_log("Plugin h2 failed to load")) == "a.py:3: TypeError: a: b"
+    assert log.refusal(first + a_log(failed)) == "on_configure() does not return True"
 
 
 def test_bytes_that_cannot_be_sent_are_told() -> None:
