@@ -150,7 +150,7 @@ def _inputs(project: Project, say: Say, locked: bool = False) -> Iterator[tuple[
         say("unpacking the runtime and compiling it for this machine (once)")
     prepared = runtime.prepared()
     default_training.configuration = project.configured()
-    with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as scratch:
+    with _blaming_the_cache(prepared), tempfile.TemporaryDirectory(prefix="proxy-wasm-") as scratch:
         root = Path(scratch)
         (root / _SDK.name).mkdir()
         for module in _SDK.glob("*.py"):
@@ -162,6 +162,16 @@ def _inputs(project: Project, say: Say, locked: bool = False) -> Iterator[tuple[
             taken += packages.gather_installed(directory, root)
         training = project.training or default_training.__name__
         yield FilterInputs(prepared, _SDK / "abi.toml", (project.root, root), project.filter, training), taken
+
+
+@contextlib.contextmanager
+def _blaming_the_cache(prepared: Path) -> Iterator[None]:
+    """Says that the unpacked runtime is damaged, if it is, instead of what came of that."""
+    try:
+        yield
+    except Exception:
+        runtime.expect_whole(prepared)
+        raise
 
 
 @contextlib.contextmanager

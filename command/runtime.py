@@ -9,8 +9,10 @@ import hashlib
 import os
 import platform
 import shutil
+import struct
 import sys
 import tempfile
+import zlib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -85,6 +87,21 @@ def prepared() -> Path:
 def expect_writable() -> None:
     """Raises `ToolchainError` if nothing can be written to the cache."""
     _made(cache()).rmdir()
+
+
+def expect_whole(kept: Path) -> None:
+    """Raises `ToolchainError` if a file of an unpacked runtime is not as the wheel brings it. It reads all of them."""
+    for file in files():
+        # A gzip file ends with the checksum and the length of what is in it.
+        checksum, _ = struct.unpack("<II", file.read_bytes()[-8:])
+        try:
+            whole = zlib.crc32((kept / file.stem).read_bytes()) == checksum
+        except OSError:
+            whole = False
+        if not whole:
+            raise ToolchainError(
+                f"{kept / file.stem} is damaged: delete the folder {kept}, and the next build makes it anew"
+            )
 
 
 def _made(parent: Path) -> Path:

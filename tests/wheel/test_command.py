@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import sys
 import termios
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from command.project import Project, find, of_file
 from envoy.process import EnvoyError
 from oci import image
 from toolchain.tier.build import run
+from toolchain.tools import ToolchainError
 
 
 @pytest.fixture
@@ -146,7 +149,7 @@ def test_a_training_that_is_none_is_one_line(
     monkeypatch.syspath_prepend(str(hello))
     monkeypatch.delitem(sys.modules, "broken", raising=False)
     Path("broken.py").write_text(source)
-    with pytest.raises(building.ToolchainError) as raised, building._explained(find(hello), []):
+    with pytest.raises(ToolchainError) as raised, building._explained(find(hello), []):
         list(run("broken", b""))
     assert re.search(f"{re.escape(text) if '.*' not in text else text}$", str(raised.value)), raised.value
 
@@ -155,8 +158,8 @@ def test_a_source_that_python_cannot_read_is_named(hello: Path) -> None:
     said = "source code string cannot contain null bytes"
     text = f"importing plugin failed:\nTraceback (most recent call last):\nSyntaxError: {said}"
     one_line = r"^plugin\.py: SyntaxError: source code [^\n]*$"
-    with pytest.raises(building.ToolchainError, match=one_line), building._explained(find(hello), []):
-        raise building.ToolchainError(text)
+    with pytest.raises(ToolchainError, match=one_line), building._explained(find(hello), []):
+        raise ToolchainError(text)
 
 
 def test_a_file_that_is_no_module_is_told_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +225,7 @@ def test_a_terminal_shows_each_thing_in_its_own_line(
         say("freezing x")
         print("at import", file=sys.stderr)
         say("freezing y")
-        raise building.ToolchainError("wrong")
+        raise ToolchainError("wrong")
 
     monkeypatch.setattr(building, "check", check)
     monkeypatch.setenv("TERM", "xterm")
@@ -329,7 +332,12 @@ def test_what_is_ended_cleans_up_first(
 def test_the_folder_that_image_wrote_is_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspecting, "verified", lambda path: "")
     pushed: list[Path] = []
-    monkeypatch.setattr("oci.registry.push", lambda layout, *_: pushed.append(layout) or image.digest(layout))
+
+    def push(layout: Path, reference: str, plain_http: bool) -> str:
+        pushed.append(layout)
+        return image.digest(layout)
+
+    monkeypatch.setattr("oci.registry.push", push)
     (tmp_path / "a.wasm").write_bytes(b"\0asm\1\0\0\0")
     digest = said("image", str(tmp_path / "a.wasm"), "--oci").split(": ")[1].strip()
     assert said("push", str(tmp_path / "a.image"), "127.0.0.1:1/x") == f"127.0.0.1:1/x@{digest}\n"
@@ -374,11 +382,26 @@ def test_a_cache_without_room_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(runtime, "files", lambda: [packed])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(
-        building.ToolchainError, match=r"cannot write to the cache .*: No space left on device; set XDG_"
-    ):
+    with pytest.raises(ToolchainError, match=r"cannot write to the cache .*: No space left on device; set XDG_"):
         runtime.prepared()
     assert not list((tmp_path / "cache" / "proxy-wasm").iterdir())
+
+
+def test_a_damaged_cache_says_which_folder_to_delete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed, kept = tmp_path / "stdlib.zip.gz", tmp_path / "kept"
+    packed.write_bytes(gzip.compress(b"the standard library"))
+    monkeypatch.setattr(runtime, "files", lambda: [packed])
+    kept.mkdir()
+    (kept / "stdlib.zip").write_bytes(b"the standard library")
+    with pytest.raises(zipfile.BadZipFile, match="another"), building._blaming_the_cache(kept):
+        raise zipfile.BadZipFile("another")
+    (kept / "stdlib.zip").write_bytes(b"the standard libr")
+    one_line = rf"stdlib\.zip is damaged: delete the folder {kept}, and the next build makes it anew$"
+    with pytest.raises(ToolchainError, match=one_line), building._blaming_the_cache(kept):
+        raise zipfile.BadZipFile("File is not a zip file")
+    (kept / "stdlib.zip").unlink()
+    with pytest.raises(ToolchainError, match=one_line), building._blaming_the_cache(kept):
+        raise zipfile.BadZipFile("no such file")
 
 
 def test_a_server_that_is_no_registry_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

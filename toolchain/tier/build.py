@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from toolchain.tier import calls, heat
 from toolchain.tier.assemble import Tiered, assemble
@@ -54,7 +54,7 @@ def run(training: str, module: bytes) -> Iterator[bytes]:
         for memory in memories:
             if not isinstance(memory, (bytes, bytearray, memoryview)):
                 raise ToolchainError(f"the training {training}: train() yields a VM's memory, not {memory!r}")
-            yield memory
+            yield cast(bytes, memory)
     except ToolchainError:
         raise
     except Exception as error:
