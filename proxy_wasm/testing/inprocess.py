@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 import _proxy_wasm
 
@@ -14,6 +14,7 @@ from proxy_wasm._contexts import RootContext
 from proxy_wasm.testing.boundary import BOUNDARY
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.output import GuestOutput
 
 _NEEDED = {"on_http_call_response": "proxy_wasm.http", "on_tick": "proxy_wasm.timers"}
 
@@ -33,7 +34,7 @@ class InProcess(Vm):
         grpc = _imports(root_class, "proxy_wasm.grpc") if grpc is None else grpc
         of_grpc = {name for name in _register.NEEDED if name.startswith("on_grpc_")} if grpc else set()
         self._needed = of_grpc | {name for name, module in _NEEDED.items() if _imports(root_class, module)}
-        self._streams: tuple[TextIO, TextIO] | None = None
+        self._output = GuestOutput()
 
     def __enter__(self) -> InProcess:
         self._undo = ExitStack()
@@ -49,8 +50,6 @@ class InProcess(Vm):
             (_errors, "in_proxy", True),
             (_http, "answers_wanted", False),
             (_proxy_wasm, "outside_vm", False),
-            (sys, "stdout", sys.stdout),
-            (sys, "stderr", sys.stderr),
         ):
             self._undo.callback(setattr, holder, name, getattr(holder, name))
             setattr(holder, name, value)
@@ -84,12 +83,7 @@ class InProcess(Vm):
         return set(BOUNDARY.callbacks)
 
     def _call(self, callback: str, *arguments: int) -> int | None:
-        # Between a fixture and its test pytest puts its own streams in the place of the filter's.
-        sys.stdout, sys.stderr = self._streams or (sys.stdout, sys.stderr)
-        try:
-            return BOUNDARY.call_guest(callback, arguments)
-        finally:
-            self._streams = sys.stdout, sys.stderr
+        return self._output.run(BOUNDARY.call_guest, callback, arguments)
 
 
 def _close_coroutines() -> None:

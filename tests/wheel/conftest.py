@@ -41,14 +41,16 @@ class Environment:
         path = f"{self.directory / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin"
         return {"PATH": path, "HOME": str(self.cache), "XDG_CACHE_HOME": str(self.cache), "LC_ALL": "C.UTF-8"}
 
-    def run(self, *command: object, cwd: Path, python: bool = False) -> subprocess.CompletedProcess[str]:
-        """Runs `proxy-wasm`, or the interpreter, in a directory."""
+    def run(
+        self, *command: object, cwd: Path, python: bool = False, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `proxy-wasm`, or the interpreter, in a directory, and types something."""
         program = self.python if python else self.directory / "bin" / "proxy-wasm"
         return subprocess.run(
             [str(program), *map(str, command)],
             cwd=cwd,
             env=self.variables(),
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=SECONDS,

@@ -216,6 +216,10 @@ def test_breakpoints_and_coverage_see_the_filter(environment: Environment, hello
     pdb = ["-m", "pdb", "-c", f"b plugin.py:{greeting + 1}", "-c", "c", "-c", "p 'stopped for ' + source", "-c", "c"]
     said = environment.run(*pdb, *test, cwd=hello, python=True).stdout
     assert "'stopped for 10.0.0.1:4711'" in said and "1 passed" in said
+    (hello / "plugin.py").write_text("\n".join([*lines[:greeting], "        breakpoint()", *lines[greeting:]]))
+    asked = environment.run(*test, cwd=hello, python=True, typed="p 'at ' + source\nc\n").stdout
+    assert "(Pdb) 'at 10.0.0.1:4711'" in asked and "1 passed" in asked, asked
+    (hello / "plugin.py").write_text("\n".join(lines))
     # What coverage does too: the interpreter tells each line.
     environment.works(
         "-m", "trace", "--count", "-C", "lines", "--module", "pytest", "-k", "greeted", cwd=hello, python=True
