@@ -170,6 +170,7 @@ def _tick_periods(vm: EnvoyVm) -> dict[int, int]:
 
 _SHOWN: dict[str, Callable[[EnvoyVm], object]] = {
     "logs": lambda vm: vm.trace.logs,
+    "failures": lambda vm: vm.trace.failures,
     "http_calls": _http_calls,
     "grpc_calls": _grpc_calls,
     "metrics": _metrics,

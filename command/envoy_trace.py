@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from command.log import FILTERS
+from proxy_wasm.testing.failures import Failures
 
 _BEGIN = b"\x1e"
 """What an entry of the log begins with, so that it may have several lines."""
@@ -61,6 +62,8 @@ class Trace:
         self.logs: list[tuple[int, str]] = []
         """The filter's lines, each with its level."""
 
+        self.failures = Failures()
+
     def read(self) -> None:
         """Reads what has come since it was last called."""
         with self._log.open("rb") as file:
@@ -84,6 +87,7 @@ class Trace:
             return
         if logged := FILTERS.fullmatch(text):
             self.logs.append((_LEVELS[level], logged["text"]))
+            self.failures.read(*self.logs[-1])
         elif called := _CALLED.fullmatch(text):
             self._call(Callback(called[1], _numbers(called[2])))
         elif returned := _RETURNED.fullmatch(text):

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from proxy_wasm import RootContext
 
 _Found = TypeVar("_Found")
-_ERROR = 4  # the ABI's log level
+_WARN = 3  # the ABI's log level
+_VMS = pytest.StashKey[list[Vm]]()
+_RAISED = """\
+the filter raised in a callback, and the failure policy decided. Did the test mean that? Then let it say so:
+    assert "{error}" in vm.take_failures()[0]
+"""
 
 # What the fixtures need is imported when one of them is used: pytest loads this file in every run, of whatever project.
 
@@ -34,6 +39,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--module", metavar="FILE", help="the built module, instead of one built now; {name} is the project's"
     )
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fails a test in which a callback raised and which did not ask for it."""
+    result = yield
+    for vm in item.stash.get(_VMS, ()):
+        if failures := vm.take_failures():
+            error = failures[0].rpartition("): ")[2].partition(":")[0]
+            pytest.fail("\n".join([_RAISED.format(error=error), *failures]), pytrace=False)
+    return result
 
 
 class _Kept:
@@ -116,7 +132,9 @@ def vm(request: pytest.FixtureRequest) -> Vm:
 
 
 @pytest.fixture
-def _in_process(_project: Project, _root_classes: dict[str | None, type[RootContext]]) -> Iterator[Vm]:
+def _in_process(
+    _project: Project, _root_classes: dict[str | None, type[RootContext]], request: pytest.FixtureRequest
+) -> Iterator[Vm]:
     from proxy_wasm import register
     from proxy_wasm.testing.inprocess import InProcess
 
@@ -124,23 +142,20 @@ def _in_process(_project: Project, _root_classes: dict[str | None, type[RootCont
         for root, root_class in _root_classes.items():
             if root is not None:
                 register(root_class, root)
-        yield _started(made, _project)
-        _show_errors(made)
+        yield from _watched(request, _started(made, _project))
 
 
 @pytest.fixture
-def wasm_vm(_module: Path, _project: Project) -> Iterator[Vm]:
+def wasm_vm(_module: Path, _project: Project, request: pytest.FixtureRequest) -> Iterator[Vm]:
     """The built module on wasmtime, started with the project's configuration. The first test that uses it builds."""
     from command import runtime
     from proxy_wasm.testing.wasm import WasmModule
 
-    made = _started(WasmModule(_module, cache=runtime.cache() / "modules"), _project)
-    yield made
-    _show_errors(made)
+    yield from _watched(request, _started(WasmModule(_module, cache=runtime.cache() / "modules"), _project))
 
 
 @pytest.fixture
-def _envoy_vm(_project: Project, _module: Path) -> Iterator[Vm]:
+def _envoy_vm(_project: Project, _module: Path, request: pytest.FixtureRequest) -> Iterator[Vm]:
     from command import envoy_running
 
     _need_envoy()
@@ -148,14 +163,16 @@ def _envoy_vm(_project: Project, _module: Path) -> Iterator[Vm]:
         made = _failing(lambda: stack.enter_context(envoy_running.running(_project, _module, Path(scratch))))
         made.start_lines = made.host.lines()
         made.host.logs.clear()
-        yield made
-        _show_errors(made)
+        yield from _watched(request, made)
 
 
-def _show_errors(vm: Vm) -> None:
-    """Prints what the filter logged as errors: pytest shows it beside a test that failed, and an exception is no riddle."""
-    for line in vm.host.lines(_ERROR):
-        print(line, file=sys.stderr)
+def _watched(request: pytest.FixtureRequest, vm: Vm) -> Iterator[Vm]:
+    """Gives a VM to a test, and prints what the filter warned of: pytest shows it beside a test that failed."""
+    request.node.stash.setdefault(_VMS, []).append(vm)
+    yield vm
+    for level, line in vm.host.logs:
+        if level >= _WARN:
+            print(line, file=sys.stderr)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from proxy_wasm.testing import foreign
+from proxy_wasm.testing.failures import Failures
 from proxy_wasm.testing.http import HostStatus as HostStatus
 from proxy_wasm.testing.http import HttpCalls, LocalResponse, Pairs, parse_header_map
 
@@ -82,6 +83,7 @@ class Host(HttpCalls):
         super().__init__()
         self.log_level = 0
         self.logs: list[tuple[int, str]] = []
+        self.failures = Failures()
         self.echo = False
         self.now = 1_700_000_000_000_000_000
         self.clock_step = 0
@@ -132,6 +134,7 @@ class Host(HttpCalls):
         if level > 5:
             raise HostStatus("BAD_ARGUMENT")
         text = message.decode("utf-8", "replace")
+        self.failures.read(level, text)
         if level >= self.log_level:
             self.logs.append((level, text))
             if self.echo:

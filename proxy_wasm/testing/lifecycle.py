@@ -198,6 +198,17 @@ class Vm(ABC):
         expect(not made.ended, f"gRPC call {call} is over")
         return made
 
+    def take_failures(self) -> list[str]:
+        """Returns the tracebacks of callbacks that raised since it was last asked, in the log's form.
+
+        A test with the fixture `vm` or `wasm_vm` fails of those that it does not take. What `on_vm_start` and `on_configure` raise is
+        not among them: they answer False.
+        """
+        failures = self.host.failures
+        taken = list(failures)
+        failures.clear()
+        return taken
+
     def shutdown(self) -> bool:
         """Ends the plugin; False means that it wants to stay until it calls done()."""
         if self.call("proxy_on_done", self.root.context_id) == 0:

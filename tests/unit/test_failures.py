@@ -211,3 +211,31 @@ def test_recursion_and_exit_are_exceptions_too() -> None:
         assert "RecursionError" in text
         assert "SystemExit: 3" in text
         assert "MemoryError" in text
+
+
+def test_each_traceback_is_one_failure() -> None:
+    class Stream(StreamContext):
+        on_new_connection = _raise
+
+    class Root(RootContext):
+        stream_context = Stream
+
+        def on_configure(self, configuration: bytes) -> bool:
+            return _raise(self) if configuration else True
+
+    with InProcess(Root) as vm:
+        assert vm.start() and not vm.configure(b"refused")
+        connections = [vm.connection() for _ in range(2)]
+        for connection in connections:
+            connection.new_connection()
+        vm.host.proxy_log(4, b"an error that is no exception")
+        connections.append(vm.connection())
+        connections[2].new_connection()
+        vm.host.logs.clear()
+        failures = vm.take_failures()
+        assert [failure.partition(": ")[0] for failure in failures] == [
+            f"proxy_on_new_connection (context {connection.context_id})" for connection in connections
+        ]
+        for failure in failures:
+            assert failure.count("Traceback (") == 2 and failure.endswith(": RuntimeError: on purpose")
+        assert vm.take_failures() == []

@@ -1,0 +1,62 @@
+"""The pytest plugin in a new project: what its fixtures give to a test, and when they fail it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from command import new
+
+pytest_plugins = "pytester"
+
+
+def project(directory: Path, tests: str, greeting: str = 'print("hello,", source)') -> None:
+    """Makes a new project, with a filter that greets in another way, and tests of its own."""
+    new.make(directory, "tcp")
+    plugin = directory / "plugin.py"
+    text = plugin.read_text()
+    assert text.count('print("hello,", source)') == 1
+    plugin.write_text(text.replace('print("hello,", source)', greeting))
+    (directory / "test_plugin.py").write_text(tests)
+
+
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return pytester.runpytest_inprocess("-p", "command.fixtures", "-p", "no:cacheprovider", *arguments)
+
+
+RAISING = """
+from proxy_wasm import Action
+
+
+def test_forgotten(vm):
+    assert vm.connection(source="10.0.0.1:4711").new_connection() == Action.CONTINUE
+    vm.host.logs.clear()
+
+
+def test_meant(vm):
+    connections = [vm.connection(source="10.0.0.1:4711") for _ in range(2)]
+    for connection in connections:
+        assert connection.new_connection() == Action.CONTINUE
+    failures = vm.take_failures()
+    assert [failure.rpartition("): ")[2] for failure in failures] == ["KeyError: 1"] * 2
+    assert "ZeroDivisionError: " in failures[0] and vm.take_failures() == []
+
+
+def test_refused(vm):
+    assert not vm.configure(b"?")
+
+
+def test_wrong_for_another_reason(vm):
+    vm.connection(source="10.0.0.1:4711").new_connection()
+    assert False
+"""
+
+
+def test_a_test_in_which_a_callback_raises_says_so_or_fails(pytester: pytest.Pytester) -> None:
+    project(pytester.path, RAISING, "try:\n            1 / 0\n        finally:\n            {}[1]")
+    done = run(pytester)
+    done.assert_outcomes(passed=2, failed=2)
+    report = done.stdout.str()
+    assert 'assert "KeyError" in vm.take_failures()[0]' in report
+    assert report.count("\nproxy_on_new_connection (context 2): KeyError: 1\n") == 2, "each failure shows the traceback"
