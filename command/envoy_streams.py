@@ -11,6 +11,7 @@ from command.envoy_host import EnvoyContext, NotShownError
 from command.stand_ins import Http, Peer, Stream
 from proxy_wasm.testing.attributes import Properties
 from proxy_wasm.testing.exchange import Exchange, Message, expect
+from proxy_wasm.testing.given import encoded
 from proxy_wasm.testing.host import DOWNSTREAM_DATA, REQUEST, RESPONSE
 from proxy_wasm.testing.http import LocalResponse, Pairs
 from proxy_wasm.testing.lifecycle import LOCAL, REMOTE, Connection
@@ -27,10 +28,13 @@ _OF_RESPONSE = (b"date", b"server")
 class Client:
     """A client of a listener: where it says that it comes from, and its connection."""
 
-    def __init__(self, listener: tuple[str, int], what: str, properties: Properties, source: str | None) -> None:
+    def __init__(
+        self, listener: tuple[str, int], what: str, properties: Properties, source: str | bytes | None
+    ) -> None:
         given = {_name(name): value for name, value in properties.items()}
         if source is not None:
             given["source.address"] = source
+        encoded(given)  # the same names and forms as in the other hosts
         self._listener = listener
         self._source = _address(given.pop("source.address", None), given.pop("source.port", None))
         self._target = _address(given.pop("destination.address", None), given.pop("destination.port", None))

@@ -102,7 +102,7 @@ class EnvoyVm(Vm):
         """Returns the callbacks of a name after the first so many."""
         return [callback for callback in self.trace.callbacks[mark:] if callback.name == name]
 
-    def _client(self, kind: str, what: str, properties: Properties | None, source: str | None) -> Client:
+    def _client(self, kind: str, what: str, properties: Properties | None, source: str | bytes | None) -> Client:
         listener = self.stage.listener_of(kind)
         if listener is None:
             raise NotShownError(what, f"envoy.yaml has no listener with envoy.filters.{kind}.wasm")
@@ -132,14 +132,14 @@ class EnvoyVm(Vm):
         return self.envoy.counter(_UPDATES + how)
 
     def connection(
-        self, properties: Properties | None = None, source: str | None = None, early_data: bool = False
+        self, properties: Properties | None = None, source: str | bytes | None = None, early_data: bool = False
     ) -> EnvoyConnection:
         """Makes a client of the plugin's listener, who connects in `new_connection`."""
         if early_data:
             raise NotShownError("vm.connection(early_data=True)")
         return EnvoyConnection(self, self._client("network", "vm.connection()", properties, source))
 
-    def exchange(self, properties: Properties | None = None, source: str | None = None) -> EnvoyExchange:
+    def exchange(self, properties: Properties | None = None, source: str | bytes | None = None) -> EnvoyExchange:
         """Makes a client of the plugin's listener, who has a connection of its own."""
         return EnvoyExchange(self, self._client("http", "vm.exchange()", properties, source))
 

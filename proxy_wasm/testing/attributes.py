@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from proxy_wasm.testing.http import serialize_header_map
-
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -85,24 +83,6 @@ def _row(group: str, name: str, kind: str, phase: str, about: str, since: str = 
 
 Value = str | bytes | bool | int | Mapping[str, str]
 Properties = Mapping[str, Value] | Mapping[bytes, bytes]
-
-
-def encoded(properties: Properties) -> dict[bytes, bytes]:
-    """Returns properties as a proxy has them, from names such as "source.port", or encoded paths, and values of their types."""
-    return {
-        name if isinstance(name, bytes) else name.replace(".", "\0").encode(): _bytes(value)
-        for name, value in properties.items()
-    }
-
-
-def _bytes(value: Value) -> bytes:
-    if isinstance(value, bool):
-        return bytes([value])
-    if isinstance(value, int):
-        return value.to_bytes(8, "little", signed=True)
-    if isinstance(value, Mapping):
-        return serialize_header_map([(name.encode(), text.encode()) for name, text in value.items()])
-    return value.encode() if isinstance(value, str) else value
 
 
 def module(groups: dict[str, tuple[str, list[Attribute]]]) -> str:

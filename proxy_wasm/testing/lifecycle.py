@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from proxy_wasm.testing import abi
-from proxy_wasm.testing.attributes import Properties, Value, encoded
+from proxy_wasm.testing.attributes import Properties, Value
 from proxy_wasm.testing.exchange import Exchange, expect, pairs
 from proxy_wasm.testing.exchange import NeverInEnvoyError as NeverInEnvoyError
 from proxy_wasm.testing.foreign import CLUSTER
+from proxy_wasm.testing.given import encoded
 from proxy_wasm.testing.host import (
     DOWNSTREAM,
     DOWNSTREAM_DATA,
@@ -99,17 +100,18 @@ class Vm(ABC):
         return accepted != 0
 
     def connection(
-        self, properties: Properties | None = None, source: str | None = None, early_data: bool = False
+        self, properties: Properties | None = None, source: str | bytes | None = None, early_data: bool = False
     ) -> Connection:
         """Makes a connection's context; `source` is short for the attributes source.address and source.port.
 
-        Properties have names such as "destination.port", and values of their types; or encoded paths, and bytes.
+        Properties have names such as "destination.port", and values of their types; or encoded paths, and bytes. ValueError: Envoy has
+        no such attribute, or it is of another type or form.
         `early_data` says that `tcp_proxy` has `max_early_data_bytes`: Envoy then reads from the client while `on_new_connection` is
         paused.
         """
         return Connection(self, self.create_context(self.root.context_id, _with(properties, source)), early_data)
 
-    def exchange(self, properties: Properties | None = None, source: str | None = None) -> Exchange:
+    def exchange(self, properties: Properties | None = None, source: str | bytes | None = None) -> Exchange:
         """Makes the context of an HTTP request; properties and `source` are as those of a connection."""
         return Exchange(self, self.create_context(self.root.context_id, _with(properties, source)))
 
@@ -223,8 +225,9 @@ class Vm(ABC):
         del self.host.contexts[context.context_id]
 
 
-def _with(properties: Properties | None, source: str | None) -> dict[bytes, bytes]:
-    port = (source or "").rpartition(":")[2]
+def _with(properties: Properties | None, source: str | bytes | None) -> dict[bytes, bytes]:
+    text = source.decode("latin-1") if isinstance(source, bytes) else source or ""
+    port = text.rpartition(":")[2]
     address: dict[str, Value] = {} if source is None else {"source.address": source}
     if port.isascii() and port.isdigit() and len(port) <= 5:
         address["source.port"] = int(port)

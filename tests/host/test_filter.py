@@ -45,7 +45,7 @@ def message(cluster: str) -> bytes:
 def route(vm: WasmModule, source: str | None, port: int | None = None) -> list[bytes]:
     """Makes one connection and returns the arguments of its calls of set_envoy_filter_state."""
     properties = {} if port is None else {b"destination\0port": port.to_bytes(8, "little")}
-    connection = vm.connection(properties, source=source)
+    connection = vm.connection(properties, source=source and source.encode())
     assert connection.new_connection() == 0
     connection.close()
     calls = [argument for _, name, argument in vm.host.foreign_calls if name == b"set_envoy_filter_state"]

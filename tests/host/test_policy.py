@@ -67,7 +67,7 @@ def connection(
     }
     vm.host.logs.clear()
     vm.host.foreign_calls.clear()
-    made = vm.connection(properties, source=source)
+    made = vm.connection(properties, source=source and source.encode())
     action = made.new_connection()
     [cluster] = [argument for _, _, argument in vm.host.foreign_calls] or [b""]
     try:

@@ -138,7 +138,7 @@ def vm(modules: dict[str, bytes], cache: Path) -> WasmModule:
 
 def run(vm: WasmModule, function: str) -> tuple[int, list[int]]:
     """Makes a connection that calls a function; returns the action and the streams that were closed."""
-    connection = vm.connection(source=function)
+    connection = vm.connection(source=function.encode())
     action = connection.new_connection()
     closed = list(connection.context.closed)
     connection.close()
@@ -179,7 +179,7 @@ def test_a_wrong_argument_is_an_error_that_names_the_call(vm: WasmModule) -> Non
 def test_what_is_no_action_is_an_error(modules: dict[str, bytes], cache: Path, callback: str, result: str) -> None:
     vm = start(modules["CLOSE"], cache)
     vm.host.properties[b"result"] = result.encode()
-    connection = vm.connection(source="nothing", early_data=True)
+    connection = vm.connection(source=b"nothing", early_data=True)
     if callback == "downstream_data":
         vm.host.properties[b"result"] = b"Action.CONTINUE"
         assert connection.new_connection() == 0
@@ -252,7 +252,7 @@ def test_two_vms_draw_different_numbers(modules: dict[str, bytes], cache: Path) 
 
 
 def test_data_reaches_the_stream_context(vm: WasmModule) -> None:
-    connection = vm.connection(source="drawn", early_data=True)
+    connection = vm.connection(source=b"drawn", early_data=True)
     connection.new_connection()
     vm.host.logs.clear()
     assert connection.downstream_data(b"hello", end_of_stream=True) == 0
@@ -327,7 +327,7 @@ def brief(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def test_a_stream_is_made_with_its_first_callback_and_kept_if_there_can_be_another(brief: bytes, cache: Path) -> None:
     vm = start(brief, cache)
-    first, second, third = (vm.connection(source="any") for _ in range(3))
+    first, second, third = (vm.connection(source=b"any") for _ in range(3))
     assert not vm.host.logs
     assert [first.new_connection(), second.new_connection()] == [1, 1]
     for connection in (first, second, third):
@@ -335,7 +335,7 @@ def test_a_stream_is_made_with_its_first_callback_and_kept_if_there_can_be_anoth
     vm.call("proxy_on_delete", 99)
     vm.tick()
     assert vm.configure(b"lasting")
-    lasting = vm.connection(source="any")
+    lasting = vm.connection(source=b"any")
     assert lasting.new_connection() == 1
     lasting.close()
     assert vm.shutdown()

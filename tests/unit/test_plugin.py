@@ -249,7 +249,7 @@ def test_istio(vm: InProcess, port: int | None, router_port: int) -> None:
 )
 def test_without_an_address_the_default_cluster_stays(vm: InProcess, source: str | None, line: str) -> None:
     assert vm.start()
-    connection = vm.connection(source=source)
+    connection = vm.connection(source=source and source.encode())
     assert connection.new_connection() == Action.CONTINUE
     assert vm.host.logs[1:] == [(LogLevel.WARN, line)]
     assert not vm.host.foreign_calls

@@ -104,6 +104,7 @@ def test_the_first_minute(environment: Environment, tmp_path: Path, option: str,
 
 
 IN_ENVOY = """
+import pytest
 from proxy_wasm.testing.lifecycle import REMOTE
 
 
@@ -117,6 +118,10 @@ def test_what_envoy_does_not_show_is_skipped(vm):
 
 
 def test_a_connection_lives_and_another_configuration_counts(vm):
+    with pytest.raises(ValueError, match="did you mean destination.port"):
+        vm.connection({"destination.prt": 443})
+    with pytest.raises(ValueError, match="source.address is an address"):
+        vm.connection(source="banana")
     connection = vm.connection({"destination.port": 443}, source="[2001:db8::1]:4711")
     assert connection.new_connection() == 0 and connection.goes_on and connection.cluster is None
     connection.downstream_data(b"ping")
