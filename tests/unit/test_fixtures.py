@@ -60,3 +60,22 @@ def test_a_test_in_which_a_callback_raises_says_so_or_fails(pytester: pytest.Pyt
     report = done.stdout.str()
     assert 'assert "KeyError" in vm.take_failures()[0]' in report
     assert report.count("\nproxy_on_new_connection (context 2): KeyError: 1\n") == 2, "each failure shows the traceback"
+
+
+def test_what_is_missing_is_one_line(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("command.proxy.find_envoy", lambda: Path("envoy"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    project(pytester.path, "def test_starts(vm): pass")
+    text = (pytester.path / "plugin.py").read_text()
+    (pytester.path / "plugin.py").write_text(text.replace("proxy_wasm.register(Plugin)", ""))
+    for arguments, said in (
+        ([], "plugin registers no context; end it with proxy_wasm.register(YourRootContext)"),
+        (["--module", "nope.wasm"], "ERROR: --module: there is no file nope.wasm; `proxy-wasm build` makes"),
+        (["--wasm", "--module", "{name}.wasm"], f"--module: there is no file {pytester.path}/"),
+        (["--wasm", "--module", "plugin.py"], "plugin.py: wasmtime does not take the module: "),
+        (["--envoy", "--module", "plugin.py", "-rs"], "SKIPPED [1] "),
+    ):
+        done = run(pytester, *arguments)
+        shown = done.stdout.str() + done.stderr.str()
+        assert said in shown and "Traceback" not in shown and "proxy_wasm/testing" not in shown
+    assert 'there is no h2 here, with which tests speak to Envoy: `pip install "proxy-wasm[envoy]"`' in shown

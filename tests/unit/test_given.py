@@ -44,13 +44,13 @@ def test_what_envoy_does_not_have_is_refused(name: str, value: Any, text: str) -
 def test_a_source_is_an_address_too() -> None:
     with InProcess(RootContext) as vm:
         assert vm.start()
-        with pytest.raises(ValueError, match="the attribute source.address is an address"):
+        with pytest.raises(ValueError, match=r"the attribute source\.address is an address"):
             vm.connection(source="banana")
         assert vm.connection(source=b"banana").context.properties == {b"source\0address": b"banana"}
 
 
 def test_what_envoy_has_and_bytes_are_taken() -> None:
-    given = {
+    given: dict[str, Any] = {
         "source.address": "/run/x.sock",
         "source.port": 4711,
         "destination.address": b"banana",

