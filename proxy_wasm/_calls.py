@@ -24,7 +24,10 @@ _UPSTREAM = int(StreamType.UPSTREAM)
 # ---- log
 
 log = _proxy_wasm.proxy_log
+"""Logs a line, `(level, message)`: the level is a `LogLevel`. BadArgumentError: there is no such level."""
+
 get_log_level = _proxy_wasm.proxy_get_log_level
+"""Returns the lowest level of which the proxy writes lines, as a number of `LogLevel`."""
 
 
 def _log(level: int, message: str | bytes) -> None:
@@ -78,7 +81,10 @@ def critical(message: str | bytes) -> None:
 # ---- properties
 
 get_property = _proxy_wasm.proxy_get_property
+"""Returns the bytes of a property by its path, `(path)`, which `property_path` encodes; None if there is no such property now."""
+
 set_property = _proxy_wasm.proxy_set_property
+"""Sets a property of the connection or request, `(path, value)`: an object of its filter state, of one segment."""
 
 
 def property_path(*segments: str | bytes) -> bytes:
@@ -86,12 +92,19 @@ def property_path(*segments: str | bytes) -> bytes:
     return b"\0".join([segment.encode() if isinstance(segment, str) else segment for segment in segments])
 
 
-packed_address = _proxy_wasm.packed_address  # None where there is no IP address
+packed_address = _proxy_wasm.packed_address
+"""Returns the 4 or 16 bytes of the IP address in an address as Envoy writes it, `(address)`; None if there is no IP address in it."""
 
 # ---- buffers and streams
 
 get_buffer_status = _proxy_wasm.proxy_get_buffer_status
+"""Returns a buffer's size in bytes and its flags, `(buffer)`: the buffer is a `Buffer`; None if there is none."""
+
 set_buffer = _proxy_wasm.proxy_set_buffer_bytes
+"""Writes into a buffer, `(buffer, start, length, value)`: the value takes the place of `length` bytes from `start` on.
+
+Envoy replaces from the front or appends. BadArgumentError: the place is in the middle, or there is no such buffer now.
+"""
 
 
 def get_buffer(buffer: Buffer, start: int = 0, length: int | None = None) -> bytes | None:
@@ -127,14 +140,24 @@ def close_upstream() -> None:
 # ---- foreign functions
 
 call_foreign_function = _proxy_wasm.proxy_call_foreign_function
+"""Calls a function of the proxy's own, `(name, argument)`, and returns its bytes. NotFoundError: the proxy has no such function."""
 
 # ---- shared data and queues
 
 get_shared_data = _proxy_wasm.proxy_get_shared_data
+"""Returns a shared value and its `cas` number, `(key)`; None if nobody has written it."""
+
 register_shared_queue = _proxy_wasm.proxy_register_shared_queue
+"""Makes a queue, `(name)`, or takes one over, and returns its number; `on_queue_ready` is then called for its entries."""
+
 resolve_shared_queue = _proxy_wasm.proxy_resolve_shared_queue
+"""Returns the number of a queue that a VM made, `(vm_id, name)`; None if there is none."""
+
 dequeue_shared_queue = _proxy_wasm.proxy_dequeue_shared_queue
+"""Takes a queue's next entry, `(queue)`, and returns its bytes; None if it is empty."""
+
 enqueue_shared_queue = _proxy_wasm.proxy_enqueue_shared_queue
+"""Puts an entry into a queue, `(queue, value)`. NotFoundError: there is no such queue."""
 
 
 def set_shared_data(key: str | bytes, value: str | bytes, cas: int = 0) -> None:
@@ -145,14 +168,22 @@ def set_shared_data(key: str | bytes, value: str | bytes, cas: int = 0) -> None:
 # ---- metrics
 
 define_metric = _proxy_wasm.proxy_define_metric
+"""Defines a metric, `(kind, name)`, and returns its number; a name of a kind is one metric, however often it is defined."""
+
 increment_metric = _proxy_wasm.proxy_increment_metric
+"""Adds to a counter or gauge, `(metric, offset)`. BadArgumentError: a counter only goes up, and a histogram takes records."""
+
 record_metric = _proxy_wasm.proxy_record_metric
+"""Sets a gauge, or records a value of a histogram, `(metric, value)`."""
+
 get_metric = _proxy_wasm.proxy_get_metric
+"""Returns the value of a counter or gauge, `(metric)`. NotFoundError: there is no such metric."""
 
 # ---- time
 
 tick_period = _proxy_wasm.proxy_set_tick_period_milliseconds  # `timers` shares it
 current_time_nanoseconds = _proxy_wasm.proxy_get_current_time_nanoseconds
+"""Returns the proxy's time, in nanoseconds since 1970."""
 
 
 def set_tick_period(milliseconds: int) -> None:
@@ -162,4 +193,5 @@ def set_tick_period(milliseconds: int) -> None:
 
 # ---- contexts
 
-done = _proxy_wasm.proxy_done  # NotFoundError if on_done was not called, or returned True
+done = _proxy_wasm.proxy_done
+"""Ends a root whose `on_done` returned False. NotFoundError: it was not called, or did not."""

@@ -17,7 +17,10 @@ _NO_CLUSTER = {("http_call", 2), ("grpc_call", 4), ("grpc_stream", 4)}
 
 
 class HostError(Exception):
-    """A host call was refused; `call` names it, and `status` is the ABI's number. `about` is the foreign function, if it called one."""
+    """A host call was refused; `call` names it, and `status` is the ABI's number.
+
+    `about` is the foreign function, if it called one, with the key or name that it was refused for.
+    """
 
     def __init__(self, call: str, status: int, about: str | bytes | None = None) -> None:
         super().__init__(call, status)

@@ -70,6 +70,7 @@ def get_header_map(header_map: HeaderMap) -> Pairs:
 
 
 get_header = _proxy_wasm.proxy_get_header_map_value
+"""Returns the first value of a header, `(map, name)`: the map is a `HeaderMap`; None if the map has no such header."""
 
 
 # ---- who made which

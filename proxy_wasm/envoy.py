@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from proxy_wasm._calls import call_foreign_function
+from proxy_wasm._errors import HostError
 from proxy_wasm._protobuf import cluster_argument, field, fields, varint
 
 TYPE_CHECKING = False
@@ -41,6 +42,14 @@ def call(function: str, argument: bytes = b"") -> bytes:
     return call_foreign_function(function, argument)
 
 
+def _call_about(name: Text, function: str, argument: bytes) -> None:
+    try:
+        call(function, argument)
+    except HostError as error:
+        error.about = f"{function}, {name if isinstance(name, str) else name.decode('utf-8', 'replace')}"
+        raise
+
+
 # ---- filter state
 
 _routes: dict[Text, bytes] = {}
@@ -61,7 +70,7 @@ def set_filter_state(key: Text, value: Text, span: LifeSpan = LifeSpan.FILTER_CH
 
     A key that it does not know: NotFoundError. A value that makes no object: BadArgumentError.
     """
-    call("set_envoy_filter_state", _filter_state(key, value, span))
+    _call_about(key, "set_envoy_filter_state", _filter_state(key, value, span))
 
 
 def declare_property(
@@ -77,7 +86,7 @@ def declare_property(
     To be called once, in `on_configure`. A name that is declared already: BadArgumentError.
     """
     argument = field(1, name) + _number(2, read_only) + _number(3, kind) + field(4, schema) + _number(5, span)
-    call("declare_property", argument)
+    _call_about(name, "declare_property", argument)
 
 
 # ---- HTTP

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, HostCall, Kind
+from proxy_wasm.testing.docstrings import of_calls
 from proxy_wasm.testing.host import Host, HostStatus
 
 _PORT = re.compile(r":[0-9]{1,5}", re.ASCII)
@@ -299,10 +300,12 @@ def _function(call: HostCall) -> Callable[..., Any]:
         return BOUNDARY.call_host(call, arguments)
 
     function.__name__ = call.name
+    function.__doc__ = _DOCSTRINGS.get(call.name)
     return function
 
 
 BOUNDARY = Boundary()
+_DOCSTRINGS = of_calls()
 _MODULE = ModuleType("_proxy_wasm", "The test hosts' stand-in for the boundary to the proxy.")
 _FUNCTIONS = {call.name: _function(call) for call in HOST_CALLS.values()}
 for _name, _made in _FUNCTIONS.items():
