@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from command.own_modules import OwnModules
 from proxy_wasm.testing.envoy import RunningEnvoy
 from proxy_wasm.testing.lifecycle import Vm
 from toolchain.tools import ToolchainError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _Found = TypeVar("_Found")
 _WARN = 3  # the ABI's log level
+_OWN_MODULES = pytest.StashKey[OwnModules]()
 _VMS = pytest.StashKey[list[Vm]]()
 _RAISED = """\
 the filter raised in a callback, and the failure policy decided. Did the test mean that? Then let it say so:
@@ -50,6 +52,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _no_module(path: str) -> str:
     return f"--module: there is no file {path}; `proxy-wasm build` makes build/NAME.wasm"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> None:
+    """Separates the modules of one project from those of another, before a test file is imported."""
+    if isinstance(collector, pytest.Module):
+        _separate(collector)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Separates them before a test, too."""
+    _separate(item)
+
+
+def _separate(node: pytest.Item | pytest.Collector) -> None:
+    from command import project
+
+    with contextlib.suppress(ToolchainError):
+        found = project.find(node.path.parent)
+        node.config.stash.setdefault(_OWN_MODULES, OwnModules()).enter(found.directory, found.root)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -89,7 +112,6 @@ def _project(request: pytest.FixtureRequest) -> Project:
 @pytest.fixture
 def _root_classes(_project: Project, _kept: _Kept) -> dict[str | None, type[RootContext]]:
     if _project not in _kept.root_classes:
-        _forget_modules([other.root for other in _kept.root_classes if other.root != _project.root])
         _kept.root_classes[_project] = _imported(_project)
     return _kept.root_classes[_project]
 
@@ -109,15 +131,6 @@ def _imported(project: Project) -> dict[str | None, type[RootContext]]:
             f"{project.filter} registers no context; end it with proxy_wasm.register(YourRootContext)", pytrace=False
         )
     return found
-
-
-def _forget_modules(roots: list[Path]) -> None:
-    """Forgets what was imported of other projects: each may have a `plugin`."""
-    for root in roots:
-        sys.path[:] = [entry for entry in sys.path if entry != str(root)]
-        for name, module in list(sys.modules.items()):
-            if Path(getattr(module, "__file__", None) or "").is_relative_to(root):
-                del sys.modules[name]
 
 
 @pytest.fixture

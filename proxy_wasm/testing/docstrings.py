@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+from itertools import pairwise
 from pathlib import Path
-
 
 _SDK = Path(__file__).parent.parent
 
@@ -15,7 +15,7 @@ def of_calls() -> dict[str, str]:
     return {
         first.value.attr: second.value.value
         for body in bodies
-        for first, second in zip(body, body[1:], strict=False)
+        for first, second in pairwise(body)
         if isinstance(first, ast.Assign) and isinstance(first.value, ast.Attribute)
         if isinstance(second, ast.Expr)
         and isinstance(second.value, ast.Constant)

@@ -62,6 +62,24 @@ def test_a_test_in_which_a_callback_raises_says_so_or_fails(pytester: pytest.Pyt
     assert report.count("\nproxy_on_new_connection (context 2): KeyError: 1\n") == 2, "each failure shows the traceback"
 
 
+BESIDE = """
+import plugin
+
+
+def test_own(vm):
+    vm.connection(source="10.0.0.1:4711").new_connection()
+    assert vm.host.lines() == [plugin.GREETING + ", 10.0.0.1:4711"]
+"""
+
+
+def test_projects_with_files_of_the_same_names_are_tested_together(pytester: pytest.Pytester) -> None:
+    for name in ("good day", "good night"):
+        project(pytester.path / name.replace(" ", "-"), BESIDE, f'print("{name},", source)')
+        with (pytester.path / name.replace(" ", "-") / "plugin.py").open("a") as plugin:
+            plugin.write(f"\nGREETING = {name!r}\n")
+    run(pytester).assert_outcomes(passed=2)
+
+
 def test_what_is_missing_is_one_line(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("command.proxy.find_envoy", lambda: Path("envoy"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
