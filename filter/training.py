@@ -105,7 +105,7 @@ _OF_ONE_KIND: list[dict[str, Any]] = [
 
 _COLLECTED = 4000
 """So many connections at once that CPython looks for garbage among what they hold."""
-_UNREADABLE = (None, "", "/run/envoy.sock", "999.1.1.1:80", "[::1")
+_UNREADABLE = (None, "", "/run/envoy.sock", b"999.1.1.1:80", b"[::1")
 _PROPERTIES = {
     b"source\0port": (4711).to_bytes(8, "little"),
     b"destination\0address": b"127.0.0.1:443",
