@@ -144,6 +144,7 @@ def test_calls_that_lead_nowhere_leave_nothing_behind(how: str, lives: int) -> N
                 vm.http_call_response(call, OK)
             vm.host.http_calls.clear()
             vm.host.logs.clear()
+            vm.take_failures()
 
         # Each life makes ten calls, and what one of them left would be a block at least. The interpreter itself keeps some dozens.
         assert _grown(life, lives) < lives / 4
