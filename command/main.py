@@ -93,7 +93,6 @@ def build(
     """Build the filter as one .wasm for Envoy.
 
     The filter is that of the project around this folder. With PLUGIN it is a file of Python or a package's folder, which need no project.
-    The module's default place is then beside PLUGIN.
     """
     from command import building, outputs
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MADE = {
+    "helper.py",
     "mine/plugin.py",
     "report.md",
     "DIRECTORY/path/name_pb.py",
