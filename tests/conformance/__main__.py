@@ -109,6 +109,9 @@ def main() -> int:
     )
     parser.add_argument("--resume", action="store_true", help="of CPython's: what the record has not yet")
     parser.add_argument("--jobs", type=int, default=1, help="of CPython's: how many filters are run at a time")
+    parser.add_argument(
+        "--compiled", action="store_true", help="of CPython's: compiled alone, for modules that take too long cold"
+    )
     parser.add_argument("--python", type=Path, help="of natively: a CPython of the release of CPython's tests")
     options = parser.parse_args()
     workspace = Path(os.environ.get("PROXY_WASM_WORKSPACE", "."))
@@ -168,7 +171,7 @@ def _lots(directory: Path, found: CPython, options: argparse.Namespace) -> Itera
         if not (options.resume and name in found.modules)
     ]
     found.left = len(modules)
-    return lots.run(directory, modules, options.jobs)
+    return lots.run(directory, modules, options.jobs, options.compiled)
 
 
 if __name__ == "__main__":

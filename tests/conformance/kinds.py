@@ -37,6 +37,7 @@ REASONS: dict[str, str] = {
     "waits": "it waits",
     "build": "it asks how CPython was built, of which a filter has no record",
     "debian": "it tests what Debian changes in CPython",
+    "runner": "it counts on CPython's own runner: on its frames, or on arguments that are there before tests are loaded",
     "depth": "it counts on more levels of recursion than a proxy's stack has",
     "library": "natively it fails with the library of the release in the module, and passes with its own",
     "columns": "natively it fails without columns in the code, which a filter has not either",
@@ -51,8 +52,12 @@ PATTERNS: dict[str, str] = {
     r"cfgparser\.\d|ConfigParserTestCaseTrickyFile|"
     r"test_mimetypes\.\w+\.test_init_(files|knownfiles)|test_posixpath\.PosixPathTest\.test_(ismount|realpath_invalid_paths)|"
     r"test_ntpath\.TestNtpath\.test_relpath|"  # the working directory is /
+    r"test_(tokenize\.TestRoundtrip\.test_random|unparse\.DirectoryTestCase\.test)_files|"
+    r"test_os\.ReadlinkTests\.test_(missing_link|not_symlink)|"
+    r"test_zipfile\.test_core\.(OtherTests\.test_create_non_existent_file_for_append|TestExecutablePrependedZip\.test_read_zip(64)?_with_)|"
     r"test_grammar\.GrammarTests\.test_selectors",  # sys.path[0]
     "imports": r"ModuleNotFoundError|ImportError|No module named|"
+    r"test_runpy\.RunModuleTestCase\.test_(invalid_names_set_name_attribute|library_module)|"
     r"NotFoundError: proxy_call_foreign_function|"
     r"test_unittest\.test_loader\.\w+\.test_loadTestsFromNames?__(module_not_loaded|unknown_attr_name)|"
     r"test_monitoring\.TestCApiEventGeneration|"  # what _testcapi's absence left behind in the test before
@@ -64,11 +69,13 @@ PATTERNS: dict[str, str] = {
     r"test_unittest\.test_result\.\w+\.test_addFailure_filter_traceback_frames|"
     r"test_rlcompleter\.\w+\.test_(attr|global)_matches|"  # it expects no signatures where there are no docstrings
     r"test_logging\.ExceptionTest\.test_formatting|test_sys\.UnraisableHookTest\.|test_warnings\.\w+\.test_(error_after_default|source_line|show_warning_output)|"
-    r"test_module_repr_source|test_dis\.\w+\.test_(code_info|show_code|info):|test_pydoc\.",
+    r"test_unittest\.test_runner\.TestCleanUp\.testCleanUpWithErrors|test_pdb\.PdbTestColorize\.test_stack_entry|test_module_repr_source|test_dis\.\w+\.test_(code_info|show_code|info):|test_pydoc\.",
     "locale": r"[Ll]ocale",
     "waits": r"would wait, and nothing may wait in a proxy|test_time\.TimeTestCase\.test_sleep_exceptions",
     "build": r"test_sysconfig\.",
     "debian": r"test_site\.HelperFunctionsTests\.test_getsitepackages",
+    "runner": r"test_runpy\.ExecutionLayerTestCase\.test_run_code|"
+    r"test_tracemalloc\.TestTracemallocEnabled\.test_(set_traceback_limit|snapshot):",
     "depth": r"test_marshal\.BugsTestCase\.test_recursion_limit",
 }
 """What is found in a test's id and message, by the reason; the first that fits counts."""
@@ -80,6 +87,8 @@ EXPLAINED = {
     r"test_subparser_inherits_reparse_deferral": "CPython 3.14.0 reads a value there that nobody has set",
     r"test_sched\.TestCase\.test_cancel_correct_event": "it waits unless the clock goes on, as Envoy's does and wasmtime's here does not",
     r"test_logging\.ExceptionTest\.test_formatting": "its message names the line of the SDK that calls it, which is a tick's in Envoy",
+    r"test_pdb\.PdbTestColorize\.test_stack_entry": "its message names the frames that call it, which are a tick's in Envoy",
+    r"test_tracemalloc\.TestTracemallocEnabled\.test_snapshot": "it looks at one allocation of many, and which that is differs",
     r"datetimetester\.\w+\.test_today": "it waits if the clock goes on between two calls, as Envoy's does and wasmtime's here does not",
 }
 """Why a test comes to something else in another setting, by the pattern of its id."""

@@ -16,7 +16,15 @@ import wasmtime
 from tests.conformance import in_envoy
 from tests.conformance.in_envoy import Class
 from tests.conformance.record import ModuleRun, Outcome, Outcomes, compare, counted
-from tests.conformance.regression import COLD_LIMIT_SECONDS, LIMIT_SECONDS, Runner, build, divided, source
+from tests.conformance.regression import (
+    COLD_LIMIT_SECONDS,
+    LIMIT_SECONDS,
+    Runner,
+    build,
+    build_compiled,
+    divided,
+    source,
+)
 from toolchain.tools import ToolchainError
 
 SETTINGS = ["compiled under wasmtime", "cold under wasmtime", "cold in Envoy"]
@@ -51,18 +59,21 @@ def say(text: str) -> None:
     print(f"{datetime.datetime.now():%H:%M:%S} {text}", flush=True)
 
 
-def run(library: Path, modules: Sequence[str], jobs: int) -> Iterator[Lot]:
-    """Runs modules of tests in lots, so many at a time, and yields what each lot came to."""
+def run(library: Path, modules: Sequence[str], jobs: int, compiled_alone: bool = False) -> Iterator[Lot]:
+    """Runs modules of tests in lots, so many at a time, and yields what each lot came to.
+
+    In the first setting alone they take a small part of the time.
+    """
     lots = divided({name: source(library, name).stat().st_size for name in modules})
     with _FORK.Pool(jobs, maxtasksperchild=1) as pool:
-        yield from pool.imap_unordered(functools.partial(_run_lot, library), lots, chunksize=1)
+        yield from pool.imap_unordered(functools.partial(_run_lot, library, compiled_alone), lots, chunksize=1)
 
 
-def _run_lot(library: Path, modules: Sequence[str]) -> Lot:
+def _run_lot(library: Path, compiled_alone: bool, modules: Sequence[str]) -> Lot:
     """Runs a lot. One that cannot be built is halved, until it is clear which module of tests cannot be in a filter."""
     try:
         with tempfile.TemporaryDirectory(prefix="conformance-") as work:
-            return _run_built(library, modules, Path(work))
+            return (_run_compiled if compiled_alone else _run_built)(library, modules, Path(work))
     except (ToolchainError, wasmtime.WasmtimeError, wasmtime.Trap) as error:
         if len(modules) == 1:
             why = str(error).strip().splitlines()[-1]
@@ -71,9 +82,23 @@ def _run_lot(library: Path, modules: Sequence[str]) -> Lot:
     half = len(modules) // 2
     made = Lot()
     for part in (modules[:half], modules[half:]):
-        lot = _run_lot(library, part)
+        lot = _run_lot(library, compiled_alone, part)
         made.runtime = lot.runtime or made.runtime
         made.modules.update(lot.modules)
+    return made
+
+
+def _run_compiled(library: Path, modules: Sequence[str], work: Path) -> Lot:
+    compiled = Runner(build_compiled(library, modules, work), work, LIMIT_SECONDS)
+    made = Lot(compiled.version())
+    for name in modules:
+        classes, absent = compiled.classes(name)
+        found: Outcomes = {}
+        for cls in classes:
+            found.update(compiled.run(name, cls))
+        made.modules[name] = compare(absent, [found])
+        made.modules[name].alone, made.modules[name].on = SETTINGS[0], _digest()
+        say(f"{name}: {counted(found)} {absent}")
     return made
 
 

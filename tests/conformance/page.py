@@ -138,6 +138,7 @@ def _of_cpython(found: CPython) -> list[str]:
         f"Modules of tests that ran: {len(ran)}. Modules that are not in a filter: {len(absent)}."
         f" Modules that have not run yet: {found.left}.\n",
         _runtimes(ran),
+        *_alone(ran),
         "### Why tests fail\n",
         _table(
             ["why", "tests", ""], [[name, f"{reasons[name]:,}", REASONS.get(name, "")] for name in _in_order(reasons)]
@@ -178,6 +179,16 @@ def _runtimes(ran: Mapping[str, ModuleRun]) -> str:
     known = [f"{count} on `{digest}…`" for digest, count in sorted(on.items()) if digest]
     earlier = [f"{on['']} on earlier ones"] if on[""] else []
     return f"On which `runtime.wasm` they ran, by its SHA-256: {', '.join(known + earlier)}.\n"
+
+
+def _alone(ran: Mapping[str, ModuleRun]) -> Iterable[str]:
+    """Yields which modules ran in one setting alone."""
+    settings: dict[str, list[str]] = {}
+    for name, tests in ran.items():
+        if tests.alone:
+            settings.setdefault(tests.alone, []).append(f"`{name}`")
+    for setting, names in settings.items():
+        yield f"Modules that ran {setting} alone: {', '.join(names)}.\n"
 
 
 def _changes(ran: Mapping[str, ModuleRun]) -> list[tuple[str, int]]:

@@ -64,6 +64,8 @@ class ModuleRun:
     """How many tests were skipped, by the reason."""
     natively: dict[str, str] = field(default_factory=dict)
     """The reason that a native CPython showed of a test that fails, by the test's id."""
+    alone: str = ""
+    """The setting in which it ran, if that is one alone."""
     on: str = ""
     """How the SHA-256 of `runtime.wasm` begins, of which the module was built."""
 

@@ -91,13 +91,22 @@ def divided(sizes: Mapping[str, int]) -> list[list[str]]:
 
 def build(library: Path, modules: Sequence[str], work: Path) -> Built:
     """Returns a filter with these modules of tests; raises ToolchainError."""
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "conformance_modules.py").write_text(f"NAMES = {[*modules]!r}\n")
-    inputs = FilterInputs(
-        Path("toolchain"), Path("proxy_wasm/abi.toml"), (work, Path(), library), "tests.conformance.guest"
-    )
+    inputs = _inputs(library, modules, work)
     frozen = filter.freeze(inputs)
     return Built(frozen.module, filter.tiered(inputs, frozen).module)
+
+
+def build_compiled(library: Path, modules: Sequence[str], work: Path) -> bytes:
+    """Returns the same filter, all of it compiled."""
+    return filter.freeze(_inputs(library, modules, work)).module
+
+
+def _inputs(library: Path, modules: Sequence[str], work: Path) -> FilterInputs:
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "conformance_modules.py").write_text(f"NAMES = {[*modules]!r}\n")
+    return FilterInputs(
+        Path("toolchain"), Path("proxy_wasm/abi.toml"), (work, Path(), library), "tests.conformance.guest"
+    )
 
 
 def read_outcomes(lines: Sequence[Sequence[str]]) -> tuple[Outcomes, str]:

@@ -150,6 +150,13 @@ def test_a_module_of_tests_is_a_line_of_the_record() -> None:
     assert '"test.test_a": {"absent":"so"},\n"test.test_b": {"compiled":{"passed":1}}\n' in made
 
 
+def test_the_page_tells_which_modules_ran_in_one_setting_alone() -> None:
+    modules = {"test.test_a": ModuleRun({"passed": 1}, alone="cold"), "test.test_b": ModuleRun({"passed": 1})}
+    made = page(Record(cpython=CPython("s", "3.14.0", "2026-11-28", "p", modules, ["cold"])))
+    assert "Modules that ran cold alone: `test.test_a`.\n" in made
+    assert "ran  alone" not in made
+
+
 def test_a_lot_has_few_modules_or_little_source() -> None:
     sizes = {"large": TOGETHER_BYTES + 1, "half": TOGETHER_BYTES // 2, **{f"m{n}": 1 for n in range(TOGETHER)}}
     assert divided(sizes) == [[f"m{n}" for n in range(TOGETHER)], ["half"], ["large"]]
