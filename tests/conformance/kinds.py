@@ -69,6 +69,8 @@ PATTERNS: dict[str, str] = {
     r"test_unittest\.test_result\.\w+\.test_addFailure_filter_traceback_frames|"
     r"test_rlcompleter\.\w+\.test_(attr|global)_matches|"  # it expects no signatures where there are no docstrings
     r"test_logging\.ExceptionTest\.test_formatting|test_sys\.UnraisableHookTest\.|test_warnings\.\w+\.test_(error_after_default|source_line|show_warning_output)|"
+    r"test_traceback\.\w+\.test_(cause_recursive|context_suppression)|"
+    r"test_traceback\.Test(Frame|Stack|TracebackException)\.test_(basics|\w*lookup_lines|lazy_lines)|"
     r"test_unittest\.test_runner\.TestCleanUp\.testCleanUpWithErrors|test_pdb\.PdbTestColorize\.test_stack_entry|test_module_repr_source|test_dis\.\w+\.test_(code_info|show_code|info):|test_pydoc\.",
     "locale": r"[Ll]ocale",
     "waits": r"would wait, and nothing may wait in a proxy|test_time\.TimeTestCase\.test_sleep_exceptions",
@@ -88,6 +90,7 @@ EXPLAINED = {
     r"test_sched\.TestCase\.test_cancel_correct_event": "it waits unless the clock goes on, as Envoy's does and wasmtime's here does not",
     r"test_logging\.ExceptionTest\.test_formatting": "its message names the line of the SDK that calls it, which is a tick's in Envoy",
     r"test_pdb\.PdbTestColorize\.test_stack_entry": "its message names the frames that call it, which are a tick's in Envoy",
+    r"test_traceback\.\w+\.test_colorized_traceback_from_exception_group": "its message tells how long a text with an address is",
     r"test_tracemalloc\.TestTracemallocEnabled\.test_snapshot": "it looks at one allocation of many, and which that is differs",
     r"datetimetester\.\w+\.test_today": "it waits if the clock goes on between two calls, as Envoy's does and wasmtime's here does not",
 }
