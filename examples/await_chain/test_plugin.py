@@ -31,3 +31,4 @@ def test_refusals(vm: Vm, session: tuple[int, bytes], account: tuple[int, bytes]
         answer(vm, b"accounts", *account)
     assert exchange.downstream.status == status
     assert exchange.upstream.headers is None
+    assert len(vm.take_failures()) == (status == 500)

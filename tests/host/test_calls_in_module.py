@@ -222,6 +222,10 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path / "plugin.wasm"
 
 
+FORGOTTEN = "coroutine 'fetch' was never awaited"
+"""What a module logs. In a test's process pytest takes the warning."""
+
+
 def log_of(vm: Vm) -> list[str]:
     """Returns what was logged, without the lines of tracebacks that are about source code."""
     lines = vm.host.lines()
@@ -229,7 +233,7 @@ def log_of(vm: Vm) -> list[str]:
     told = [line for line in lines if not line.partition("): ")[2].startswith((" ", "Traceback"))]
     # Of warnings only one line is the same everywhere, and that without its place.
     told = [line.partition("RuntimeWarning: ")[2] if "RuntimeWarning: " in line else line for line in told]
-    return [line for line in told if "tracemalloc" not in line and not line.startswith(" ")]
+    return [line for line in told if "tracemalloc" not in line and not line.startswith(" ") and line != FORGOTTEN]
 
 
 def asked(vm: Vm) -> list[object]:
@@ -273,6 +277,7 @@ def everything(vm: Vm, deeds: list[str], root_id: bytes) -> list[object]:
     return seen
 
 
+@pytest.mark.filterwarnings("ignore:coroutine 'fetch' was never awaited")
 @pytest.mark.parametrize(
     ("root", "deeds"), [("Plugin", DEEDS), ("Calls", ["once", "more", "bad", "raise", "deny", "twice"])]
 )
@@ -294,3 +299,10 @@ def test_the_same_answers(module: Path) -> None:
             one.host.logs.clear()
             one.configure("\n".join(SAID).encode())
         assert log_of(vm) == log_of(here)
+
+
+def test_a_forgotten_await_is_told(module: Path) -> None:
+    vm = WasmModule(module, cache=module.parent)
+    assert vm.start()
+    vm.exchange().request({"x-do": "forget"})
+    assert sum(FORGOTTEN in line for line in vm.host.lines()) == 1

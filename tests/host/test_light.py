@@ -90,7 +90,7 @@ def vm(tmp_path_factory: pytest.TempPathFactory) -> WasmModule:
 
 def say(vm: WasmModule, function: str) -> list[str]:
     vm.host.logs.clear()
-    connection = vm.connection(source=function)
+    connection = vm.connection(source=function.encode())
     connection.new_connection()
     connection.close()
     return vm.host.lines()

@@ -358,7 +358,7 @@ def test_the_policy_holds_for_a_stream_that_is_not_kept(brief: bytes, cache: Pat
     vm = start(brief, cache)
     for _ in range(3):
         vm.host.logs.clear()
-        connection = vm.connection(source=source)
+        connection = vm.connection(source=source.encode())
         assert connection.new_connection() == 1
         assert connection.context.closed == [2]
         connection.close()

@@ -115,7 +115,7 @@ def outcome(vm: Vm, source: str | None, refused: str) -> list[object]:
     assert isinstance(host, Recorder)
     host.calls.clear()
     host.refused = refused
-    connection = vm.connection(source=source)
+    connection = vm.connection(source=None if source is None else source.encode())
     action = connection.new_connection()
     found: list[object] = [action, list(connection.context.closed), *host.calls]
     connection.close()

@@ -176,7 +176,7 @@ def settled(envoy: process.Envoy) -> Held:
 
 def run(work: Path, requests: int, progress: Callable[[Came], None] = lambda came: None) -> list[Came]:
     """Makes so many requests on each path, after some to warm up; raises EnvoyError if Envoy does not start."""
-    found = []
+    found: list[Came] = []
     with run_envoy(work) as envoy:
         for path, digit in PATHS.items():
             port = envoy.listeners[path][1]

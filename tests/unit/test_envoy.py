@@ -62,12 +62,17 @@ def test_filter_state(connect: Connect) -> None:
     assert argument == SetEnvoyFilterStateArguments(path="envoy.string", value="ü", span=span).SerializeToString()
 
 
+def declared_twice() -> None:
+    for _ in range(2):
+        envoy.declare_property("declared")
+
+
 def test_a_refusal_names_the_function(connect: Connect) -> None:
     def refused() -> None:
         for call, name in (
             (lambda: envoy.set_filter_state("mine", "x"), "set_envoy_filter_state, mine"),
             (lambda: envoy.set_filter_state(b"mine", "x"), "set_envoy_filter_state, mine"),
-            (lambda: [envoy.declare_property("declared") for _ in range(2)], "declare_property, declared"),
+            (declared_twice, "declare_property, declared"),
             (lambda: envoy.call("no_such"), "no_such"),
             (lambda: envoy.uncompress(b"x"), "uncompress"),
             (lambda: envoy.Expression("1 +"), "expr_create"),

@@ -82,6 +82,7 @@ def test_projects_with_files_of_the_same_names_are_tested_together(pytester: pyt
 
 def test_what_is_missing_is_one_line(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("command.proxy.find_envoy", lambda: Path("envoy"))
+    monkeypatch.setattr("proxy_wasm._dispatch.root_classes", {})
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     project(pytester.path, "def test_starts(vm): pass")
     text = (pytester.path / "plugin.py").read_text()
