@@ -208,7 +208,7 @@ def test_foreign_functions(stack: tuple[process.Envoy, Server], said: list[str])
     assert {
         "sum 2",
         f"no expression: BadArgumentError: {REFUSED} (expr_create): status 2",
-        f"twice: BadArgumentError: {REFUSED} (declare_property): status 2",
+        f"twice: BadArgumentError: {REFUSED} (declare_property, declared): status 2",
     } <= configured
     assert said[1:] == [
         "true: (False, True)",
