@@ -222,7 +222,7 @@ def test_foreign_functions(stack: tuple[process.Envoy, Server], said: list[str])
         "no key: ValueError: sign: Invalid key type: private key required for signing operation.",
         "no public key: False",
         "wrong: False",
-        f"no object: NotFoundError: {REFUSED} (set_envoy_filter_state): status 1",
+        f"no object: NotFoundError: {REFUSED} (set_envoy_filter_state, mine): status 1",
         "object: None",
         f"no function: NotFoundError: {REFUSED} (nothing): status 1",
         "declared: None",
