@@ -186,7 +186,7 @@ class Soak:
         """Returns what there is when the last answers have come."""
 
         def most() -> tuple[int, int, int]:
-            found = [requests.held(self.envoy, "/") for _ in range(ASKED)]
+            found = [requests.counted(self.envoy) for _ in range(ASKED)]
             return max(h.contexts for h in found), max(h.waiting for h in found), max(h.callers for h in found)
 
         wait_for(lambda: most() == (1, 0, 0), 30, 0.5)

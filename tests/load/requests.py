@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from envoy import memory, process
 from envoy.waiting import wait_for
@@ -141,16 +141,29 @@ def run_envoy(work: Path) -> Iterator[process.Envoy]:
         yield envoy
 
 
-def held(envoy: process.Envoy, path: str = "/objects") -> Held:
-    """Returns what there is inside and outside of the VM; only `/objects` counts objects, which takes a while."""
+class Counts(NamedTuple):
+    """What a VM holds; `objects` is 0 unless they were counted."""
+
+    objects: int
+    contexts: int
+    waiting: int
+    callers: int
+
+
+def counted(envoy: process.Envoy, path: str = "/") -> Counts:
+    """Returns what the VM that answers holds; only `/objects` counts objects, which takes a while."""
     connection = http.client.HTTPConnection(*envoy.listeners["inside"], timeout=30)
     with contextlib.closing(connection):
         connection.request("GET", path)
-        objects, contexts, waiting, callers = map(int, connection.getresponse().read().split())
-    pid = envoy.process.pid
+        return Counts(*map(int, connection.getresponse().read().split()))
+
+
+def held(envoy: process.Envoy) -> Held:
+    """Returns what there is inside of the VM after a collection, and outside of it."""
+    counts, pid = counted(envoy, "/objects"), envoy.process.pid
     resident, allocator = memory.resident(pid), json.loads(envoy.get("/memory"))
     kept = int(allocator["total_physical_bytes"]) - int(allocator["allocated"])
-    return Held(objects, contexts, waiting, callers, sum(memory.linear(pid)), resident, resident - kept)
+    return Held(*counts, sum(memory.linear(pid)), resident, resident - kept)
 
 
 def load(port: int, requests: int, digit: int) -> int:
@@ -167,7 +180,7 @@ def settled(envoy: process.Envoy) -> Held:
     """Returns what there is when the last answers have come, and the last calls are over."""
 
     def is_quiet() -> bool:
-        now = held(envoy, "/")
+        now = counted(envoy)
         return now.contexts <= 1 and now.waiting == now.callers == 0 and not any(map(envoy.counter, _CALLS))
 
     wait_for(is_quiet, 10)
