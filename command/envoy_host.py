@@ -6,8 +6,8 @@ import unittest
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from proxy_wasm.testing.host import COUNTER, GAUGE, HISTOGRAM, STEP, Context, Host, HttpCall, Metric
-from proxy_wasm.testing.http import GrpcCall, Pairs
+from proxy_wasm.testing.host import Host
+from proxy_wasm.testing.records import COUNTER, GAUGE, HISTOGRAM, STEP, Context, GrpcCall, HttpCall, Metric, Pairs
 
 if TYPE_CHECKING:
     from command.envoy_vm import EnvoyVm

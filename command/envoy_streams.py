@@ -10,11 +10,11 @@ from command import connecting, staged
 from command.envoy_host import EnvoyContext, NotShownError
 from command.stand_ins import Http, Peer, Stream
 from proxy_wasm.testing.attributes import Properties
-from proxy_wasm.testing.exchange import Exchange, Message, expect
+from proxy_wasm.testing.connection import Connection
+from proxy_wasm.testing.driver import expect
+from proxy_wasm.testing.exchange import Exchange, Message
 from proxy_wasm.testing.given import encoded
-from proxy_wasm.testing.host import DOWNSTREAM_DATA, REQUEST, RESPONSE
-from proxy_wasm.testing.http import LocalResponse, Pairs
-from proxy_wasm.testing.lifecycle import LOCAL, REMOTE, Connection
+from proxy_wasm.testing.records import DOWNSTREAM_DATA, LOCAL, REMOTE, REQUEST, RESPONSE, LocalResponse, Pairs
 
 if TYPE_CHECKING:
     from command.envoy_vm import EnvoyVm

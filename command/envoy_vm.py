@@ -17,10 +17,10 @@ from command.envoy_trace import Callback, Trace
 from command.stand_ins import Peer, Stream
 from envoy.discovery import Listeners
 from envoy.process import Envoy
-from proxy_wasm.testing import exchange as exchanges
 from proxy_wasm.testing.attributes import Properties
-from proxy_wasm.testing.http import Pairs
+from proxy_wasm.testing.header_maps import pairs
 from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.records import Pairs
 
 if TYPE_CHECKING:
     from proxy_wasm._maps import Headers
@@ -157,7 +157,7 @@ class EnvoyVm(Vm):
         """Answers an HTTP call as the server that was called."""
         if not headers:
             raise NotShownError("vm.http_call_response() without headers")
-        given, end = exchanges.pairs(headers), exchanges.pairs(trailers)
+        given, end = pairs(headers), pairs(trailers)
         data = body.encode() if isinstance(body, str) else body
         if not any(name == b":status" for name, _ in given):
             given.insert(0, (b":status", b"200"))

@@ -24,7 +24,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError, StreamClosedError
 
 from proxy_wasm.testing.exchange import Message
-from proxy_wasm.testing.http import Pairs
+from proxy_wasm.testing.records import Pairs
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

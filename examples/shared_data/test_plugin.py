@@ -1,7 +1,8 @@
 from examples.shared_data.plugin import KEY, Plugin
-from proxy_wasm.testing.host import Host, HostStatus
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
 from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.records import HostStatus
 
 
 def test_each_request_counts(vm: Vm) -> None:

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, HostCall, Kind
 from proxy_wasm.testing.docstrings import of_calls
-from proxy_wasm.testing.host import Host, HostStatus
+from proxy_wasm.testing.host import Host
+from proxy_wasm.testing.records import HostStatus
 
 _PORT = re.compile(r":[0-9]{1,5}", re.ASCII)
 _BYTES = HOST_CALLS["proxy_remove_header_map_value"].inputs["key"]

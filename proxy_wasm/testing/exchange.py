@@ -11,12 +11,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from proxy_wasm.testing import local_reply
-from proxy_wasm.testing.host import REQUEST, REQUEST_BODY, RESPONSE, RESPONSE_BODY, Context
-from proxy_wasm.testing.http import (
+from proxy_wasm.testing.driver import Driver, expect
+from proxy_wasm.testing.header_maps import Text, as_bytes, pairs
+from proxy_wasm.testing.records import (
+    CONTINUE,
+    REQUEST,
+    REQUEST_BODY,
     REQUEST_HEADERS,
     REQUEST_TRAILERS,
+    RESPONSE,
+    RESPONSE_BODY,
     RESPONSE_HEADERS,
     RESPONSE_TRAILERS,
+    Context,
     EnvoyCrashError,
     LocalResponse,
     Pairs,
@@ -24,32 +31,8 @@ from proxy_wasm.testing.http import (
 
 if TYPE_CHECKING:
     from proxy_wasm._maps import Headers
-    from proxy_wasm.testing.lifecycle import Vm
 
-CONTINUE, PAUSE = range(2)
 REQUEST_DEFAULTS = [(b":method", b"GET"), (b":path", b"/"), (b":scheme", b"http"), (b":authority", b"example.com")]
-
-Text = str | bytes
-
-
-class NeverInEnvoyError(AssertionError):
-    """The test makes a callback that no Envoy would make here."""
-
-
-def expect(condition: bool, otherwise: str) -> None:
-    """Raises NeverInEnvoyError with this sentence, unless the condition holds."""
-    if not condition:
-        raise NeverInEnvoyError(otherwise)
-
-
-def pairs(headers: Headers) -> Pairs:
-    """Returns headers as a host keeps them: names in lower case, all bytes."""
-    items: Iterable[tuple[Text, Text]] = headers.items() if hasattr(headers, "items") else headers
-    return [(_bytes(name).lower(), _bytes(value)) for name, value in items]
-
-
-def _bytes(text: Text) -> bytes:
-    return text.encode() if isinstance(text, str) else text
 
 
 @dataclass
@@ -91,7 +74,7 @@ class _Side:
 class Exchange:
     """A request and its response."""
 
-    def __init__(self, vm: Vm, context: Context) -> None:
+    def __init__(self, vm: Driver, context: Context) -> None:
         self.vm = vm
         self.context = context
         context.exchange = self
@@ -141,7 +124,7 @@ class Exchange:
         self._send(RESPONSE, [(b":status", b"%d" % status), *pairs(headers)], body, trailers)
 
     def _send(self, side: int, headers: Pairs, body: Text | Iterable[Text], trailers: Headers | None) -> None:
-        chunks = [_bytes(chunk) for chunk in ([body] if isinstance(body, str | bytes) else body)]
+        chunks = [as_bytes(chunk) for chunk in ([body] if isinstance(body, str | bytes) else body)]
         chunks = [chunk for chunk in chunks if chunk]
         self.headers(side, headers, not chunks and trailers is None)
         for i, chunk in enumerate(chunks):

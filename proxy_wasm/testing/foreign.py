@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from proxy_wasm.testing.http import HostStatus
-
-if TYPE_CHECKING:
-    from proxy_wasm.testing.host import Host
+from proxy_wasm.testing.records import Context, HostStatus
 
 CLUSTER = b"envoy.tcp_proxy.cluster"
 # The SDK writes these messages itself; a host that used its functions would not notice if both were wrong.
+
+
+class Proxy(Protocol):
+    """What the functions read and change of a host."""
+
+    expressions: dict[str, bytes | Callable[[], bytes]]
+    declared: set[object]
+
+    @property
+    def context(self) -> Context:
+        """The context that is spoken for."""
 
 
 def read_message(data: bytes) -> dict[int, bytes | int]:
@@ -47,7 +55,7 @@ def read_message(data: bytes) -> dict[int, bytes | int]:
     return fields
 
 
-def functions(host: Host) -> dict[bytes, Callable[[bytes], bytes]]:
+def functions(host: Proxy) -> dict[bytes, Callable[[bytes], bytes]]:
     """Returns the functions of a host, by name."""
     expressions: dict[bytes, str] = {}
 

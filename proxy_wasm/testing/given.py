@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from proxy_wasm.testing.attributes import Attribute, Properties, read
 from proxy_wasm.testing.boundary import packed_address
-from proxy_wasm.testing.http import serialize_header_map
+from proxy_wasm.testing.header_maps import serialize_header_map
 
 _FREE = ("metadata", "filter_state", "upstream_filter_state", "node")
 """First segments behind which anything may come."""

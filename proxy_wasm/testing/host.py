@@ -12,68 +12,35 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
 
 from proxy_wasm.testing import foreign
 from proxy_wasm.testing.failures import Failures
-from proxy_wasm.testing.http import HostStatus as HostStatus
-from proxy_wasm.testing.http import HttpCalls, LocalResponse, Pairs, parse_header_map
+from proxy_wasm.testing.header_maps import parse_header_map
+from proxy_wasm.testing.http import HttpCalls
+from proxy_wasm.testing.records import (
+    COUNTER,
+    DOWNSTREAM,
+    DOWNSTREAM_DATA,
+    FOREIGN_FUNCTION_ARGUMENTS,
+    GAUGE,
+    GRPC_MESSAGE,
+    HISTOGRAM,
+    HTTP_CALL_RESPONSE_BODY,
+    PLUGIN_CONFIGURATION,
+    REQUEST_BODY,
+    RESPONSE_BODY,
+    STEP,
+    UPSTREAM,
+    UPSTREAM_DATA,
+    VM_CONFIGURATION,
+    Context,
+    HostStatus,
+    HttpCall,
+    Metric,
+)
 
-if TYPE_CHECKING:
-    from proxy_wasm.testing.exchange import Exchange
-
-COUNTER, GAUGE, HISTOGRAM = range(3)
-REQUEST, RESPONSE, DOWNSTREAM, UPSTREAM = range(4)
-REQUEST_BODY, RESPONSE_BODY, DOWNSTREAM_DATA, UPSTREAM_DATA, HTTP_CALL_RESPONSE_BODY, GRPC_MESSAGE = range(6)
 _OF_STREAM = (REQUEST_BODY, RESPONSE_BODY, DOWNSTREAM_DATA, UPSTREAM_DATA)
-VM_CONFIGURATION, PLUGIN_CONFIGURATION, FOREIGN_FUNCTION_ARGUMENTS = 6, 7, 8
-# Envoy's numbers of metrics and calls go in steps of this: the low bits say what it is.
-STEP = 4
-
-
-@dataclass
-class Metric:
-    """A metric, and for a histogram all its records."""
-
-    kind: int
-    name: bytes
-    value: int = 0
-    records: list[int] = field(default_factory=list)
-
-
-@dataclass
-class HttpCall:
-    """An HTTP call as the filter made it: in whose name, and the root, which is told of the answer."""
-
-    context_id: int
-    root_context_id: int
-    cluster: bytes
-    headers: Pairs
-    body: bytes
-    trailers: Pairs
-    timeout_milliseconds: int
-    answered: bool = False
-
-
-@dataclass
-class Context:
-    """The proxy's side of a root, a connection or a request: its properties and buffers, and what the filter did to it."""
-
-    context_id: int
-    parent_context_id: int = 0
-    properties: dict[bytes, bytes] = field(default_factory=dict)
-    buffers: dict[int, bytes] = field(default_factory=dict)
-    header_maps: dict[int, Pairs] = field(default_factory=dict)
-    filter_state: dict[bytes, bytes] = field(default_factory=dict)
-    envoy_filter_state: dict[bytes, bytes] = field(default_factory=dict)
-    routes_cleared: int = 0
-    continued: list[int] = field(default_factory=list)
-    closed: list[int] = field(default_factory=list)
-    local_responses: list[LocalResponse] = field(default_factory=list)
-    exchange: Exchange | None = None
-    done: int = 0
 
 
 class Host(HttpCalls):

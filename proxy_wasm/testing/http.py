@@ -5,91 +5,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from proxy_wasm.testing.abi import STATUS
+from proxy_wasm.testing.header_maps import parse_header_map, serialize_header_map
+from proxy_wasm.testing.records import (
+    HTTP_CALL_RESPONSE_TRAILERS,
+    REQUEST_HEADERS,
+    REQUEST_TRAILERS,
+    RESPONSE_HEADERS,
+    RESPONSE_TRAILERS,
+    STEP,
+    Context,
+    EnvoyCrashError,
+    GrpcCall,
+    HostStatus,
+    LocalResponse,
+    Pairs,
+)
 
-if TYPE_CHECKING:
-    from proxy_wasm.testing.host import Context
-
-Pairs = list[tuple[bytes, bytes]]
-
-REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_HEADERS, RESPONSE_TRAILERS = range(4)
-GRPC_INITIAL_METADATA, GRPC_TRAILING_METADATA = 4, 5
-HTTP_CALL_RESPONSE_HEADERS, HTTP_CALL_RESPONSE_TRAILERS = 6, 7
 _OF_STREAM = (REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_HEADERS, RESPONSE_TRAILERS)
 _GRPC_CALL, _GRPC_STREAM = 1, 2  # the low bits of their numbers
-_STEP = 4
-
-
-class HostStatus(Exception):
-    """A host call's answer is this status of the table."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.status = STATUS[name]
-
-
-class EnvoyCrashError(AssertionError):
-    """The filter did what ends Envoy with a segmentation fault."""
-
-
-@dataclass
-class LocalResponse:
-    """A response that the filter gave in the upstream server's place; the gRPC status is -1 if there is none."""
-
-    status: int
-    details: bytes
-    body: bytes
-    headers: Pairs
-    grpc_status: int
-
-
-@dataclass
-class GrpcCall:
-    """A gRPC call or stream as the filter made it, and the messages that it sent."""
-
-    context_id: int
-    root_context_id: int
-    cluster: bytes
-    service: bytes
-    method: bytes
-    metadata: Pairs
-    messages: list[bytes] = field(default_factory=list)
-    unary: bool = True
-    ended: bool = False
-    cancelled: bool = False
-
-
-# The SDK has functions of its own for this; a host that used them would not notice if both were wrong.
-
-
-def serialize_header_map(pairs: Pairs) -> bytes:
-    """Returns the ABI's bytes of a header map."""
-    out = bytearray(len(pairs).to_bytes(4, "little"))
-    for pair in pairs:
-        for text in pair:
-            out += len(text).to_bytes(4, "little")
-    for pair in pairs:
-        for text in pair:
-            out += text + b"\0"
-    return bytes(out)
-
-
-def parse_header_map(data: bytes) -> Pairs:
-    """Returns the pairs of a header map, or raises HostStatus."""
-    numbers = memoryview(data[: len(data) // 4 * 4]).cast("I")
-    count = numbers[0] if numbers else 0
-    if len(numbers) < 1 + 2 * count:
-        raise HostStatus("BAD_ARGUMENT")
-    texts, at = [], 4 + 8 * count
-    for size in numbers[1 : 1 + 2 * count]:
-        texts.append(data[at : at + size])
-        if data[at + size : at + size + 1] != b"\0":
-            raise HostStatus("BAD_ARGUMENT")
-        at += size + 1
-    return list(zip(texts[::2], texts[1::2], strict=True))
 
 
 class HttpCalls(ABC):
@@ -177,7 +111,7 @@ class HttpCalls(ABC):
     def _grpc(self, kind: int, cluster: bytes, service: bytes, method: bytes, metadata: bytes) -> int:
         if self.clusters is not None and cluster not in self.clusters:
             raise HostStatus("PARSE_FAILURE")
-        call = _STEP * self.next_call + kind
+        call = STEP * self.next_call + kind
         self.next_call += 1
         pairs = parse_header_map(metadata)
         self.grpc_calls[call] = GrpcCall(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote_from_bytes
 
-from proxy_wasm.testing.http import LocalResponse, Pairs
+from proxy_wasm.testing.records import LocalResponse, Pairs
 
 _GRPC = b"application/grpc"
 _UNKNOWN = 2

@@ -13,10 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxy_wasm.testing.exchange import Exchange, pairs
-from proxy_wasm.testing.host import PLUGIN_CONFIGURATION, Context, Host
-from proxy_wasm.testing.http import GrpcCall
-from proxy_wasm.testing.lifecycle import Connection, Vm
+from proxy_wasm.testing.connection import Connection
+from proxy_wasm.testing.driver import Driver
+from proxy_wasm.testing.exchange import Exchange
+from proxy_wasm.testing.header_maps import pairs
+from proxy_wasm.testing.host import Host
+from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.records import PLUGIN_CONFIGURATION, Context, GrpcCall
 from proxy_wasm.testing.wasm import WasmModule
 
 if TYPE_CHECKING:
@@ -151,12 +154,12 @@ _OTHERS = (_Answer(403, b"no", 7), _Answer(503, b"upstream connect error", 14), 
 """A refusal, nobody who answers, and a call that is reset."""
 
 
-def answer_calls(vm: Vm) -> None:
+def answer_calls(vm: Driver) -> None:
     """Answers the calls that wait for it, well; those that are made meanwhile wait for the next time."""
     _answer_calls(vm, _GOOD)
 
 
-def _answer_calls(vm: Vm, answer: _Answer) -> None:
+def _answer_calls(vm: Driver, answer: _Answer) -> None:
     for call, made in list(vm.host.http_calls.items()):
         if not made.answered and made.root_context_id in vm.host.contexts:
             headers = [(b":status", b"%d" % answer.status), *pairs(_RESPONSE)] if answer.status else []
@@ -166,7 +169,7 @@ def _answer_calls(vm: Vm, answer: _Answer) -> None:
             _answer_grpc(vm, number, grpc_call, answer.grpc_status)
 
 
-def _answer_grpc(vm: Vm, number: int, made: GrpcCall, status: int) -> None:
+def _answer_grpc(vm: Driver, number: int, made: GrpcCall, status: int) -> None:
     metadata = [(b"content-type", b"application/grpc")]
     if not made.unary:
         vm.grpc_metadata(number, metadata)

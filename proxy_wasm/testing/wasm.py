@@ -15,8 +15,9 @@ from typing import Any
 import wasmtime
 
 from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, TABLE, VERSION, HostCall, Kind
-from proxy_wasm.testing.host import Host, HostStatus
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.records import HostStatus
 
 _INFO, _ERROR = 2, 4
 _FUEL = 1 << 62  # each instruction takes one of it

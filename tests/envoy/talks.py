@@ -19,9 +19,12 @@ import pytest
 
 from envoy import configuration, process
 from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS
-from proxy_wasm.testing.host import DOWNSTREAM_DATA, Host, HostStatus
+from proxy_wasm.testing.connection import Connection
+from proxy_wasm.testing.driver import NeverInEnvoyError
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
-from proxy_wasm.testing.lifecycle import Connection, NeverInEnvoyError, Vm
+from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.records import DOWNSTREAM_DATA, HostStatus
 from proxy_wasm.testing.wasm import WasmModule
 from tests.envoy.guests import awaiting, conversation
 from tests.envoy.guests.scenes import AWAITING, SCENES, source

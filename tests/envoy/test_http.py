@@ -12,7 +12,7 @@ import pytest
 
 from envoy import process
 from proxy_wasm.testing import local_reply
-from proxy_wasm.testing.http import LocalResponse
+from proxy_wasm.testing.records import LocalResponse
 from tests.envoy import http_stack
 from tests.envoy.http_stack import Answer, Server, request
 

@@ -15,7 +15,7 @@ import pytest
 
 from envoy import process
 from proxy_wasm.testing.attributes import Attribute, read
-from proxy_wasm.testing.http import HostStatus
+from proxy_wasm.testing.records import HostStatus
 from proxy_wasm.testing.wasm import WasmModule
 from tests.envoy import http_stack
 from tests.envoy.http_stack import Server

@@ -10,8 +10,9 @@ import functools
 from typing import Any
 
 from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, HostCall
-from proxy_wasm.testing.host import Context, Host, HostStatus
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.records import Context, HostStatus
 
 MAX_CALLBACKS = 64
 _CONTEXTS = [0, 1, 2, 3, 4, 2**32 - 1]

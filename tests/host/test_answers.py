@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_wasm.testing.lifecycle import Connection
+from proxy_wasm.testing.connection import Connection
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import build
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy_wasm.testing.http import serialize_header_map
+from proxy_wasm.testing.header_maps import serialize_header_map
 from proxy_wasm.testing.inprocess import InProcess
 from proxy_wasm.testing.lifecycle import Vm
 from proxy_wasm.testing.wasm import WasmModule

@@ -17,7 +17,7 @@ from filter.address import AddressError, packed
 from filter.configuration import read_configuration
 from filter.plugin import MAX_PORTS, set_cluster_argument
 from filter.readers import ConfigurationError
-from proxy_wasm.testing.host import DOWNSTREAM
+from proxy_wasm.testing.records import DOWNSTREAM
 from proxy_wasm.testing.wasm import WasmModule
 from tests.policies import cases
 

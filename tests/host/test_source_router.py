@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from proxy_wasm import Action, LogLevel
-from proxy_wasm.testing.host import DOWNSTREAM, Host, HostStatus
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
 from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.records import DOWNSTREAM, HostStatus
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.toolchain_case import build
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import proxy_wasm
 from proxy_wasm import Action, FailurePolicy, StreamContext, _await, _fetch
-from proxy_wasm.testing.lifecycle import Connection, Vm
+from proxy_wasm.testing.connection import Connection
+from proxy_wasm.testing.lifecycle import Vm
 
 OK = [(b":status", b"200")]
 

@@ -8,9 +8,12 @@ import pytest
 
 import proxy_wasm
 from proxy_wasm import Action, FailurePolicy, HttpAnswer, _dispatch, _http
-from proxy_wasm.testing.host import DOWNSTREAM, Context, Host, HostStatus
+from proxy_wasm.testing.connection import Connection
+from proxy_wasm.testing.driver import NeverInEnvoyError
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
-from proxy_wasm.testing.lifecycle import Connection, NeverInEnvoyError, Vm
+from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.records import DOWNSTREAM, Context, HostStatus
 
 HEADERS = {":method": "GET", ":path": "/", ":authority": "a"}
 OK = [(b":status", b"200"), (b"x-user", b"me")]

@@ -12,8 +12,8 @@ import pytest
 import proxy_wasm
 from proxy_wasm import Action, attributes
 from proxy_wasm.testing.attributes import TYPES, module, read
-from proxy_wasm.testing.host import HostStatus
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.records import HostStatus
 
 PACKAGE = Path(os.path.abspath(proxy_wasm.__file__)).parent
 GUIDE = (PACKAGE / "README.md").read_text(encoding="utf-8")

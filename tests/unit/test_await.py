@@ -10,9 +10,10 @@ import pytest
 
 import proxy_wasm
 from proxy_wasm import Action, Buffer, FailurePolicy, StreamContext, _await, _dispatch, _fetch, _http
-from proxy_wasm.testing.host import DOWNSTREAM, DOWNSTREAM_DATA, Host, HostStatus
+from proxy_wasm.testing.connection import Connection
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
-from proxy_wasm.testing.lifecycle import Connection
+from proxy_wasm.testing.records import DOWNSTREAM, DOWNSTREAM_DATA, HostStatus
 from tests.unit.coroutines import OK, answer, ask, connect, kept, plugin, waiting, went_on
 
 HEADERS = {":method": "GET", ":path": "/", ":authority": "a"}

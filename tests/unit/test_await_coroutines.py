@@ -13,8 +13,9 @@ import pytest
 
 import proxy_wasm
 from proxy_wasm import Action, HttpAnswer, StreamContext, _await, _fetch, _http, gather
-from proxy_wasm.testing.host import Host, HostStatus
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.records import HostStatus
 from tests.unit.coroutines import OK, answer, ask, connect, kept, plugin, waiting, went_on
 
 

@@ -9,7 +9,7 @@ from proxy_wasm import Action, Buffer, PeerType, _dispatch
 from proxy_wasm.testing.abi import CALLBACKS
 from proxy_wasm.testing.boundary import BOUNDARY
 from proxy_wasm.testing.inprocess import InProcess
-from proxy_wasm.testing.lifecycle import LOCAL
+from proxy_wasm.testing.records import LOCAL
 
 SEEN: list[tuple[Any, ...]] = []
 

@@ -10,8 +10,8 @@ import pytest
 import proxy_wasm
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm import HostError, NotFoundError, RootContext, StreamContext, envoy
+from proxy_wasm.testing.connection import Connection
 from proxy_wasm.testing.inprocess import InProcess
-from proxy_wasm.testing.lifecycle import Connection
 from tests.unit.test_proto import Generated
 
 PRIVATE, PUBLIC = "-----BEGIN PRIVATE KEY-----\n", b"-----BEGIN PUBLIC KEY-----\n"

@@ -8,8 +8,9 @@ import pytest
 
 from proxy_wasm import Action, FailurePolicy, RootContext, StreamContext, _dispatch, set_effective_context
 from proxy_wasm.testing.abi import CALLBACKS
-from proxy_wasm.testing.host import DOWNSTREAM, Host, HostStatus
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.records import DOWNSTREAM, HostStatus
 
 RESULTS = ("proxy_on_new_connection", "proxy_on_downstream_data", "proxy_on_upstream_data")
 # What becomes of an answer to an HTTP call is in test_answers.py.

@@ -9,10 +9,10 @@ import pytest
 
 import proxy_wasm
 from proxy_wasm import Action, Buffer, HeaderMap, LogLevel, MetricKind
-from proxy_wasm.testing import host as h
 from proxy_wasm.testing.abi import HOST_CALLS, STATUS
-from proxy_wasm.testing.host import Host, HostStatus
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.records import DOWNSTREAM, UPSTREAM, HostStatus
 
 GET = {":method": "GET", ":path": "/", ":authority": "example"}
 
@@ -80,8 +80,8 @@ def test_streams(vm: InProcess) -> None:
         proxy_wasm.continue_upstream()
     proxy_wasm.close_upstream()
     proxy_wasm.close_downstream()
-    assert vm.root.continued == [h.DOWNSTREAM]
-    assert vm.root.closed == [h.UPSTREAM, h.DOWNSTREAM]
+    assert vm.root.continued == [DOWNSTREAM]
+    assert vm.root.closed == [UPSTREAM, DOWNSTREAM]
 
 
 def test_foreign_functions(vm: InProcess) -> None:
@@ -178,8 +178,8 @@ def test_effective_context() -> None:
         vm.start()
         connection = vm.connection()
         vm.tick()
-        assert connection.context.closed == [h.DOWNSTREAM]
-        assert vm.root.closed == [h.UPSTREAM]
+        assert connection.context.closed == [DOWNSTREAM]
+        assert vm.root.closed == [UPSTREAM]
         assert vm.host.effective_context_id == 0
         assert connection.new_connection() == Action.CONTINUE
         with pytest.raises(proxy_wasm.BadArgumentError):

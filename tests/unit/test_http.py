@@ -10,9 +10,11 @@ import pytest
 import proxy_wasm
 from proxy_wasm import Action, HttpContext, RootContext, StreamContext, _dispatch
 from proxy_wasm.testing.boundary import BOUNDARY
-from proxy_wasm.testing.exchange import Exchange, NeverInEnvoyError
-from proxy_wasm.testing.host import REQUEST, RESPONSE
+from proxy_wasm.testing.driver import NeverInEnvoyError
+from proxy_wasm.testing.exchange import Exchange
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.lifecycle import Vm
+from proxy_wasm.testing.records import REQUEST, RESPONSE
 from tests.unit import exchanges
 from tests.unit.exchanges import PAUSE, errors, plugin
 
@@ -356,6 +358,7 @@ def test_whom_an_earlier_callback_spoke_for_does_not_matter(run: Callable[..., E
     exchange.request()
     exchange.vm.tick()
     exchange.close()
+    assert isinstance(exchange.vm, Vm)
     second = exchange.vm.exchange()
     second.request()
     assert (second.downstream.status, errors(exchange)) == (204, [])

@@ -11,7 +11,7 @@ import pytest
 import proxy_wasm
 from proxy_wasm import Action, HttpContext, StreamStateError, _dispatch
 from proxy_wasm.testing.exchange import Exchange
-from proxy_wasm.testing.http import EnvoyCrashError
+from proxy_wasm.testing.records import EnvoyCrashError
 from tests.unit import exchanges
 from tests.unit.exchanges import CLOSED, PAUSE, errors
 

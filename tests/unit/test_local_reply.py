@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy_wasm.testing.http import LocalResponse, Pairs
 from proxy_wasm.testing.local_reply import is_grpc, sent
+from proxy_wasm.testing.records import LocalResponse, Pairs
 
 
 @pytest.mark.parametrize(

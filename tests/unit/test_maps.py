@@ -8,7 +8,7 @@ import random
 import pytest
 
 from proxy_wasm._maps import parse, serialize
-from proxy_wasm.testing.http import parse_header_map, serialize_header_map
+from proxy_wasm.testing.header_maps import parse_header_map, serialize_header_map
 
 PAIRS = [(b":status", b"200"), (b"", b""), (b"x", b"a: b")]
 

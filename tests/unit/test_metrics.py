@@ -8,8 +8,9 @@ import pytest
 
 from proxy_wasm import RootContext
 from proxy_wasm.metrics import Counter, Gauge, Histogram
-from proxy_wasm.testing.host import Host, HostStatus
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.records import HostStatus
 
 REQUESTS = Counter("requests", "method", "status")
 OPEN = Gauge("open")

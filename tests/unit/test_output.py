@@ -19,8 +19,9 @@ import pytest
 import proxy_wasm
 from proxy_wasm import LogLevel, RootContext
 from proxy_wasm._logging import LogStream
-from proxy_wasm.testing.host import Host, HostStatus
+from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.records import HostStatus
 
 
 class Speaker(RootContext):

@@ -13,8 +13,8 @@ from filter.plugin import Plugin
 from filter.server_names import LONGEST, normal_form
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm import Action, LogLevel
-from proxy_wasm.testing.host import DOWNSTREAM, HostStatus
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.records import DOWNSTREAM, HostStatus
 
 NAME = b"set_envoy_filter_state"
 

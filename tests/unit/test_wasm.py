@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from proxy_wasm.testing.host import DOWNSTREAM, Host
+from proxy_wasm.testing.host import Host
+from proxy_wasm.testing.records import DOWNSTREAM
 from proxy_wasm.testing.wasm import GuestExit, ModuleError, WasmModule
 
 HEAD = """

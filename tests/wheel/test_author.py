@@ -105,7 +105,7 @@ def test_the_first_minute(environment: Environment, tmp_path: Path, option: str,
 
 IN_ENVOY = """
 import pytest
-from proxy_wasm.testing.lifecycle import REMOTE
+from proxy_wasm.testing.records import REMOTE
 
 
 def test_what_is_wrong_fails(vm):
