@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-import unittest
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from command.envoy_session import ROOT, Session
+from command.not_shown import NotShownError
+from command.stand_ins import Stream
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.records import COUNTER, GAUGE, HISTOGRAM, STEP, Context, GrpcCall, HttpCall, Metric, Pairs
-
-if TYPE_CHECKING:
-    from command.envoy_vm import EnvoyVm
-    from command.stand_ins import Stream
-
-ROOT = 1
-"""The context of Envoy's first plugin."""
 
 _GRPC = b"application/grpc"
 _CALL, _STREAM = 1, 2  # the low bits of a gRPC number
 _OF_ENVOY = (b"x-envoy-", b"x-forwarded-for")
-_ELSEWHERE = "`pytest` and `pytest --wasm` run this test"
-
-
-class NotShownError(unittest.SkipTest):
-    """A real Envoy does not show what the test asks for, or no test can make it do that; pytest skips the test."""
-
-    def __init__(self, what: str, why: str = "a real Envoy does not show that to a test") -> None:
-        super().__init__(f"{what}: {why}; {_ELSEWHERE}")
 
 
 class EnvoyHost(Host):
     """The host of an `EnvoyVm`."""
 
-    def __init__(self, vm: EnvoyVm) -> None:
-        vars(self)["_vm"] = vm
+    def __init__(self, session: Session) -> None:
+        vars(self)["_session"] = session
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         if name not in _SHOWN:
             raise NotShownError(f"vm.host.{name}")
-        vm: EnvoyVm = vars(self)["_vm"]
-        vm.settle()
-        return _SHOWN[name](vm)
+        session: Session = vars(self)["_session"]
+        session.settle()
+        return _SHOWN[name](session)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise NotShownError(f"vm.host.{name}", "a test cannot set that in a real Envoy")
@@ -51,20 +38,20 @@ class EnvoyHost(Host):
 class EnvoyContext(Context):
     """A context of an `EnvoyVm`."""
 
-    def __init__(self, vm: EnvoyVm, context_id: Callable[[], int]) -> None:
-        vars(self).update(_vm=vm, _context_id=context_id)
+    def __init__(self, session: Session, context_id: Callable[[], int]) -> None:
+        vars(self).update(_session=session, _context_id=context_id)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        vm: EnvoyVm = vars(self)["_vm"]
-        vm.settle()
+        session: Session = vars(self)["_session"]
+        session.settle()
         number = vars(self)["_context_id"]()
         if name == "context_id":
             return number
         if name in ("closed", "continued"):
             call = "proxy_close_stream" if name == "closed" else "proxy_continue_stream"
-            return [made.arguments[0] for made in vm.trace.of_context(number, call)]
+            return [made.arguments[0] for made in session.trace.of_context(number, call)]
         raise NotShownError(f"context.{name}")
 
 
@@ -80,11 +67,11 @@ class _GrpcCall(GrpcCall):
     stream: Stream
 
 
-def _http_calls(vm: EnvoyVm) -> dict[int, HttpCall]:
+def _http_calls(session: Session) -> dict[int, HttpCall]:
     """Returns the HTTP calls that came to the stand-ins."""
-    asked = list(vm.trace.made("proxy_http_call"))
+    asked = list(session.trace.made("proxy_http_call"))
     found: dict[int, HttpCall] = {}
-    for cluster, stream in vm.calls:
+    for cluster, stream in session.calls:
         if _is_grpc(stream):
             continue
         # Which of several calls this one was, Envoy does not say: they come in the order in which they were made.
@@ -105,12 +92,12 @@ def _http_calls(vm: EnvoyVm) -> dict[int, HttpCall]:
     return found
 
 
-def _grpc_calls(vm: EnvoyVm) -> dict[int, GrpcCall]:
+def _grpc_calls(session: Session) -> dict[int, GrpcCall]:
     """Returns the gRPC calls and streams that came to the stand-ins."""
     names = ("proxy_grpc_call", "proxy_grpc_stream")
-    asked = [call for call in vm.trace.host_calls if call.name in names and call.status == 0]
+    asked = [call for call in session.trace.host_calls if call.name in names and call.status == 0]
     found: dict[int, GrpcCall] = {}
-    for cluster, stream in vm.calls:
+    for cluster, stream in session.calls:
         if not _is_grpc(stream):
             continue
         made = asked[min(len(found), len(asked) - 1)]
@@ -152,25 +139,25 @@ def _messages(body: bytes) -> list[bytes]:
     return found
 
 
-def _metrics(vm: EnvoyVm) -> dict[int, Metric]:
+def _metrics(session: Session) -> dict[int, Metric]:
     """Returns the counters and gauges that the filter defined, as Envoy's statistics have them."""
-    if any(call.arguments[0] == HISTOGRAM for call in vm.trace.made("proxy_define_metric")):
+    if any(call.arguments[0] == HISTOGRAM for call in session.trace.made("proxy_define_metric")):
         raise NotShownError("vm.host.metrics with a histogram")
     found = []
     for kind, name in ((COUNTER, "Counters"), (GAUGE, "Gauges")):
-        for line in vm.envoy.get(f"/stats?type={name}&filter=^wasmcustom").splitlines():
+        for line in session.envoy.get(f"/stats?type={name}&filter=^wasmcustom").splitlines():
             metric, _, value = line.rpartition(": ")
             found.append(Metric(kind, metric.removeprefix("wasmcustom.").encode(), int(value)))
     return {metric.kind + STEP * (number + 1): metric for number, metric in enumerate(found)}
 
 
-def _tick_periods(vm: EnvoyVm) -> dict[int, int]:
-    return {call.context_id: call.arguments[0] for call in vm.trace.made("proxy_set_tick_period_milliseconds")}
+def _tick_periods(session: Session) -> dict[int, int]:
+    return {call.context_id: call.arguments[0] for call in session.trace.made("proxy_set_tick_period_milliseconds")}
 
 
-_SHOWN: dict[str, Callable[[EnvoyVm], object]] = {
-    "logs": lambda vm: vm.trace.logs,
-    "failures": lambda vm: vm.trace.failures,
+_SHOWN: dict[str, Callable[[Session], object]] = {
+    "logs": lambda session: session.trace.logs,
+    "failures": lambda session: session.trace.failures,
     "http_calls": _http_calls,
     "grpc_calls": _grpc_calls,
     "metrics": _metrics,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from command import envoy_trace, proxy, staged
-from command.envoy_host import NotShownError
 from command.envoy_vm import EnvoyVm
+from command.not_shown import NotShownError
 from command.project import Project
 from envoy import process
 from envoy.discovery import Listeners

@@ -2,84 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from command import connecting, staged
-from command.envoy_host import EnvoyContext, NotShownError
-from command.stand_ins import Http, Peer, Stream
-from proxy_wasm.testing.attributes import Properties
+from command import staged
+from command.envoy_client import Client
+from command.envoy_host import EnvoyContext
+from command.envoy_session import Session
+from command.not_shown import NotShownError
+from command.stand_ins import Peer, Stream
 from proxy_wasm.testing.connection import Connection
 from proxy_wasm.testing.driver import expect
 from proxy_wasm.testing.exchange import Exchange, Message
-from proxy_wasm.testing.given import encoded
+from proxy_wasm.testing.lifecycle import Vm
 from proxy_wasm.testing.records import DOWNSTREAM_DATA, LOCAL, REMOTE, REQUEST, RESPONSE, LocalResponse, Pairs
 
-if TYPE_CHECKING:
-    from command.envoy_vm import EnvoyVm
-
-_SOURCE_PORT = 40000
 _OF_REQUEST = (b"x-forwarded-proto", staged.MARK.encode())
 _OF_RESPONSE = (b"date", b"server")
 """What Envoy gives to each message by itself."""
 
 
-class Client:
-    """A client of a listener: where it says that it comes from, and its connection."""
-
-    def __init__(
-        self, listener: tuple[str, int], what: str, properties: Properties, source: str | bytes | None
-    ) -> None:
-        given = {_name(name): value for name, value in properties.items()}
-        if source is not None:
-            given["source.address"] = source
-        encoded(given)  # the same names and forms as in the other hosts
-        self._listener = listener
-        self._source = _address(given.pop("source.address", None), given.pop("source.port", None))
-        self._target = _address(given.pop("destination.address", None), given.pop("destination.port", None))
-        if given:
-            raise NotShownError(what, f"a test cannot give a connection to a real Envoy the attribute {min(given)}")
-        self.peer: Peer | None = None
-        self.http: Http | None = None
-
-    @property
-    def name(self) -> str:
-        """The address that Envoy's access log has."""
-        assert self.peer is not None
-        host, port = self.peer.name
-        return f"{host}:{port}"
-
-    def connect(self, http: bool = False) -> Peer:
-        """Connects, and says in a PROXY header where from."""
-        connected = socket.create_connection(self._listener, timeout=10)
-        own = connected.getsockname()
-        source, target = _filled(self._source, own), _filled(self._target, self._listener)
-        self.peer = Peer(connected)
-        self.peer.send(connecting.header(source, target))
-        self.http = Http(self.peer, client=True) if http else None
-        return self.peer
-
-    def pump(self) -> bool:
-        """Reads what has come, and tells whether something has."""
-        side = self.http or self.peer
-        return side is not None and side.pump()
-
-    def close(self) -> None:
-        """Leaves."""
-        if self.peer is not None:
-            self.peer.gone = True
-            self.peer.socket.close()
-
-
 class EnvoyConnection(Connection):
     """A connection through a real Envoy."""
 
-    vm: EnvoyVm
-
-    def __init__(self, vm: EnvoyVm, client: Client) -> None:
-        super().__init__(vm, EnvoyContext(vm, self._number))
-        self._client = client
+    def __init__(self, vm: Vm, session: Session, client: Client) -> None:
+        super().__init__(vm, EnvoyContext(session, self._number))
+        self._session, self._client = session, client
         self._id = 0
         self._server: tuple[str, Peer] | None = None
 
@@ -91,22 +38,22 @@ class EnvoyConnection(Connection):
     @property
     def cluster(self) -> str | None:
         """The cluster that the filter chose; None if it left that to `tcp_proxy`."""
-        self.vm.settle()
+        self._session.settle()
         peer = self._client.peer
         if peer is None or not (self._upstream() or peer.ended or peer.gone):
             raise NotShownError("connection.cluster of a connection that waits")
-        self.vm.wait(lambda: bool(self.vm.stage.logged(self._client.name)), "connection.cluster")
-        chosen = self.vm.stage.logged(self._client.name)[-1]["cluster"]
+        self._session.wait(lambda: bool(self._session.stage.logged(self._client.name)), "connection.cluster")
+        chosen = self._session.stage.logged(self._client.name)[-1]["cluster"]
         return None if chosen in (None, "-") else str(chosen)
 
     def new_connection(self) -> int:
         """Connects; returns what the filter answered."""
         expect(not self._told, "a filter is told of a connection once")
         self._told = True
-        mark = len(self.vm.trace.callbacks)
+        mark = len(self._session.trace.callbacks)
         self._client.connect()
-        self.vm.settle()
-        self._id = _context(self.vm, mark)
+        self._session.settle()
+        self._id = _context(self._session, mark)
         return self._acted(self._answer(mark, "proxy_on_new_connection"))
 
     def upstream_data(self, data: bytes, end_of_stream: bool = False) -> int:
@@ -128,21 +75,21 @@ class EnvoyConnection(Connection):
                 )
             peer = found[1]
         assert peer is not None
-        mark = len(self.vm.trace.callbacks)
+        mark = len(self._session.trace.callbacks)
         peer.send(data)
         if end_of_stream:
             peer.end()
-        self.vm.settle()
+        self._session.settle()
         return self._acted(self._answer(mark, callback))
 
     def _answer(self, mark: int, callback: str) -> int | None:
-        made = [one.result for one in self.vm.since(mark, callback) if one.arguments[0] == self._id]
+        made = [one.result for one in self._session.since(mark, callback) if one.arguments[0] == self._id]
         return made[-1] if made else None
 
     def _upstream(self) -> tuple[str, Peer] | None:
         """Returns the cluster that Envoy connected to, and the connection there."""
         if self._server is None:
-            self._server = self.vm.claim()
+            self._server = self._session.claim()
         return self._server
 
     def close(self, peer: int | None = None) -> None:
@@ -156,17 +103,15 @@ class EnvoyConnection(Connection):
         )
         self._over = True
         self._client.close()
-        self.vm.settle()
+        self._session.settle()
 
 
 class EnvoyExchange(Exchange):
     """A request and its response through a real Envoy. What Envoy adds to each message by itself is left out."""
 
-    vm: EnvoyVm
-
-    def __init__(self, vm: EnvoyVm, client: Client) -> None:
-        vars(self).update(vm=vm, context=EnvoyContext(vm, self._number))
-        self._client = client
+    def __init__(self, vm: Vm, session: Session, client: Client) -> None:
+        vars(self).update(vm=vm, context=EnvoyContext(session, self._number))
+        self._session, self._client = session, client
         self._stream: Stream | None = None
         self._id = 0
         self._over = False
@@ -180,7 +125,7 @@ class EnvoyExchange(Exchange):
         if name == "local_response":
             return self._local_response()
         if name == "was_reset":
-            self.vm.settle()
+            self._session.settle()
             return self._stream is not None and self._stream.reset
         raise AttributeError(name)
 
@@ -193,27 +138,27 @@ class EnvoyExchange(Exchange):
     @property
     def downstream(self) -> Message:
         """What the client got of the response."""
-        self.vm.settle()
+        self._session.settle()
         return Message() if self._stream is None else _without(self._stream.got, _OF_RESPONSE)
 
     def _local_response(self) -> LocalResponse | None:
-        self.vm.settle()
-        made = self.vm.trace.of_context(self._id, "proxy_send_local_response")
+        self._session.settle()
+        made = self._session.trace.of_context(self._id, "proxy_send_local_response")
         if not made:
             return None
-        self.vm.wait(lambda: bool(self.vm.stage.logged(self._client.name)), "exchange.local_response")
-        details = self.vm.stage.logged(self._client.name)[-1]["details"] or ""
+        self._session.wait(lambda: bool(self._session.stage.logged(self._client.name)), "exchange.local_response")
+        details = self._session.stage.logged(self._client.name)[-1]["details"] or ""
         status, grpc_status = made[0].arguments[0], made[0].arguments[-1]
         own = (b":status", b"content-length", b"content-type", b"grpc-status")
         headers = [pair for pair in self.downstream.headers or [] if pair[0] not in own]
         return LocalResponse(status, details.encode(), self.downstream.body, headers, grpc_status)
 
     def _server(self) -> Stream | None:
-        self.vm.settle()
+        self._session.settle()
         if self._client.peer is None:
             return None
         mine = self._client.name.encode()
-        streams = (stream for server in self.vm.stage.servers.values() for stream in server.streams)
+        streams = (stream for server in self._session.stage.servers.values() for stream in server.streams)
         return next((stream for stream in streams if stream.got.header(staged.MARK) == mine), None)
 
     def _side(self, side: int) -> Stream:
@@ -226,39 +171,39 @@ class EnvoyExchange(Exchange):
         """Sends the headers of a side, REQUEST or RESPONSE."""
         if side == RESPONSE:
             self._side(side).headers(headers, end_of_stream)
-            self.vm.settle()
+            self._session.settle()
             return
         expect(self._stream is None, "the request has its headers")
         self._client.connect(http=True)
-        self.vm.settle()
+        self._session.settle()
         assert self._client.http is not None
-        mark = len(self.vm.trace.callbacks)
+        mark = len(self._session.trace.callbacks)
         self._stream = self._client.http.open()
         self._stream.headers(headers, end_of_stream)
-        self.vm.settle()
-        self._id = _context(self.vm, mark)
+        self._session.settle()
+        self._id = _context(self._session, mark)
 
     def data(self, side: int, data: bytes, end_of_stream: bool = False) -> None:
         """Sends a part of the body."""
         self._side(side).data(data, end_of_stream)
-        self.vm.settle()
+        self._session.settle()
 
     def trailers(self, side: int, trailers: Pairs) -> None:
         """Sends the trailers, after which nothing comes."""
         self._side(side).headers(trailers, True)
-        self.vm.settle()
+        self._session.settle()
 
     def close(self) -> None:
         """Ends the request: the client leaves."""
         expect(not self._over, "the request has ended")
         self._over = True
         self._client.close()
-        self.vm.settle()
+        self._session.settle()
 
 
-def _context(vm: EnvoyVm, mark: int) -> int:
+def _context(session: Session, mark: int) -> int:
     """Returns the context that Envoy made since then."""
-    made = [one.arguments[0] for one in vm.since(mark, "proxy_on_context_create") if one.arguments[1]]
+    made = [one.arguments[0] for one in session.since(mark, "proxy_on_context_create") if one.arguments[1]]
     if not made:
         raise NotShownError("context_id", "Envoy did not come to the filter")
     return made[-1]
@@ -269,24 +214,3 @@ def _without(message: Message, names: tuple[bytes, ...]) -> Message:
         return message
     kept = [pair for pair in message.headers if pair[0] not in names]
     return Message(kept, message.body, message.trailers, message.ended)
-
-
-def _name(path: str | bytes) -> str:
-    return path if isinstance(path, str) else path.rstrip(b"\0").replace(b"\0", b".").decode()
-
-
-def _address(address: Any, port: Any) -> tuple[str, int] | None:
-    """Returns an address from what a test gives as an attribute."""
-    if address is None and port is None:
-        return None
-    text = address.decode() if isinstance(address, bytes) else str(address or "")
-    host, _, given = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "")
-    number = int.from_bytes(port, "little") if isinstance(port, bytes) else port
-    with contextlib.suppress(ValueError):
-        number = number or int(given)
-    return host.strip("[]"), int(number or 0)
-
-
-def _filled(given: tuple[str, int] | None, own: tuple[str, int]) -> tuple[str, int]:
-    host, port = given or ("", 0)
-    return host or own[0], port or (own[1] if not host else _SOURCE_PORT)

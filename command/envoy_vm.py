@@ -5,16 +5,15 @@ What a test asks of it and a real Envoy does not show raises `NotShownError`, wh
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from command import proxy, staged
-from command.envoy_host import ROOT, EnvoyContext, EnvoyHost, NotShownError
-from command.envoy_streams import Client, EnvoyConnection, EnvoyExchange
-from command.envoy_trace import Callback, Trace
-from command.stand_ins import Peer, Stream
+from command.envoy_client import Client
+from command.envoy_host import EnvoyContext, EnvoyHost
+from command.envoy_session import LONGEST_WAIT_SECONDS, ROOT, Session
+from command.envoy_streams import EnvoyConnection, EnvoyExchange
+from command.not_shown import NotShownError
+from command.stand_ins import Stream
 from envoy.discovery import Listeners
 from envoy.process import Envoy
 from proxy_wasm.testing.attributes import Properties
@@ -25,12 +24,6 @@ from proxy_wasm.testing.records import Pairs
 if TYPE_CHECKING:
     from proxy_wasm._maps import Headers
 
-_QUIET_ROUNDS = 6
-"""So often in a row the worker must have had its turn without anything having come of it."""
-
-_MOST_ROUNDS = 1000
-_LONGEST_WAIT_SECONDS = 3.0
-_POLL_SECONDS = 0.02
 _GRPC_HEADERS = [(b":status", b"200"), (b"content-type", b"application/grpc")]
 _UPDATES = "listener_manager.lds.update_"
 
@@ -39,75 +32,22 @@ class EnvoyVm(Vm):
     """The plugin in an Envoy with one worker."""
 
     def __init__(self, envoy: Envoy, stage: staged.Stage, listeners: Listeners) -> None:
-        self.envoy, self.stage, self._listeners = envoy, stage, listeners
-        self.trace: Trace = Trace(envoy.log)
-        self.clients: list[Client] = []
-        self.calls: list[tuple[str, Stream]] = []
-        """What the filter called, in the order in which it came: the cluster, and the request."""
-
-        self._probe = socket.create_connection(envoy.listeners[staged.PROBE], timeout=10)
-        self._probe.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._session = Session(envoy, stage)
+        self._listeners = listeners
         self._published = 1
-        self._claimed: list[Peer] = []
-        self.settle()
-        super().__init__(EnvoyHost(self))
-        self.root = EnvoyContext(self, lambda: ROOT)
+        super().__init__(EnvoyHost(self._session))
+        self.root = EnvoyContext(self._session, lambda: ROOT)
 
     def close(self) -> None:
         """Lets go of all connections."""
-        self._probe.close()
-        for client in self.clients:
-            client.close()
-
-    def settle(self) -> None:
-        """Waits until Envoy has done all that came to it, and everybody has read what Envoy sent."""
-        quiet = 0
-        for _ in range(_MOST_ROUNDS):
-            self._probe.sendall(b"?")
-            self._probe.recv(1)
-            # Every one of them is to be read.
-            changed = [server.pump() for server in self.stage.servers.values()]
-            changed += [client.pump() for client in self.clients]
-            quiet = 0 if any(changed) else quiet + 1
-            if quiet == _QUIET_ROUNDS:
-                break
-        known = {id(stream) for _, stream in self.calls}
-        self.calls += [
-            (name, stream)
-            for name, server in self.stage.servers.items()
-            for stream in server.streams
-            if id(stream) not in known and stream.got.header(staged.MARK) is None
-        ]
-        self.trace.read()
-
-    def wait(self, done: Callable[[], bool], what: str) -> None:
-        """Waits for what needs time."""
-        deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
-        while not done():
-            if time.monotonic() > deadline:
-                raise NotShownError(what, f"it did not come within {_LONGEST_WAIT_SECONDS:.0f} s")
-            time.sleep(_POLL_SECONDS)
-            self.settle()
-
-    def claim(self) -> tuple[str, Peer] | None:
-        """Returns the next connection to a stand-in that nobody has claimed, and the stand-in's cluster."""
-        for name, server in self.stage.servers.items():
-            for peer in server.connections:
-                if peer not in self._claimed:
-                    self._claimed.append(peer)
-                    return name, peer
-        return None
-
-    def since(self, mark: int, name: str) -> list[Callback]:
-        """Returns the callbacks of a name after the first so many."""
-        return [callback for callback in self.trace.callbacks[mark:] if callback.name == name]
+        self._session.close()
 
     def _client(self, kind: str, what: str, properties: Properties | None, source: str | bytes | None) -> Client:
-        listener = self.stage.listener_of(kind)
+        listener = self._session.stage.listener_of(kind)
         if listener is None:
             raise NotShownError(what, f"envoy.yaml has no listener with envoy.filters.{kind}.wasm")
-        self.clients.append(Client(self.envoy.listeners[listener], what, properties or {}, source))
-        return self.clients[-1]
+        self._session.clients.append(Client(self._session.envoy.listeners[listener], what, properties or {}, source))
+        return self._session.clients[-1]
 
     # ---- what a test calls
 
@@ -125,11 +65,13 @@ class EnvoyVm(Vm):
             config["configuration"] = {"@type": proxy.TEXT, "value": configuration.decode()}
         self._listeners.put()
         self._published += 1
-        self.wait(lambda: self._updates("success") + self._updates("rejected") >= self._published, "vm.configure()")
+        self._session.wait(
+            lambda: self._updates("success") + self._updates("rejected") >= self._published, "vm.configure()"
+        )
         return self._updates("rejected") == before
 
     def _updates(self, how: str) -> int:
-        return self.envoy.counter(_UPDATES + how)
+        return self._session.envoy.counter(_UPDATES + how)
 
     def connection(
         self, properties: Properties | None = None, source: str | bytes | None = None, early_data: bool = False
@@ -137,19 +79,19 @@ class EnvoyVm(Vm):
         """Makes a client of the plugin's listener, who connects in `new_connection`."""
         if early_data:
             raise NotShownError("vm.connection(early_data=True)")
-        return EnvoyConnection(self, self._client("network", "vm.connection()", properties, source))
+        return EnvoyConnection(self, self._session, self._client("network", "vm.connection()", properties, source))
 
     def exchange(self, properties: Properties | None = None, source: str | bytes | None = None) -> EnvoyExchange:
         """Makes a client of the plugin's listener, who has a connection of its own."""
-        return EnvoyExchange(self, self._client("http", "vm.exchange()", properties, source))
+        return EnvoyExchange(self, self._session, self._client("http", "vm.exchange()", properties, source))
 
     def tick(self) -> None:
         """Waits for the next tick of the worker's plugin."""
         period = self.host.tick_periods.get(ROOT, 0)
-        if not 0 < period < _LONGEST_WAIT_SECONDS * 1000:
+        if not 0 < period < LONGEST_WAIT_SECONDS * 1000:
             raise NotShownError("vm.tick()", f"the filter's period is {period} ms, and no test can make it pass")
-        mark = len(self.trace.callbacks)
-        self.wait(lambda: bool(self.since(mark, "proxy_on_tick")), "vm.tick()")
+        mark = len(self._session.trace.callbacks)
+        self._session.wait(lambda: bool(self._session.since(mark, "proxy_on_tick")), "vm.tick()")
 
     def http_call_response(
         self, call: int, headers: Headers = (), body: bytes | str = b"", trailers: Headers = ()
@@ -167,17 +109,19 @@ class EnvoyVm(Vm):
             stream.data(data, not end)
         if end:
             stream.headers(end, True)
-        self.settle()
+        self._session.settle()
 
     def http_call_failure(self, call: int, status: int = 503) -> None:
         """Lets an HTTP call fail: 503 closes its connection, 504 waits for its timeout."""
         stream = self._stream(call)
-        mark = len(self.trace.callbacks)
+        mark = len(self._session.trace.callbacks)
         if status == 503:
             stream.http.peer.socket.close()
-        elif status != 504 or self.host.http_calls[call].timeout_milliseconds > _LONGEST_WAIT_SECONDS * 1000:
+        elif status != 504 or self.host.http_calls[call].timeout_milliseconds > LONGEST_WAIT_SECONDS * 1000:
             raise NotShownError(f"vm.http_call_failure(status={status})")
-        self.wait(lambda: bool(self.since(mark, "proxy_on_http_call_response")), "vm.http_call_failure()")
+        self._session.wait(
+            lambda: bool(self._session.since(mark, "proxy_on_http_call_response")), "vm.http_call_failure()"
+        )
 
     def grpc_receive(self, call: int, message: bytes) -> None:
         """Answers a gRPC call, or sends a message on a gRPC stream."""
@@ -187,14 +131,14 @@ class EnvoyVm(Vm):
         stream.data(b"\0" + len(message).to_bytes(4, "big") + message, False)
         if unary:
             stream.headers([(b"grpc-status", b"0")], True)
-        self.settle()
+        self._session.settle()
 
     def grpc_metadata(self, call: int, pairs: Pairs, trailing: bool = False) -> None:
         """Sends the first metadata of a gRPC stream."""
         if trailing:
             raise NotShownError("vm.grpc_metadata(trailing=True)")
         self._stream(call).headers([*_GRPC_HEADERS, *pairs], False)
-        self.settle()
+        self._session.settle()
 
     def grpc_close(self, call: int, status: int, message: bytes = b"") -> None:
         """Ends a gRPC stream, or a call that failed."""
@@ -202,7 +146,7 @@ class EnvoyVm(Vm):
         end = [(b"grpc-status", b"%d" % status), *([(b"grpc-message", message)] if message else [])]
         first = [] if stream.answered else _GRPC_HEADERS
         stream.headers([*first, *end], True)
-        self.settle()
+        self._session.settle()
 
     def _stream(self, call: int) -> Stream:
         made = self.host.grpc_calls.get(call) or self.host.http_calls[call]
