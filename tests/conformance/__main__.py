@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.conformance import natively
-from tests.conformance.kinds import reason_of
 from tests.conformance.page import page
 from tests.conformance.record import (
     PAGE,
@@ -27,7 +26,9 @@ from tests.conformance.record import (
     CPython,
     Record,
     Specification,
+    explain,
     read,
+    unexplained,
     write,
 )
 
@@ -143,14 +144,10 @@ def main() -> int:
 def _ask_natively(found: CPython, python: Path, library: Path) -> None:
     """Asks about each test that fails for no reason that `kinds.py` knows."""
     for name, module in found.modules.items():
-        tests = [
-            test
-            for test, (word, message) in module.otherwise.items()
-            if word == "failed" and reason_of(test, message) is None
-        ]
-        module.natively = natively.ask(python, library, Path("toolchain/stdlib.zip"), tests) if tests else {}
-        if tests:
-            print(f"{name}: {len(tests)} tests, {len(module.natively)} explained", flush=True)
+        if tests := [test for test, _ in unexplained(module)]:
+            reasons = natively.ask(python, library, Path("toolchain/stdlib.zip"), tests)
+            explain(name, module, reasons)
+            print(f"{name}: {len(tests)} tests, {len(reasons)} explained", flush=True)
 
 
 def _begun(before: CPython | None, options: argparse.Namespace) -> CPython:

@@ -176,14 +176,15 @@ class Root(proxy_wasm.RootContext):
 builtins.__file__ = NO_FILE
 _frozen_importlib.module_from_spec = with_file(_frozen_importlib.module_from_spec)
 
+# What tests look for, some of them while they are loaded, and nobody set.
+sys.argv = ["test"]
+
 # As where CPython's own runner has no tests of networks, of much memory or of long computations.
 support: Any = importlib.import_module("test.support")
 support.use_resources = {}
 support.max_memuse = support.real_max_memuse = 0
 for name in NAMES:
     _load(name)
-# What tests look for, and nobody set.
-sys.argv = ["test"]
 os.environ.clear()
 
 proxy_wasm.register(Root)

@@ -96,7 +96,7 @@ def _run_compiled(library: Path, modules: Sequence[str], work: Path) -> Lot:
         found: Outcomes = {}
         for cls in classes:
             found.update(compiled.run(name, cls))
-        made.modules[name] = compare(absent, [found])
+        made.modules[name] = compare(name, absent, [found])
         made.modules[name].alone, made.modules[name].on = SETTINGS[0], _digest()
         say(f"{name}: {counted(found)} {absent}")
     return made
@@ -127,10 +127,11 @@ def _run_built(library: Path, modules: Sequence[str], work: Path) -> Lot:
     made = Lot(runtime)
     for name, found in everything.items():
         in_proxy = {test: proxied[test] for test in found.cold if test in proxied}
-        made.modules[name] = compare(found.absent, [found.compiled, found.cold, _with_endless(found.cold, in_proxy)])
+        outcomes = [found.compiled, found.cold, _with_endless(found.cold, in_proxy)]
+        made.modules[name] = compare(name, found.absent, outcomes)
         made.modules[name].on = _digest()
-        for test, outcomes in made.modules[name].different.items():
-            say(f"differs: {test}: {outcomes}")
+        for test, words in made.modules[name].different.items():
+            say(f"differs: {test}: {words}")
     if unknown := proxied.keys() - all_cold.keys():
         raise RuntimeError(f"tests that ran in Envoy alone: {sorted(unknown)}")
     return made

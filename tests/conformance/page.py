@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from tests.conformance.kinds import REASONS, explained, reason_of, why_endless
 from tests.conformance.later import change_of
-from tests.conformance.record import CPython, ModuleRun, Record, Specification
+from tests.conformance.record import CPython, ModuleRun, Record, Specification, unexplained
 
 UNCLASSIFIED = "unknown"
 _REASONS = 30
@@ -92,16 +92,16 @@ def unclassified(found: CPython) -> list[str]:
         test
         for module in found.modules.values()
         for test, (word, message) in module.otherwise.items()
-        if _reason(module, test, word, message) == UNCLASSIFIED
+        if _reason(test, word, message) == UNCLASSIFIED
     ]
     return tests + [name for name, module in found.modules.items() if _absence(name, module.absent) == UNCLASSIFIED]
 
 
-def _reason(module: ModuleRun, test: str, word: str, message: str) -> str:
-    """Returns the name of the reason for which a test fails, or why it has no end."""
+def _reason(test: str, word: str, message: str) -> str:
+    """Returns why a test was left out, ended the VM or had no end, or that nobody knows why it fails."""
     if word == "left out":
         return message
-    return reason_of(test, message) or module.natively.get(test) or why_endless(test, word) or UNCLASSIFIED
+    return reason_of(test, message) or why_endless(test, word) or UNCLASSIFIED
 
 
 def _absence(name: str, why: str) -> str:
@@ -118,12 +118,14 @@ def _absence(name: str, why: str) -> str:
 def _of_cpython(found: CPython) -> list[str]:
     ran = {name: tests for name, tests in sorted(found.modules.items()) if not tests.absent}
     absent = {name: tests.absent for name, tests in sorted(found.modules.items()) if tests.absent}
-    reasons = Counter(reason for tests in ran.values() for reason in _failures(tests))
+    reasons: Counter[str] = Counter()
+    for tests in ran.values():
+        reasons.update(_failures(tests))
     skips: Counter[str] = Counter()
     for tests in ran.values():
         skips.update(tests.skipped)
     worst = [
-        [f"`{test}`", word, _worst(tests, test, word, message)]
+        [f"`{test}`", word, _worst(test, word, message)]
         for tests in ran.values()
         for test, (word, message) in tests.otherwise.items()
         if word != "failed"
@@ -159,16 +161,16 @@ def _of_cpython(found: CPython) -> list[str]:
     ]
 
 
-def _failures(tests: ModuleRun) -> Iterable[str]:
-    """Yields the reason of each test that failed."""
-    for test, (word, message) in tests.otherwise.items():
-        if word == "failed":
-            yield _reason(tests, test, word, message)
+def _failures(tests: ModuleRun) -> Counter[str]:
+    """Returns how many tests failed for each reason."""
+    counts = Counter({reason: len(failed) for reason, failed in tests.failed.items()})
+    counts.update({UNCLASSIFIED: unknown} if (unknown := len(unexplained(tests))) else {})
+    return counts
 
 
-def _worst(tests: ModuleRun, test: str, word: str, message: str) -> str:
+def _worst(test: str, word: str, message: str) -> str:
     """Returns why a test was left out, ended the VM or had no end."""
-    reason = _reason(tests, test, word, message)
+    reason = _reason(test, word, message)
     change = change_of(test)
     parts = [_plain(message), f"{REASONS['later']}: {change}" if change else REASONS.get(reason, reason)]
     return "; ".join(dict.fromkeys(part for part in parts if part))
@@ -192,8 +194,12 @@ def _alone(ran: Mapping[str, ModuleRun]) -> Iterable[str]:
 
 
 def _changes(ran: Mapping[str, ModuleRun]) -> list[tuple[str, int]]:
-    changes = Counter(change for tests in ran.values() for test in tests.otherwise if (change := change_of(test)))
-    return sorted(changes.items())
+    tests = [
+        test
+        for name, module in ran.items()
+        for test in (*module.otherwise, *(f"{name}.{test}" for test in module.failed.get("later", [])))
+    ]
+    return sorted(Counter(change for test in tests if (change := change_of(test))).items())
 
 
 def _by_module(ran: Mapping[str, ModuleRun]) -> str:
@@ -201,7 +207,7 @@ def _by_module(ran: Mapping[str, ModuleRun]) -> str:
     rows = []
     for name, tests in ran.items():
         total.update(tests.compiled)
-        reasons = Counter(_failures(tests))
+        reasons = _failures(tests)
         why = ", ".join(f"{reason} {reasons[reason]}" for reason in _in_order(reasons))
         rows.append([f"`{name}`", *_counts(tests.compiled), str(len(tests.different)), why, _mostly(tests.skipped)])
     different = sum(len(tests.different) for tests in ran.values())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.conformance.kinds import reason_of
 
 RECORD, PAGE = Path("docs/conformance.json"), Path("docs/conformance.md")
 
@@ -56,14 +58,14 @@ class ModuleRun:
     """How many tests, by the outcome's word."""
     absent: str = ""
     """Why the module of tests could not be imported."""
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    """The tests that fail for a known reason, by its name; their ids go on from the module's name."""
     otherwise: dict[str, list[str]] = field(default_factory=dict)
-    """By the test's id, its outcome's word and message, if it neither passed nor was skipped."""
+    """By the test's id, its outcome's word and message, of the others that neither passed nor were skipped."""
     different: dict[str, list[str]] = field(default_factory=dict)
     """By the test's id, what it came to in each setting, if that is not the same in all."""
     skipped: dict[str, int] = field(default_factory=dict)
     """How many tests were skipped, by the reason."""
-    natively: dict[str, str] = field(default_factory=dict)
-    """The reason that a native CPython showed of a test that fails, by the test's id."""
     alone: str = ""
     """The setting in which it ran, if that is one alone."""
     on: str = ""
@@ -99,7 +101,7 @@ def counted(outcomes: Outcomes) -> dict[str, int]:
     return dict(sorted(Counter(outcome.word for outcome in outcomes.values()).items()))
 
 
-def compare(absent: str, settings: Sequence[Outcomes]) -> ModuleRun:
+def compare(name: str, absent: str, settings: Sequence[Outcomes]) -> ModuleRun:
     """Returns what a module of tests came to in the first setting, and what differs between all."""
     first = settings[0]
     skips = Counter(outcome.message for outcome in first.values() if outcome.word == "skipped")
@@ -111,7 +113,20 @@ def compare(absent: str, settings: Sequence[Outcomes]) -> ModuleRun:
         found = [outcomes.get(test) for outcomes in settings]
         if any(one != found[0] for one in found):
             made.different[test] = [f"{one.word}: {one.message}" if one else "did not run" for one in found]
+    explain(name, made, {test: reason for test, message in unexplained(made) if (reason := reason_of(test, message))})
     return made
+
+
+def unexplained(run: ModuleRun) -> list[tuple[str, str]]:
+    """Returns the ids and messages of the tests that fail for no known reason."""
+    return [(test, message) for test, (word, message) in run.otherwise.items() if word == "failed"]
+
+
+def explain(name: str, run: ModuleRun, reasons: Mapping[str, str]) -> None:
+    """Notes the names of the reasons of tests that fail; their messages are not kept."""
+    for test, reason in reasons.items():
+        del run.otherwise[test]
+        run.failed.setdefault(reason, []).append(test.removeprefix(f"{name}."))
 
 
 def write(record: Record) -> str:

@@ -29,8 +29,8 @@ MEMORY = 1 << 30
 TOGETHER, TOGETHER_BYTES = 40, 600_000
 """So many modules of tests are built into one filter, and so much source."""
 
-_CHANCE = re.compile(r"0x[0-9a-f]{4,}|(?<=\(used )\d+(?= kB\))|(?<==)\d{10}(?===)")
-"""What differs from run to run in a message: addresses, how much of the stack was used, and boundaries of mail."""
+_CHANCE = re.compile(r"0x[0-9a-f]{4,}|(?<=\(used )\d+(?= kB\))|(?<==)\d{10}(?===)|(?:/[\w.+-]+)+(?=/builddir\b)")
+"""What chance decides in a message: addresses, how much of the stack was used, boundaries of mail, and where CPython was built."""
 
 
 @dataclass(frozen=True)

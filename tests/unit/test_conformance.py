@@ -22,10 +22,12 @@ from tests.conformance.record import (
     Record,
     Specification,
     compare,
+    explain,
     read,
+    unexplained,
     write,
 )
-from tests.conformance.regression import TOGETHER, TOGETHER_BYTES, divided, every, names
+from tests.conformance.regression import TOGETHER, TOGETHER_BYTES, divided, every, names, read_outcomes
 
 ASKED = """
 import unittest
@@ -102,8 +104,8 @@ def test_every_pattern_is_one_and_can_be_found() -> None:
 
 def test_what_differs_is_told_with_all_outcomes() -> None:
     compiled = {"a": PASSED, "b": FAILED, "c": SKIPPED, "d": Outcome("ended the VM", "unreachable")}
-    assert compare("", [compiled, compiled, compiled]).different == {}
-    made = compare("", [compiled, {"a": FAILED, "b": FAILED, "c": SKIPPED, "e": PASSED}, compiled])
+    assert compare("test.test_a", "", [compiled, compiled, compiled]).different == {}
+    made = compare("test.test_a", "", [compiled, {"a": FAILED, "b": FAILED, "c": SKIPPED, "e": PASSED}, compiled])
     assert made.compiled == {"ended the VM": 1, "failed": 1, "passed": 1, "skipped": 1}
     assert made.skipped == {"no files": 1}
     assert made.otherwise == {"b": ["failed", "KeyError: 1"], "d": ["ended the VM", "unreachable"]}
@@ -114,11 +116,34 @@ def test_what_differs_is_told_with_all_outcomes() -> None:
     }
 
 
+def test_of_a_test_that_fails_for_a_known_reason_the_name_is_kept() -> None:
+    odd, known = Outcome("failed", "Strange: nobody knows"), Outcome("failed", "FileNotFoundError: x")
+    run = compare(
+        "test.test_a", "", [{"test.test_a.T.test_b": known, "test.test_c.T.test_d": known, "e": odd, "f": odd}]
+    )
+    assert run.failed == {"files": ["T.test_b", "test.test_c.T.test_d"]}
+    assert unexplained(run) == [("e", odd.message), ("f", odd.message)]
+    explain("test.test_a", run, {"e": "library"})
+    assert run.failed["library"] == ["e"]
+    assert run.otherwise == {"f": ["failed", odd.message]}
+
+
+def test_where_cpython_was_built_is_in_no_record() -> None:
+    said = "'prefix': '/home/a/b-c/builddir/wasi/install', at /python/os.py"
+    found, _ = read_outcomes([["begins", "t"], ["ended", "t", "failed", said]])
+    assert found["t"].message == "'prefix': '…/builddir/wasi/install', at /python/os.py"
+    assert not re.search(r"/\w+/builddir", RECORD.read_text() + PAGE.read_text())
+
+
 def test_a_record_is_read_as_it_was_written() -> None:
-    otherwise = {"t.A": ["failed", "FileNotFoundError: x"], "t.B": ["failed", "odd"], "t.C": ["left out", "so"]}
+    otherwise = {"t.B": ["failed", "odd"], "t.C": ["left out", "so"]}
     modules = {
         "test.test_a": ModuleRun(
-            {"passed": 2, "failed": 2, "left out": 1}, "", otherwise, {"t.A": ["x", "y"]}, {"no": 3}
+            {"passed": 2, "failed": 2, "left out": 1},
+            failed={"files": ["t.A"]},
+            otherwise=otherwise,
+            different={"t.A": ["x", "y"]},
+            skipped={"no": 3},
         ),
         "test.test_b": ModuleRun(absent="skipped: no sockets"),
         "test.test_c.test_d": ModuleRun(absent="skipped: No module named '_d'"),
