@@ -82,7 +82,7 @@ def _run(configuration: dict[str, Any], work: Path) -> tuple[list[list[str]], st
         while True:
             time.sleep(0.2)
             text = envoy.log.read_text(errors="replace")
-            lines = [line.partition("\t")[2].split("\t") for line in text.splitlines() if "\t" in line]
+            lines = [line.partition("\t")[2].split("\t") for line in text.split("\n") if "\t" in line]
             if lines and lines[-1] == ["over"]:
                 return lines[:-1], ""
             if _ENDED in text or envoy.process.poll() is not None:
