@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import _proxy_wasm
 
 from proxy_wasm import _dispatch, _errors, _http, _register
 from proxy_wasm._contexts import RootContext
+from proxy_wasm.testing import absent
 from proxy_wasm.testing.boundary import BOUNDARY
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.lifecycle import Vm
@@ -37,6 +38,7 @@ class InProcess(Vm):
         self._output = GuestOutput()
 
     def __enter__(self) -> InProcess:
+        absent.refuse()
         self._undo = ExitStack()
         for holder, name, value in (
             (BOUNDARY, "host", self.host),
@@ -50,6 +52,7 @@ class InProcess(Vm):
             (_errors, "in_proxy", True),
             (_http, "answers_wanted", False),
             (_proxy_wasm, "outside_vm", False),
+            *absent.replacements(_modules(self._root_class)),
         ):
             self._undo.callback(setattr, holder, name, getattr(holder, name))
             setattr(holder, name, value)
@@ -94,10 +97,14 @@ def _close_coroutines() -> None:
 
 def _imports(root_class: type[RootContext] | None, name: str) -> bool:
     """Tells whether the module of a root's class, or of its streams', has a module of the SDK's, or something of it."""
+    values = [value for module in _modules(root_class) for value in vars(module).values()]
+    return any(name in (getattr(value, "__name__", ""), getattr(value, "__module__", "")) for value in values)
+
+
+def _modules(root_class: type[RootContext] | None) -> list[ModuleType]:
     classes = (root_class, getattr(root_class, "stream_context", None), getattr(root_class, "http_context", None))
     modules = [sys.modules.get(getattr(cls, "__module__", "")) for cls in classes if cls is not None]
-    values = [value for module in modules for value in vars(module or sys).values()]
-    return any(name in (getattr(value, "__name__", ""), getattr(value, "__module__", "")) for value in values)
+    return [module for module in modules if module is not None]
 
 
 def _restore(table: dict[Any, Any], entries: dict[Any, Any]) -> None:
