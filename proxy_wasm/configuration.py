@@ -41,7 +41,7 @@ def _parsed(configuration: bytes) -> typing.Any:
     except (ValueError, IndexError, RecursionError):
         pass  # it is text
     try:
-        return json.loads(configuration.decode())
+        return json.loads(configuration.decode(), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -50,9 +50,26 @@ def _parsed(configuration: bytes) -> typing.Any:
         raise ConfigurationError("not JSON: too deep") from None
 
 
+def _object(pairs: list[tuple[str, typing.Any]]) -> dict[str, typing.Any]:
+    made: dict[str, typing.Any] = {}
+    for name, value in pairs:
+        if name in made:
+            raise ConfigurationError(f"{name}: given twice")
+        made[name] = value
+    return made
+
+
 def _read(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:
+    if type(value) is float and value - value != 0:  # NaN or an infinity, which Python's reader of JSON takes
+        raise _refusal(where, "a finite number", value)
     if kind is typing.Any or kind is object:
-        return value
+        if isinstance(value, list):
+            return [_read(kind, item, f"{where}[{place}]") for place, item in enumerate(value)]
+        return (
+            {name: _read(kind, item, _member(where, name)) for name, item in value.items()}
+            if isinstance(value, dict)
+            else value
+        )
     if dataclasses.is_dataclass(kind):
         return _model(kind, value, where)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)

@@ -137,6 +137,30 @@ def test_a_refusal_names_the_field(wrong: Any, message: str) -> None:
         read(Settings, text.encode() if isinstance(text, str) else text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"rules": [{"cluster": "a", "cluster": "b"}]}', "cluster: given twice"),
+        ('{"rules": [], "anything": {"x": [1, {"y": 1, "y": 1}]}}', "y: given twice"),
+        ('{"rules": [], "share": NaN}', "share: expected a finite number, found NaN"),
+        ('{"rules": [], "share": 1e999}', "share: expected a finite number, found Infinity"),
+        ('{"rules": [], "anything": {"x": [-Infinity]}}', "anything.x[0]: expected a finite number, found -Infinity"),
+    ],
+)
+def test_what_readers_of_json_take_differently_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        read(Settings, text.encode())
+    assert str(refused.value) == message
+
+
+def test_a_number_of_a_struct_is_finite_too() -> None:
+    struct = Struct()
+    struct["rules"] = []
+    struct["share"] = float("nan")
+    with pytest.raises(ConfigurationError, match="share: expected a finite number, found NaN"):
+        read(Settings, struct.SerializeToString())
+
+
 def test_a_field_of_another_type_is_the_authors_mistake() -> None:
     odd = dataclasses.make_dataclass("Odd", [("field", bytes)])
     with pytest.raises(TypeError, match="field: <class 'bytes'> is no type of a configuration"):
