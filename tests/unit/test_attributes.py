@@ -11,6 +11,7 @@ import pytest
 
 import proxy_wasm
 from proxy_wasm import Action, attributes
+from proxy_wasm.testing import lifecycle
 from proxy_wasm.testing.attributes import TYPES, module, read
 from proxy_wasm.testing.inprocess import InProcess
 from proxy_wasm.testing.records import HostStatus
@@ -63,6 +64,10 @@ def reading(properties: dict[str, Any], read: Callable[[], object]) -> object:
         ({"source.address": "/a/socket"}, lambda: attributes.source.ip, None),
         ({"source.address": "10.0.0.1:4711"}, lambda: attributes.source.packed_ip, bytes([10, 0, 0, 1])),
         ({"source.address": "/a/socket"}, lambda: attributes.source.packed_ip, None),
+        ({}, lambda: attributes.destination.address, "127.0.0.1:10000"),
+        ({}, lambda: attributes.destination.port, 10000),
+        ({"destination.port": 443}, lambda: attributes.destination.port, 443),
+        ({"destination.address": "/a/socket"}, lambda: attributes.destination.port, None),
     ],
 )
 def test_a_type_is_read(given: dict[str, Any], read: Callable[[], object], expected: object) -> None:
@@ -71,7 +76,8 @@ def test_a_type_is_read(given: dict[str, Any], read: Callable[[], object], expec
 
 
 @pytest.mark.parametrize("row", [row for _, rows in read().values() for row in rows], ids=lambda row: ".".join(row[:2]))
-def test_what_is_not_there_is_none(row: Any) -> None:
+def test_what_is_not_there_is_none(row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_DESTINATION", {})
     assert row.type in TYPES and row.about
     expected = "" if row.group == "plugin" and row.name == "root_id" else None
     assert reading({}, lambda: getattr(getattr(attributes, row.group), row.name)) == expected
