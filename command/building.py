@@ -45,6 +45,9 @@ class Built:
     learned: Learned
     """What its training taught, for `build_quickly`."""
 
+    callbacks: frozenset[str] = frozenset()
+    """Its callbacks, as `purpose` reads them; empty if it was built quickly."""
+
     picture: str = ""
     """The report as a page of HTML."""
 
@@ -65,8 +68,10 @@ def build(project: Project, say: Say = silent, locked: bool = False, reported: b
     ):
         built = tiered(inputs, freeze(inputs, say, known, coarse=True), say, known)
         report, picture = _reports(project, built, taken, inputs.root) if reported else ("", "")
-    warnings = (*_seen(project, taken, built.warnings), *purpose.idle(built.module))
-    return Built(built.module, report, warnings, built.learned, picture, _record(project, built.module, taken, locked))
+    heard = purpose.heard(built.module)
+    warnings = (*_seen(project, taken, built.warnings), *purpose.idle(heard))
+    record = _record(project, built.module, taken, locked)
+    return Built(built.module, report, warnings, built.learned, heard, picture, record)
 
 
 def _reports(project: Project, built: BuiltFilter, taken: list[Package], roots: tuple[Path, ...]) -> tuple[str, str]:
@@ -108,7 +113,7 @@ def check(project: Project, say: Say = silent) -> list[str]:
     """Imports a project's filter as a build does, and returns the warnings; raises `ToolchainError` for what cannot work."""
     with _inputs(project, say) as (inputs, taken), _explained(project, taken), memo.kept(inputs.runtime) as known:
         frozen = freeze(inputs, say, known)
-    return [*_seen(project, taken, frozen.warnings), *purpose.idle(frozen.module)]
+    return [*_seen(project, taken, frozen.warnings), *purpose.idle(purpose.heard(frozen.module))]
 
 
 def build_apart(project: Project, out: Path, report: Path | None = None, quiet: bool = True) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from command import building, docker, proxy, purpose
+from command import building, docker, proxy, purpose, terminal
 from command.log import Follower, Line
 from command.project import Project, find
 from envoy.process import Envoy
@@ -48,7 +48,7 @@ def run(project: Project, wishes: Wishes) -> None:
         watch = proxy.Watch(project)
         built = _built(project)
         served.publish(built.module)
-        _warn([text for way in served.ways() for text in purpose.unheard(built.module, way.listener, way.http)])
+        _warn([text for way in served.ways() for text in purpose.unheard(built.callbacks, way.listener, way.http)])
         over = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: over.set())
@@ -70,7 +70,8 @@ def _built(project: Project, learned: Learned | None = None) -> building.Built:
     started = time.monotonic()
     if learned is None:
         click.echo(f"building {project.name} ...")
-        built = building.build(project)
+        with terminal.Progress() as progress:
+            built = building.build(project, progress)
     else:
         built = building.build_quickly(project, learned)
     _warn(built.warnings)

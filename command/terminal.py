@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -57,12 +58,16 @@ def _give_up_output() -> None:
 class Progress:
     """Says what is being done on standard error: on a terminal in one line that goes away again.
 
-    As a context, it lets what others write to standard error begin in a line of its own, and takes its line away at the end.
+    As a context, it lets what others write to standard error begin in a line of its own, and takes its line away at the end. What
+    takes longer is said again every some seconds, with the time that it has taken.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, every_seconds: float = 10.0) -> None:
         self._quiet, self._terminal = quiet, sys.stderr.isatty() and not is_plain()
+        self._every_seconds = every_seconds
         self._started = time.monotonic()
+        self._over = threading.Event()
+        self._repeating: threading.Thread | None = None
 
     def __enter__(self) -> Progress:
         self._out = sys.stderr
@@ -71,6 +76,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end_step()
         if isinstance(sys.stderr, _Clearing):
             sys.stderr.clear()
         sys.stderr = self._out
@@ -82,10 +88,31 @@ class Progress:
 
     def __call__(self, text: str) -> None:
         """Says one thing."""
+        self._end_step()
+        if self._quiet:
+            return
+        self._show(text)
+        self._repeating = threading.Thread(target=self._repeat, args=(text,), daemon=True)
+        self._repeating.start()
+
+    def _show(self, text: str) -> None:
         if isinstance(sys.stderr, _Clearing):
             sys.stderr.show(f"{text} ...")
-        elif not self._quiet:
+        else:
             click.echo(f"{text} ...", err=True)
+
+    def _repeat(self, text: str) -> None:
+        began = time.monotonic()
+        with contextlib.suppress(OSError):  # the main thread will meet it too
+            while not self._over.wait(self._every_seconds):
+                self._show(f"{text}, for {time.monotonic() - began:.0f} s")
+
+    def _end_step(self) -> None:
+        if self._repeating:
+            self._over.set()
+            self._repeating.join()
+            self._over.clear()
+            self._repeating = None
 
 
 class _Clearing(io.TextIOBase):

@@ -10,11 +10,11 @@ from toolchain.wasm.format import CORE_MODULE, FUNC_KIND, Export, Module
 ALWAYS = ("context_create", "vm_start", "configure")
 
 
-def exporting(*callbacks: str) -> bytes:
-    """Returns a module with these callbacks, and nothing else."""
+def exporting(*callbacks: str) -> frozenset[str]:
+    """Returns what a module with these callbacks hears, and nothing else."""
     module = Module(CORE_MODULE)
     module.put_exports(Export(f"proxy_on_{name}", FUNC_KIND, 0) for name in (*ALWAYS, *callbacks))
-    return module.encode()
+    return purpose.heard(module.encode())
 
 
 def test_a_filter_that_hears_of_nothing_is_told() -> None:

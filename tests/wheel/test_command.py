@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from command import building, inspecting, log, main, runtime
+from command import building, inspecting, log, main, runtime, terminal
 from command.project import Project, find, of_file
 from envoy.process import EnvoyError
 from oci import image
@@ -234,8 +234,8 @@ def test_a_terminal_shows_each_thing_in_its_own_line(
         monkeypatch.setenv(name, value)
     master, slave = os.openpty()
     termios.tcsetwinsize(slave, (24, 11))
-    with os.fdopen(slave, "w") as terminal, monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(sys, "stderr", terminal)
+    with os.fdopen(slave, "w") as screen, monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(sys, "stderr", screen)
         main.main(["check"])
     shown = b""
     with contextlib.suppress(OSError):  # so Linux says that nobody holds the terminal any more
@@ -243,6 +243,17 @@ def test_a_terminal_shows_each_thing_in_its_own_line(
             shown += part
     os.close(master)
     assert shown.decode().replace("\r\n", "\n") == expected
+
+
+def test_a_long_step_is_said_again(capsys: pytest.CaptureFixture[str]) -> None:
+    said = ""
+    with terminal.Progress(every_seconds=0.01) as progress:
+        progress("freezing x")
+        while said.count("freezing x, for 0 s ...\n") < 2:
+            said += capsys.readouterr().err
+        progress("training")
+    assert said.startswith("freezing x ...\n")
+    assert "freezing" not in capsys.readouterr().err.rpartition("training ...")[2]
 
 
 @pytest.fixture
