@@ -37,7 +37,7 @@ REASONS: dict[str, str] = {
     "waits": "it waits",
     "build": "it asks how CPython was built, of which a filter has no record",
     "debian": "it tests what Debian changes in CPython",
-    "runner": "it counts on CPython's own runner: on its frames, or on arguments that are there before tests are loaded",
+    "runner": "it counts on the frames of CPython's own runner",
     "depth": "it counts on more levels of recursion than a proxy's stack has",
     "library": "natively it fails with the library of the release in the module, and passes with its own",
     "columns": "natively it fails without columns in the code, which a filter has not either",
@@ -62,7 +62,7 @@ PATTERNS: dict[str, str] = {
     r"test_unittest\.test_loader\.\w+\.test_loadTestsFromNames?__(module_not_loaded|unknown_attr_name)|"
     r"test_monitoring\.TestCApiEventGeneration|"  # what _testcapi's absence left behind in the test before
     r"'NoneType' object has no attribute 'get_stack_pointer'",
-    "source": r"no_file|__file__|could not get source|source code not available|"
+    "source": r"no_file|__file__|could not get source|source code not available|is a built-in class|"
     r"__doc__|docstring|test_bdb\.(State|Breakpoint)TestCase|test_origin_tracking_warning|"
     r"test_contextlib\w*\.\w+\.test_(contextmanager_traceback|exit_exception_traceback)|"
     r"ExceptionTests\.test_unhandled|test_fstring\.TestCase\.test_global|"
@@ -76,8 +76,7 @@ PATTERNS: dict[str, str] = {
     "waits": r"would wait, and nothing may wait in a proxy|test_time\.TimeTestCase\.test_sleep_exceptions",
     "build": r"test_sysconfig\.",
     "debian": r"test_site\.HelperFunctionsTests\.test_getsitepackages",
-    "runner": r"test_runpy\.ExecutionLayerTestCase\.test_run_code|"
-    r"test_tracemalloc\.TestTracemallocEnabled\.test_(set_traceback_limit|snapshot):",
+    "runner": r"test_tracemalloc\.TestTracemallocEnabled\.test_(set_traceback_limit|snapshot):",
     "depth": r"test_marshal\.BugsTestCase\.test_recursion_limit",
 }
 """What is found in a test's id and message, by the reason; the first that fits counts."""

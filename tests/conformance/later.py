@@ -73,6 +73,7 @@ CHANGES = {
     r"test_plistlib\.TestPlistlib\.test_bytes_indent": "gh-143346, 3.14.3",
     r"test_plistlib\.TestPlistlib\.test_skipkeys": "gh-145856, 3.14.8",
     r"test_hmac\.PyMiscellaneousTests\.test_legacy_block_size_warnings": "gh-155428, 3.14.10",
+    r"test_email\.TestMessageAPI\.test_get_param_linear_complexity": "gh-136063, 3.14.1",
     # ---- containers, types
     r"test_defaultdict\.TestDefaultDict\.test_factory_conflict_with_set_value": "gh-142495, 3.14.3",
     r"test_defaultdict\.TestDefaultDict\.test_repr_recursive_factory": "gh-145492, 3.14.4",
