@@ -217,7 +217,7 @@ def _summarised(text: str, project: Project) -> str:
 
 def _seen(project: Project, taken: list[Package], warnings: Sequence[str]) -> list[str]:
     """Returns what can be seen in the sources and packages of a filter without running it, and then a build's warnings."""
-    return [*scanning.scan(project), *_left_out(taken), *(_advised(one, taken) for one in warnings)]
+    return [*scanning.scan(project, runtime.library()), *_left_out(taken), *(_advised(one, taken) for one in warnings)]
 
 
 def _advised(warning: str, taken: list[Package]) -> str:

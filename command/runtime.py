@@ -12,6 +12,7 @@ import shutil
 import struct
 import sys
 import tempfile
+import zipfile
 import zlib
 from importlib.metadata import version
 from pathlib import Path
@@ -82,6 +83,15 @@ def prepared() -> Path:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return kept
+
+
+@functools.cache
+def library() -> frozenset[str]:
+    """Returns the names of the standard library's modules; raises `ToolchainError`."""
+    with zipfile.ZipFile(prepared() / "stdlib.zip") as file:
+        paths = [name.removesuffix(".py").removesuffix("/__init__") for name in file.namelist() if name.endswith(".py")]
+    # These two have no file of their own.
+    return frozenset(path.replace("/", ".") for path in paths) | {"collections.abc", "os.path"}
 
 
 def expect_writable() -> None:

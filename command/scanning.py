@@ -8,7 +8,7 @@ import contextlib
 import difflib
 import io
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from command import lacking
@@ -57,8 +57,11 @@ _OF_ROOTS = ("stream_context", "http_context", "failure_policy")
 _CLOSE = 0.8
 
 
-def scan(project: Project) -> list[str]:
-    """Returns a sentence for each call, with its file and line, in the filter's module and in what it imports of the project."""
+def scan(project: Project, library: Collection[str] = ()) -> list[str]:
+    """Returns a sentence for each call, with its file and line, in the filter's module and in what it imports of the project.
+
+    Of a submodule that the standard library has not, and nearly has, it is said too.
+    """
     found: list[str] = []
     for path in _sources(project):
         where = path.relative_to(project.root).as_posix()
@@ -67,7 +70,7 @@ def scan(project: Project) -> list[str]:
         except (OSError, SyntaxError, ValueError, RecursionError):
             # That it does not compile, the build says better; and its Python may be newer than this one.
             continue
-        found += [f"{where}:{line}: {name}: {why}" for line, name, why in _Scanner(tree).found()]
+        found += [f"{where}:{line}: {name}: {why}" for line, name, why in _Scanner(tree, library).found()]
     return found
 
 
@@ -144,8 +147,8 @@ def _assigned(node: ast.ClassDef) -> Iterator[ast.Name]:
 class _Scanner(ast.NodeVisitor):
     """Looks for calls by the names that a module's imports give them."""
 
-    def __init__(self, tree: ast.Module) -> None:
-        self._tree = tree
+    def __init__(self, tree: ast.Module, library: Collection[str]) -> None:
+        self._tree, self._library = tree, library
         self._found: list[tuple[int, str, str]] = []
         self._optional = False
         self._names: dict[str, str] = {name: name for name in _CALLS if hasattr(builtins, name)}
@@ -211,6 +214,8 @@ class _Scanner(ast.NodeVisitor):
     def visit_Import(self, node: ast.Import) -> None:
         """Notes the modules that are of no use."""
         self._note_useless(node.lineno, [alias.name for alias in node.names])
+        for alias in node.names:
+            self._note_misspelt(node.lineno, alias.name)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """Notes the modules that are of no use, by their absolute names."""
@@ -218,11 +223,18 @@ class _Scanner(ast.NodeVisitor):
             self._note_useless(
                 node.lineno, [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
             )
+            self._note_misspelt(node.lineno, str(node.module))
 
     def _note_useless(self, line: int, modules: list[str]) -> None:
         for why in () if self._optional else sorted({lacking.untold(module) for module in modules} - {""}):
             module = next(module for module in modules if lacking.untold(module) == why)
             self._found.append((line, f"import {module}", why))
+
+    def _note_misspelt(self, line: int, module: str) -> None:
+        if self._optional or module in self._library or module.partition(".")[0] not in self._library:
+            return
+        for near in difflib.get_close_matches(module, self._library, 1, _CLOSE):
+            self._found.append((line, f"import {module}", f"there is no such module; did you mean {near}?"))
 
     def visit_Call(self, node: ast.Call) -> None:
         """Notes a call that is in the table."""

@@ -24,6 +24,27 @@ def scanned(directory: Path, source: str, **others: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (
+            "def f():\n    import urllib.requst",
+            ["plugin.py:2: import urllib.requst: there is no such module; did you mean urllib.request?"],
+        ),
+        (
+            "from urllib.requst import urlopen",
+            ["plugin.py:1: import urllib.requst: there is no such module; did you mean urllib.request?"],
+        ),
+        ("import urllib.request, os.path, mine.requst, urllib.nothing\nfrom urllib import requst", []),
+        ("try:\n    import urllib.requst\nexcept ImportError:\n    pass", []),
+    ],
+)
+def test_a_misspelt_module_of_the_library_is_named(tmp_path: Path, source: str, expected: list[str]) -> None:
+    (tmp_path / "plugin.py").write_text(source)
+    library = {"os", "os.path", "urllib", "urllib.request"}
+    assert scanning.scan(project.of_file(tmp_path / "plugin.py"), library) == expected
+
+
+@pytest.mark.parametrize(
     ("source", "name"),
     [
         ("open('x')", "open()"),
