@@ -32,6 +32,9 @@ NAMES: list[str] = importlib.import_module("conformance_modules").NAMES
 _MESSAGE = 300
 _IN_A_LINE = str.maketrans("\t\n\r", "   ")
 
+_FIRST_TICK_MILLISECONDS = 5000
+"""Until then Envoy's main thread, which a class of tests holds for minutes, tells that it is ready."""
+
 Error = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 NO_FILE = "/test/no_file.py"
@@ -150,7 +153,7 @@ class Root(proxy_wasm.RootContext):
             return True
         if "plan" in command:
             self.plan = command["plan"]
-            proxy_wasm.set_tick_period(1)
+            proxy_wasm.set_tick_period(_FIRST_TICK_MILLISECONDS)
             return True
         name = command.get("classes") or command["run"]
         if name in absent:
@@ -165,6 +168,7 @@ class Root(proxy_wasm.RootContext):
     def on_tick(self) -> None:
         """Runs the next class of the plan."""
         if self.plan:
+            proxy_wasm.set_tick_period(1)
             name, cls, without = self.plan.pop(0)
             say("at", name, cls)
             run(loaded[name][cls], without)
