@@ -91,6 +91,7 @@ EXPLAINED = {
     r"test_pdb\.PdbTestColorize\.test_stack_entry": "its message names the frames that call it, which are a tick's in Envoy",
     r"test_traceback\.\w+\.test_colorized_traceback_from_exception_group": "its message tells how long a text with an address is",
     r"test_tracemalloc\.TestTracemallocEnabled\.test_snapshot": "it looks at one allocation of many, and which that is differs",
+    r"test_pickle\.\w+\.test_(fast_save_enter_frozenset|global_lookup_error)": "its message has a part of an object's address",
     r"datetimetester\.\w+\.test_today": "it waits if the clock goes on between two calls, as Envoy's does and wasmtime's here does not",
 }
 """Why a test comes to something else in another setting, by the pattern of its id."""

@@ -190,7 +190,7 @@ def _alone(ran: Mapping[str, ModuleRun]) -> Iterable[str]:
         if tests.alone:
             settings.setdefault(tests.alone, []).append(f"`{name}`")
     for setting, names in settings.items():
-        yield f"Modules that ran {setting} alone: {', '.join(names)}.\n"
+        yield f"Modules that ran {setting} alone, since the time for the run was over: {', '.join(names)}.\n"
 
 
 def _changes(ran: Mapping[str, ModuleRun]) -> list[tuple[str, int]]:

@@ -178,7 +178,7 @@ def test_a_module_of_tests_is_a_line_of_the_record() -> None:
 def test_the_page_tells_which_modules_ran_in_one_setting_alone() -> None:
     modules = {"test.test_a": ModuleRun({"passed": 1}, alone="cold"), "test.test_b": ModuleRun({"passed": 1})}
     made = page(Record(cpython=CPython("s", "3.14.0", "2026-11-28", "p", modules, ["cold"])))
-    assert "Modules that ran cold alone: `test.test_a`.\n" in made
+    assert "Modules that ran cold alone, since the time for the run was over: `test.test_a`.\n" in made
     assert "ran  alone" not in made
 
 
