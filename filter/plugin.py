@@ -43,6 +43,7 @@ DESTINATION_PORT = proxy_wasm.property_path("destination", "port")
 SERVER_NAME = proxy_wasm.property_path("connection", "requested_server_name")
 RULE_NAME = "tcp_routing.rule"  # Envoy puts "wasm." before it
 SET_FILTER_STATE = b"set_envoy_filter_state"
+ROUTED = b"[TCP WASM] Routed source %b to %b"
 MAX_PORTS = 256
 INFO = int(LogLevel.INFO)
 
@@ -93,17 +94,20 @@ class Unconfigured(proxy_wasm.StreamContext):
 
 
 class Routes(SourceRouter):
-    """Connections under the default rule, or under rules that look at sources and reject none: there is no object for each."""
+    """Connections under the default rule, or under nearly all others: there is no object for each."""
 
-    __slots__ = ("plugin",)
+    __slots__ = ("clusters", "plugin")
 
     def __init__(self, plugin: Plugin, read: Preset | Policy) -> None:
-        choose: Callable[[bytes, Any], str | None] = route_by_rules
+        choose: Callable[[bytes, Any], str | Action | None] = route_by_rules
+        argument: Any = plugin
         if isinstance(read, Preset):
-            choose = route_by_port if read.needs_port else route
-        super().__init__(choose, read if isinstance(read, Preset) else plugin, log_route if plugin.log_routes else None)
+            choose, argument = (route_by_port, read) if read.needs_port else (route, read.clusters)
+        super().__init__(choose, argument, ROUTED if plugin.log_routes else None)
         self.plugin = plugin
-        self.targets = {cluster: (target.argument, target.counter) for cluster, target in plugin.targets.items()}
+        self.clusters = read.targets()
+        targets = {target: plugin.targets[cluster] for target, cluster in self.clusters.items()}
+        self.targets = {target: (made.argument, made.counter) for target, made in targets.items()}
 
     def on_unrouted(self, address: bytes | None) -> Action | None:
         """Leaves a connection without an IP address to the failure policy."""
@@ -112,7 +116,7 @@ class Routes(SourceRouter):
     def on_failed(self, error: BaseException, cluster: str | None) -> Action | None:
         """Leaves any other connection that cannot be decided upon to it."""
         if cluster and isinstance(error, HostError):
-            log_refused(cluster.encode(), error)
+            log_refused(self.clusters[cluster].encode(), error)
         return self.plugin.give_up(error)
 
     def on_uncounted(self, error: HostError) -> None:
@@ -122,7 +126,7 @@ class Routes(SourceRouter):
 
 
 class PolicyConnection(proxy_wasm.StreamContext):
-    """A connection under any other rules."""
+    """A connection under rules that look at no source, or whose clusters depend on the port."""
 
     __slots__ = ()
 
@@ -136,44 +140,22 @@ class PolicyConnection(proxy_wasm.StreamContext):
             source = get_property(SOURCE_ADDRESS) or b""
             address = packed(source) if policy.needs_source else b""
             port = destination_port() if policy.needs_port else 0
-            if policy.needs_more:
-                rule = policy.decide(
-                    address,
-                    port,
-                    server_name() if policy.needs_server_name else "",
-                    packed(get_property(DESTINATION_ADDRESS), "destination") if policy.needs_destination else b"",
-                    source_port() if policy.needs_source_port else 0,
-                )
-            else:
-                rule = policy.decide(address)
-            action, cluster = None, b""
-            if rule.action.reject:
-                proxy_wasm.close_downstream()
-                what, counted, action = b"Rejected", plugin.rejected, Action.PAUSE
-            elif rule.action.cluster is None:
-                what, counted = b"Continued", plugin.continued
-            else:
-                target = plugin.targets[rule.action.cluster]
-                cluster, argument = target.name, target.argument
-                if target.template:
-                    cluster, argument = target.at(port)
-                try:
-                    call_foreign_function(SET_FILTER_STATE, argument)
-                except HostError as error:
-                    log_refused(cluster, error)
-                    raise
-                what, counted = b"Routed", target.counter
+            rule = decide(policy, address, port)
+            if rule.action.cluster is None:
+                return plugin.leave(rule)
+            target = plugin.targets[rule.action.cluster]
+            cluster, argument = target.name, target.argument
+            if target.template:
+                cluster, argument = target.at(port)
+            try:
+                call_foreign_function(SET_FILTER_STATE, argument)
+            except HostError as error:
+                log_refused(cluster, error)
+                raise
         except Exception as error:
             return plugin.give_up(error)
-        try:
-            if rule.name:
-                plugin.set_property(RULE_NAME, rule.name)
-            plugin.count(counted, 1)
-            if plugin.log_routes:
-                log_decision(rule, what, source, cluster)
-        except HostError as error:
-            plugin.go_without(error)
-        return action
+        plugin.tell(rule, b"Routed", target.counter, source, cluster)
+        return None
 
 
 class Plugin(proxy_wasm.RootContext):
@@ -231,12 +213,30 @@ class Plugin(proxy_wasm.RootContext):
             self.count = do_nothing
         proxy_wasm.warn(f"[TCP WASM] Not called any more, for the proxy refuses it: {error}")
 
-    def leave(self, rule: Rule) -> None:
-        """Counts a connection that stays with `tcp_proxy`'s own cluster."""
+    def leave(self, rule: Rule) -> Action | None:
+        """Closes a connection if its rule says so, or leaves it with `tcp_proxy`'s own cluster."""
+        what, counted, action = b"Continued", self.continued, None
+        if rule.action.reject:
+            proxy_wasm.close_downstream()
+            what, counted, action = b"Rejected", self.rejected, Action.PAUSE
+        self.tell(rule, what, counted)
+        return action
+
+    def tell(self, rule: Rule, what: bytes, counted: int, source: bytes | None = None, cluster: bytes = b"") -> None:
+        """Tells of a connection, the current one if no source is given, wherever that is asked for."""
         try:
-            self.count(self.continued, 1)
+            if rule.name:
+                self.set_property(RULE_NAME, rule.name)
+            self.count(counted, 1)
             if self.log_routes:
-                log_decision(rule, b"Continued", get_property(SOURCE_ADDRESS) or b"", b"")
+                log_decision(rule, what, source or get_property(SOURCE_ADDRESS) or b"", cluster)
+        except HostError as error:
+            self.go_without(error)
+
+    def name(self, rule: Rule) -> None:
+        """Tells the access log of the rule that decides about a connection."""
+        try:
+            self.set_property(RULE_NAME, rule.name)
         except HostError as error:
             self.go_without(error)
 
@@ -282,23 +282,31 @@ def refused_call(closing: bool) -> str:
 
 def route_by_port(source: bytes, preset: Preset) -> str:
     """Returns the cluster for a source if it depends on the port, too, that the client connected to."""
-    return route(source, preset, destination_port())
+    return route(source, preset.clusters_at(destination_port()))
 
 
-def route_by_rules(source: bytes, plugin: Plugin) -> str | None:
-    """Returns the cluster that the first rule names which matches a source."""
-    rule = plugin.policy.decide(source)
-    if rule.action.cluster is None:
-        plugin.leave(rule)
-    return rule.action.cluster
+def route_by_rules(source: bytes, plugin: Plugin) -> str | Action | None:
+    """Does what the first rule that matches says, but for routing: that is left to the router."""
+    policy = plugin.policy
+    rule = decide(policy, source, destination_port() if policy.needs_port else 0)
+    if rule.target is None:
+        return plugin.leave(rule)
+    if rule.name:
+        plugin.name(rule)
+    return rule.target
 
 
-def log_route(source: bytes, cluster: str) -> None:
-    """Logs where a connection went: as `proxy_wasm.info`, without its calls in between."""
-    try:
-        log(INFO, b"[TCP WASM] Routed source %b to %b" % (source, cluster.encode()))
-    except HostError:
-        return
+def decide(policy: Policy, address: bytes, port: int) -> Rule:
+    """Returns the first rule that matches, and reads what else the rules look at."""
+    if not policy.needs_more:
+        return policy.decide(address)
+    return policy.decide(
+        address,
+        port,
+        server_name() if policy.needs_server_name else "",
+        packed(get_property(DESTINATION_ADDRESS), "destination") if policy.needs_destination else b"",
+        source_port() if policy.needs_source_port else 0,
+    )
 
 
 def log_decision(rule: Rule, what: bytes, source: bytes, cluster: bytes) -> None:

@@ -52,13 +52,14 @@ CONTINUE = RuleAction()
 
 
 class Rule:
-    """What a log calls a rule, and its action."""
+    """What a log calls a rule, and its action; `target` is where it sends a connection, as a log says that."""
 
-    __slots__ = ("action", "name")
+    __slots__ = ("action", "name", "target")
 
     def __init__(self, action: RuleAction, name: str = "") -> None:
         self.action = action
         self.name = name
+        self.target = f"{action.cluster} by {name}" if action.cluster and name else action.cluster
 
 
 class Policy:
@@ -111,11 +112,7 @@ class Policy:
         )
         self.needs_more = self.needs_source_port or self.needs_destination or self.needs_server_name or self.needs_port
         # Then a connection costs no more than under the default rule, but for the decision.
-        self.only_routes = (
-            self.needs_source
-            and not self.needs_more
-            and not any(rule.action.reject or rule.name for rule in (*self.rules, self.default))
-        )
+        self.only_routes = self.needs_source and self._has_targets()
 
     def decide(
         self,
@@ -148,11 +145,23 @@ class Policy:
                 left &= self.source_ports.at(source_port)
         return self.by_length[left.bit_length()]
 
+    def _has_targets(self) -> bool:
+        """Tells whether each rule's target stands for one cluster, whatever the connection."""
+        targets, rules = self.targets(), (*self.rules, self.default)
+        return not any("{port}" in cluster for cluster in targets.values()) and all(
+            rule.target is None or targets[rule.target] == rule.action.cluster for rule in rules
+        )
+
     def sets(self) -> list[set[int]]:
         """Returns for each field that a rule names the sets of rules that a value can satisfy."""
         indexes: list[Index | None] = [getattr(self, name) for name in FIELDS if name != "source_parity"]
         found = [index.all_sets() for index in indexes if index]
         return [*found, set(self.source_parity)] if self.source_parity else found
+
+    def targets(self) -> dict[str, str]:
+        """Returns the cluster of each rule's target."""
+        rules = (*self.rules, self.default)
+        return {rule.target: rule.action.cluster for rule in rules if rule.target and rule.action.cluster}
 
     def all_clusters(self) -> list[str]:
         """Returns every cluster that a rule or the default gives, `{port}` as written."""

@@ -25,6 +25,14 @@ class Preset:
         self.by_destination_port = by_destination_port or {}
         self.needs_port = bool(by_destination_port)
 
+    def clusters_at(self, destination_port: int) -> tuple[str, ...]:
+        """Returns the clusters for a destination port."""
+        return self.by_destination_port.get(destination_port, self.clusters)
+
+    def targets(self) -> dict[str, str]:
+        """Returns the clusters by what a log calls them."""
+        return {cluster: cluster for cluster in self.all_clusters()}
+
     def all_clusters(self) -> list[str]:
         """Returns every cluster that `route` can choose."""
         return [cluster for group in (self.clusters, *self.by_destination_port.values()) for cluster in group]
@@ -52,9 +60,6 @@ ISTIO = Preset(
 )
 
 
-def route(source: bytes, preset: Preset, destination_port: int = 0) -> str:
-    """Returns the cluster for a connection from a packed source address, 4 or 16 bytes."""
-    clusters = preset.clusters
-    if destination_port:
-        clusters = preset.by_destination_port.get(destination_port, clusters)
+def route(source: bytes, clusters: tuple[str, ...]) -> str:
+    """Returns which of the clusters a connection goes to from a packed source address, 4 or 16 bytes."""
     return clusters[source[-1] & 1]

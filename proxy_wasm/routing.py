@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import _proxy_wasm
 
-from proxy_wasm._calls import call_foreign_function, get_property, increment_metric, packed_address, property_path
+from proxy_wasm._calls import call_foreign_function, get_property, increment_metric, log, packed_address, property_path
 from proxy_wasm._contexts import StreamContext
 from proxy_wasm._errors import HostError
 from proxy_wasm._protobuf import cluster_argument
+from proxy_wasm._types import Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,20 +20,23 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
     from proxy_wasm._contexts import RootContext
-    from proxy_wasm._types import Action
 
 __all__ = ["SourceRouter"]
 
 _SOURCE_ADDRESS = property_path("source", "address")
 _KEPT = 256
+_INFO = 2  # LogLevel.INFO
 
 
 class SourceRouter:
     """Sends each connection to the cluster that a function names for its source address: a root's `stream_context`.
 
-    `choose(source, argument)` is given the packed address, 4 or 16 bytes, and the router's argument. It returns the cluster's name, or None
-    to leave the connection to `tcp_proxy`'s own cluster. `routed(address, cluster)`, if there is one, is told where a connection went, with
-    the address as the proxy writes it. There is no object for a connection, so no other callback can be about one.
+    `choose(source, argument)` is given the packed address, 4 or 16 bytes, and the router's argument. It returns the cluster's name, None
+    to leave the connection to `tcp_proxy`'s own cluster, or an action if it has seen to the connection itself. There is no object for a
+    connection, so no other callback can be about one.
+
+    `routed(address, cluster)`, if there is one, is told where a connection went, with the address as the proxy writes it. Bytes in its
+    place are a line for the log, at level info, with `%b` for the address and then `%b` for the cluster. ValueError if they have more.
 
     What is not as usual goes to the methods that begin with `on_`.
     """
@@ -43,10 +47,12 @@ class SourceRouter:
 
     def __init__(
         self,
-        choose: Callable[[bytes, Any], str | None],
+        choose: Callable[[bytes, Any], str | Action | None],
         argument: Any = None,
-        routed: Callable[[bytes, str], object] | None = None,
+        routed: Callable[[bytes, str], object] | bytes | None = None,
     ) -> None:
+        if isinstance(routed, bytes) and (routed.count(b"%b"), routed.count(b"%")) != (2, 2):
+            raise ValueError(f"routed: {routed!r} must have %b for the address and %b for the cluster, and no other %")
         self.choose = choose
         self.argument = argument
         self.routed = routed
@@ -67,9 +73,10 @@ class SourceRouter:
             address = get_property(_SOURCE_ADDRESS)
             source = packed_address(address) if address else None
             if source is not None:
-                cluster = self.choose(source, self.argument)
-                if cluster is None:
-                    return None
+                chosen = self.choose(source, self.argument)
+                if chosen is None or isinstance(chosen, Action):
+                    return chosen
+                cluster = chosen
                 message, counter = self.targets.get(cluster) or self.add(cluster)
                 call_foreign_function(b"set_envoy_filter_state", message)
         except BaseException as error:
@@ -82,13 +89,23 @@ class SourceRouter:
             except HostError as error:
                 self.on_uncounted(error)
         if self.routed is not None:
-            self.routed(address or b"", cluster)
+            self._tell(address or b"", cluster)
         return None
+
+    def _tell(self, address: bytes, cluster: str) -> None:
+        """Tells of a connection that went somewhere."""
+        if callable(self.routed):
+            self.routed(address, cluster)
+        elif self.routed is not None:
+            try:
+                log(_INFO, self.routed % (address, cluster.encode()))
+            except HostError:
+                return
 
     def add(self, cluster: str) -> tuple[bytes, int]:
         """Encodes the message for a cluster, and asks for its counter: done once for each, or beforehand."""
         if len(self.targets) >= _KEPT:
-            self.targets.clear()
+            self.targets = {}  # and not cleared: the boundary knows the dictionary
         target = self.targets[cluster] = cluster_argument(cluster), self.counter_of(cluster)
         return target
 

@@ -33,7 +33,31 @@ def choose(source, argument):
         return None
     if kind == 3:
         return 7
+    if kind == 255:
+        return Action.PAUSE
     return f"{argument}{kind % 8}"
+
+CONSTANT = [f"constant{i}" for i in range(12)]
+seen = []
+
+def keep(source, root):
+    if source[-1] % 3 == 0:
+        seen.append(source)
+    known = source[-1] % 3 != 2 or hash(source) == hash(bytes(bytearray(source)))
+    proxy_wasm.info(f"{source!r} {known} {seen[-4:]}")
+    return CONSTANT[source[-1] % 12]
+
+def change(source, root):
+    # The next connection is another router's.
+    root.turn = root.turn + 1
+    if root.turn == 2:
+        root.stream_context = SourceRouter(change, root)
+    if root.turn == 4:
+        vars(root)["stream_context"] = root.other
+    if root.turn == 6:
+        root.other = root.stream_context
+        del root.stream_context
+    return CONSTANT[root.turn % 12]
 
 class Router(SourceRouter):
     def counter_of(self, cluster):
@@ -63,11 +87,23 @@ class Root(proxy_wasm.RootContext):
     stream_context = SourceRouter(choose, "plain")
 
     def on_configure(self, configuration):
-        if configuration:
-            self.stream_context = Router(choose, configuration.decode(), routed if configuration == b"told" else None)
+        if configuration in (b"keep", b"change"):
+            self.turn = 0
+            self.stream_context = SourceRouter({b"keep": keep, b"change": change}[configuration], self)
+            # The same router under another name too.
+            self.other = self.stream_context if configuration == b"keep" else SourceRouter(change, self)
+        elif configuration:
+            told = {b"told": routed, b"line": b"%b went to %b."}.get(configuration)
+            self.stream_context = Router(choose, configuration.decode(), told)
         return True
 """
-ADDRESSES = [*(f"10.0.0.{i}:{5000 + i}" for i in range(8)), "[::1]:80", "[2001:db8::f]:1", "[::ffff:10.0.0.9]:2"]
+ADDRESSES = [
+    *(f"10.0.0.{i}:{5000 + i}" for i in range(8)),
+    "[::1]:80",
+    "[2001:db8::f]:1",
+    "[::ffff:10.0.0.9]:2",
+    "10.0.0.12:1",
+]
 ADDRESSES += ["", "/run/x.sock", "/" + "x" * 100, "[fe80::1%" + "z" * 80 + "]:80", "999.1.1.1:80"]
 REFUSALS = ["", "get_property", "call_foreign_function", "increment_metric", "define_metric", "log"]
 
@@ -140,13 +176,23 @@ def _is_error(call: object) -> bool:
 
 
 @pytest.mark.parametrize("refused", REFUSALS)
-@pytest.mark.parametrize("configuration", [b"", b"counted", b"told"])
+@pytest.mark.parametrize("configuration", [b"", b"counted", b"told", b"line"])
 def test_it_does_what_its_python_does(vms: tuple[Vm, Vm], configuration: bytes, refused: str) -> None:
     for vm in vms:
         assert vm.configure(configuration)
     for source in (*ADDRESSES, None, ADDRESSES[5]):
         compiled, plain = (alike(outcome(vm, source, refused)) for vm in vms)
         assert compiled == plain, source
+
+
+@pytest.mark.parametrize("configuration", [b"keep", b"change"])
+def test_what_the_function_does_to_its_address_or_its_root(vms: tuple[Vm, Vm], configuration: bytes) -> None:
+    """The boundary keeps the address's object, and where the root has its router."""
+    for vm in vms:
+        assert vm.configure(configuration)
+    sources = [f"10.0.0.{i}:1" for i in (3, 4, 5, 5, 4, 3, 8, 11, *range(40, 20, -1))]
+    compiled, plain = ([alike(outcome(vm, source, "")) for source in sources] for vm in vms)
+    assert compiled == plain
 
 
 def test_what_it_does(vms: tuple[Vm, Vm]) -> None:

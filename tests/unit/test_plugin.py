@@ -100,6 +100,13 @@ def test_standalone_needs_neither_a_log_nor_counters(vm: InProcess) -> None:
     assert outcome(vm, "10.0.0.3:1") == (Action.CONTINUE, False, [argument("egress-router2")])
 
 
+def test_a_cluster_may_be_called_as_a_log_calls_another_rules_target(vm: InProcess) -> None:
+    rule = {"name": "b", "match": {"source_parity": "ODD"}, "action": {"cluster": "a"}}
+    assert vm.start(configuration=json.dumps({"rules": [rule], "default_action": {"cluster": "a by b"}}).encode())
+    assert outcome(vm, "10.0.0.1:1") == (Action.CONTINUE, False, [argument("a")])
+    assert outcome(vm, "10.0.0.2:1") == (Action.CONTINUE, False, [argument("a by b")])
+
+
 @pytest.mark.parametrize("call", ["proxy_get_property", "proxy_call_foreign_function", "proxy_close_stream"])
 def test_a_configuration_that_cannot_be_carried_out_is_refused(vm: InProcess, call: str) -> None:
     forbid(vm, call)

@@ -68,7 +68,7 @@ AS_RULES: dict[str, cases.Policy] = {
 @example(cases.Connection("10.0.0.1:1", 80, ""))
 def test_the_two_named_configurations_are_policies_too(connection: cases.Connection) -> None:
     for named, rules in ((STANDALONE, AS_RULES["standalone"]), (ISTIO, AS_RULES["istio"])):
-        cluster = route(packed(connection.source.encode()), named, connection.port)
+        cluster = route(packed(connection.source.encode()), named.clusters_at(connection.port))
         assert decided(cases.read(rules), connection) == ("", {"cluster": cluster})
 
 

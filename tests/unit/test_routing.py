@@ -28,11 +28,11 @@ from filter.routing import ISTIO, STANDALONE, route
 )
 def test_even_goes_to_the_first_router_and_odd_to_the_second(source: str, router: int) -> None:
     address = packed(source.encode())
-    assert route(address, STANDALONE) == f"egress-router{router}"
-    assert route(address, STANDALONE, 80) == f"egress-router{router}"
+    assert route(address, STANDALONE.clusters) == f"egress-router{router}"
+    assert route(address, STANDALONE.clusters_at(80)) == f"egress-router{router}"
     for port, router_port in ((80, 8081), (443, 8080), (8080, 8080), (0, 8080)):
         expected = f"outbound|{router_port}||egress-router{router}.default.svc.cluster.local"
-        assert route(address, ISTIO, port) == expected
+        assert route(address, ISTIO.clusters_at(port)) == expected
 
 
 @pytest.mark.parametrize("source", [None, b""])

@@ -73,6 +73,29 @@ def test_a_configuration_may_bring_another_router_or_a_class(vm: InProcess) -> N
     assert vm.connection(source="10.0.0.2:1").new_connection() == Action.PAUSE
 
 
+def test_a_function_may_see_to_a_connection_itself(vm: InProcess) -> None:
+    def choose(source: bytes, argument: object) -> Action:
+        proxy_wasm.close_downstream()
+        return Action.PAUSE
+
+    root_of(vm).stream_context = SourceRouter(choose)
+    connection = vm.connection(source="10.0.0.2:1")
+    assert connection.new_connection() == Action.PAUSE
+    assert connection.context.closed and connection.cluster is None
+
+
+def test_a_line_for_the_log(vm: InProcess) -> None:
+    root_of(vm).stream_context = SourceRouter(parity, ("even", "odd"), routed=b"%b went to %b")
+    vm.connection(source="10.0.0.2:1").new_connection()
+    assert vm.host.lines() == ["10.0.0.2:1 went to even"]
+
+
+@pytest.mark.parametrize("line", [b"", b"%b", b"%b %b %b", b"%b %b %", b"%s %b"])
+def test_a_line_has_an_address_and_a_cluster(line: bytes) -> None:
+    with pytest.raises(ValueError, match=r"routed: .* must have %b for the address and %b for the cluster"):
+        SourceRouter(parity, ("even", "odd"), routed=line)
+
+
 def test_what_a_module_does_itself_cannot_be_overridden() -> None:
     with pytest.raises(TypeError, match=r"Mine\.connect would not be called"):
         type("Mine", (SourceRouter,), {"connect": lambda self: None})

@@ -26,6 +26,9 @@ typedef struct {
 #define WASI(name) __attribute__((import_module("wasi_snapshot_preview1"), import_name(#name))) wasi_##name
 #define EXPORT(name) __attribute__((export_name(name)))
 
+// What each connection reads or writes: it lies side by side, in few cache lines.
+#define HOT __attribute__((section(".data.hot")))
+
 void *LIBC(malloc)(u32);
 void LIBC(free)(void *);
 void *LIBC(memcpy)(void *, const void *, u32);
@@ -144,9 +147,9 @@ int start_recursion(void);
 
 enum { NOT_FOUND = 1, BAD_ARGUMENT }; // statuses
 
-static PyObject *type_error, *value_error, *key_error, *none;
+static PyObject *type_error, *value_error, *key_error, *none HOT;
 static PyObject *str_type, *bytes_type, *list_type, *tuple_type, *dict_type;
-static PyObject *status_handler, *error_handler, *action_type, *known_roots, *known_streams;
+static PyObject *status_handler, *error_handler, *action_type HOT, *known_roots HOT, *known_streams HOT;
 
 static int same(const char *a, const char *b) {
   while (*a && *a == *b) a++, b++;

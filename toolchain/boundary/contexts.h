@@ -9,7 +9,7 @@
 // ---- who speaks
 
 // The context whose callback runs, and the one in whose name it makes host calls if that is another; 0 if there is no such.
-static u32 running, effective;
+static u32 running HOT, effective HOT;
 
 typedef struct {
   u32 running, effective;
@@ -191,13 +191,14 @@ static PyObject *make_stream(const Class *known, PyObject *context_id, PyObject 
 
 // Makes a stream and tells it; 0 without an exception if there is no quick way.
 static PyObject *first_quickly(
-    const Quick *quick, PyObject *root, const u32 *numbers, u32 count, int *is_quick, int *is_over
+    const Quick *quick, u32 root_id, PyObject *root, const u32 *numbers, u32 count, int *is_quick, int *is_over
 ) {
   PyObject *type = PyObject_GetAttr(root, class_names[quick->kind]);
   const Class *known = type ? find_class(type, quick->kind) : 0;
   if (!type) PyErr_Clear();
   else if (!known && quick->kind == TCP && is_router(type)) {
     *is_quick = *is_over = 1;
+    know_router(root_id, root, class_names[TCP], type);
     PyObject *routed = route_connection(type);
     Py_DecRef(type);
     return routed;
@@ -332,6 +333,29 @@ static PyObject *call_first(PyObject *function, PyObject *root, const u32 *numbe
   return result;
 }
 
+// What a callback gives back. A failure's value is the fallback; None never failed.
+static u32 take_value(
+    const char *callback, PyObject *result, u32 context_id, u32 parent_context_id, u32 fallback, Reader *read
+) {
+  u32 value = result ? read(callback, result, fallback) : fallback;
+  if (value != fallback || result == none || !PyErr_Occurred()) return value;
+  return raised(callback, context_id, parent_context_id, fallback);
+}
+
+// A new connection whose router is known already.
+static int is_routed(u32 parent_context_id) { return has_known_router(parent_context_id) && is_router(latest_router.router); }
+
+static u32 run_routed(const char *callback, u32 context_id, u32 parent_context_id, u32 fallback, Reader *read) {
+  Speaker outer = begin_callback(context_id);
+  PyObject *router = latest_router.router;
+  Py_IncRef(router); // whatever its function does to the root
+  u32 value = take_value(callback, route_connection(router), context_id, parent_context_id, fallback, read);
+  Py_DecRef(router);
+  note_over(context_id);
+  end_callback(outer);
+  return value;
+}
+
 static u32 run_first(
     PyObject *function, const Quick *quick, const char *callback, const u32 *numbers, u32 count, u32 parent_context_id,
     u32 fallback, Reader *read
@@ -340,11 +364,9 @@ static u32 run_first(
   if (!root && !PyErr_Occurred()) return fallback;
   Speaker outer = begin_callback(numbers[0]);
   int is_quick = 0, is_over = 0;
-  if (root && quick->method) result = first_quickly(quick, root, numbers, count, &is_quick, &is_over);
+  if (root && quick->method) result = first_quickly(quick, parent_context_id, root, numbers, count, &is_quick, &is_over);
   if (root && !is_quick) result = call_first(function, root, numbers, count);
-  u32 value = result ? read(callback, result, fallback) : fallback;
-  // A failure's value is the fallback; None never failed.
-  if (value == fallback && result != none && PyErr_Occurred()) value = raised(callback, numbers[0], parent_context_id, fallback);
+  u32 value = take_value(callback, result, numbers[0], parent_context_id, fallback, read);
   if (is_over) note_over(numbers[0]);
   end_callback(outer);
   return value;
@@ -367,8 +389,7 @@ static u32 run_callback(
   int is_quick = 0;
   PyObject *result = quick->method && known_streams ? tell_quickly(quick, numbers, count, &is_quick) : 0;
   if (!is_quick) result = call(function, numbers, count);
-  u32 value = result ? read(callback, result, fallback) : fallback;
-  if (value == fallback && result != none && PyErr_Occurred()) value = raised(callback, numbers[0], 0, fallback);
+  u32 value = take_value(callback, result, numbers[0], 0, fallback, read);
   end_callback(outer);
   return value;
 }

@@ -23,6 +23,7 @@ _BEFORE = {
         "  settle(context_id);",
         "  if (forget(&quick[%d], context_id)) return;",
         "  if (latest.context_id == context_id) latest.context_id = 0;",
+        "  forget_router(context_id);",
     ],
     "proxy_on_http_call_response": [
         "  settle(context_id);",
@@ -135,6 +136,9 @@ def _callback(index: int, callback: Callback) -> list[str]:
         made = f'run_first(first[{index}], &quick[{index}], "{name}", numbers, {len(parameters)}, parent, {rest}'
         parent = f"  u32 parent = first[{index}] ? held_back_parent(context_id) : 0;"
         before = [parent, f"  if (parent) return {made}", *before]
+        if name == "proxy_on_new_connection":
+            routed = f'run_routed("{name}", context_id, parent, {rest}'
+            before.insert(1, f"  if (parent && is_routed(parent)) return {routed}")
     return [
         f'EXPORT("{name}") {"u32" if callback.result else "void"} export_{name}({signature}) {{',
         f"  u32 numbers[] = {{{', '.join(parameters)}}};",
