@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import wasmtime
 
+from bench.measure.instructions import count
 from bench.variants import EMPTY, FLOOR, PYTHON
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.wasm import WasmModule
 from toolchain.wasm import format as wasm
 
 WARN, INFO = 3, 2
+AT_MOST = {"new_connection: to get_property": 250, "sum": 3_200}
+"""WebAssembly instructions of a connection. The first are more if the boundary looks the root's router up."""
 SOURCES = ["127.22.0.10:42148", "127.22.0.11:1", "10.0.0.255:65535"]
 
 
@@ -75,3 +78,8 @@ def test_all_export_the_same_callbacks() -> None:
         {export.name for export in wasm.Module(code(variant.module)).exports()} for variant in (EMPTY, FLOOR, PYTHON)
     ]
     assert exported[0] == exported[1] == exported[2]
+
+
+def test_a_connection_takes_few_instructions(cache: Path) -> None:
+    steps = count([PYTHON], cache)["python"]
+    assert {step: steps[step] <= most for step, most in AT_MOST.items()} == dict.fromkeys(AT_MOST, True), steps
