@@ -140,7 +140,7 @@ class PolicyConnection(proxy_wasm.StreamContext):
             source = get_property(SOURCE_ADDRESS) or b""
             address = packed(source) if policy.needs_source else b""
             port = destination_port() if policy.needs_port else 0
-            rule = decide(policy, address, port)
+            rule = decide(policy, address, port) if policy.needs_more else policy.decide(address)
             if rule.action.cluster is None:
                 return plugin.leave(rule)
             target = plugin.targets[rule.action.cluster]
@@ -154,7 +154,14 @@ class PolicyConnection(proxy_wasm.StreamContext):
                 raise
         except Exception as error:
             return plugin.give_up(error)
-        plugin.tell(rule, b"Routed", target.counter, source, cluster)
+        try:
+            if rule.name:
+                plugin.set_property(RULE_NAME, rule.name)
+            plugin.count(target.counter, 1)
+            if plugin.log_routes:
+                log_decision(rule, b"Routed", source, cluster)
+        except HostError as error:
+            plugin.go_without(error)
         return None
 
 
@@ -219,19 +226,15 @@ class Plugin(proxy_wasm.RootContext):
         if rule.action.reject:
             proxy_wasm.close_downstream()
             what, counted, action = b"Rejected", self.rejected, Action.PAUSE
-        self.tell(rule, what, counted)
-        return action
-
-    def tell(self, rule: Rule, what: bytes, counted: int, source: bytes | None = None, cluster: bytes = b"") -> None:
-        """Tells of a connection, the current one if no source is given, wherever that is asked for."""
         try:
             if rule.name:
                 self.set_property(RULE_NAME, rule.name)
             self.count(counted, 1)
             if self.log_routes:
-                log_decision(rule, what, source or get_property(SOURCE_ADDRESS) or b"", cluster)
+                log_decision(rule, what, get_property(SOURCE_ADDRESS) or b"", b"")
         except HostError as error:
             self.go_without(error)
+        return action
 
     def name(self, rule: Rule) -> None:
         """Tells the access log of the rule that decides about a connection."""
@@ -288,7 +291,8 @@ def route_by_port(source: bytes, preset: Preset) -> str:
 def route_by_rules(source: bytes, plugin: Plugin) -> str | Action | None:
     """Does what the first rule that matches says, but for routing: that is left to the router."""
     policy = plugin.policy
-    rule = decide(policy, source, destination_port() if policy.needs_port else 0)
+    port = destination_port() if policy.needs_port else 0
+    rule = decide(policy, source, port) if policy.needs_more else policy.decide(source)
     if rule.target is None:
         return plugin.leave(rule)
     if rule.name:
@@ -297,9 +301,7 @@ def route_by_rules(source: bytes, plugin: Plugin) -> str | Action | None:
 
 
 def decide(policy: Policy, address: bytes, port: int) -> Rule:
-    """Returns the first rule that matches, and reads what else the rules look at."""
-    if not policy.needs_more:
-        return policy.decide(address)
+    """Returns the first rule that matches, if rules look at more than the source: what that is, is read here."""
     return policy.decide(
         address,
         port,
