@@ -62,6 +62,7 @@ TESTED_BY = {
         "tests/unit/test_cpython.py",
     ),
     "toolchain/cpython/heap.py": "tests/host/test_light.py",
+    "toolchain/cpython/objects.py": "tests/host/test_source_router.py",
     "toolchain/producers.py": "tests/host/test_recipe.py",
     "toolchain/cpython/imports.py": "tests/host/test_late.py",
     "toolchain/cpython/types.py": "tests/host/test_stackguard.py",
