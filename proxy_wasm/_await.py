@@ -113,7 +113,7 @@ def awaits(name: str) -> bool:
 
 # ---- the callbacks' tasks
 
-PENDING: dict[int, list[_CallbackTask]] = {}
+PENDING: dict[int, list[_CallbackTask]] = _proxy_wasm.Table()
 """The tasks that wait, by context: at most one for each direction of a stream."""
 
 

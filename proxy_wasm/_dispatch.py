@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 root_classes: dict[str | None, type[RootContext]] = {}
 roots: dict[int, RootContext] = {}
-streams: dict[int, StreamContext | HttpContext] = {}
+streams: dict[int, StreamContext | HttpContext] = _proxy_wasm.Table()
 
 # What follows is for filters with HTTP: `_http_dispatch` changes it when it is imported.
 undecided: dict[int, RootContext] = {}
@@ -80,14 +80,20 @@ def on_connection(context_id: int, root: RootContext) -> ActionOrLater:
         stream_class = stream_class.stream_class  # a router
     kept = _kept.get(stream_class)
     if kept is None:
-        kept = _kept[stream_class] = _is_kept(stream_class)
-        set_class(stream_class, TCP, StreamContext, kept)
+        kept = look_at(stream_class)
     if kept:
         streams[context_id] = stream
     return stream.on_new_connection()
 
 
 _kept: dict[type[StreamContext], bool] = {}
+
+
+def look_at(stream_class: type[StreamContext]) -> bool:
+    """Looks at a class of streams, and tells whether they are kept; the boundary calls it again if the class was changed."""
+    kept = _kept[stream_class] = _is_kept(stream_class)
+    set_class(stream_class, TCP, StreamContext, kept)
+    return kept
 
 
 def _is_kept(stream_class: type[StreamContext]) -> bool:
@@ -152,7 +158,7 @@ class _FailedStream(StreamContext):
 
 def _set_layout() -> None:
     context_id, root = 1 << 40, RootContext(0)
-    _proxy_wasm.set_layout(TCP, "stream_context", unmade, StreamContext(context_id, root), context_id, root)
+    _proxy_wasm.set_layout(TCP, "stream_context", unmade, look_at, StreamContext(context_id, root), context_id, root)
 
 
 _set_layout()

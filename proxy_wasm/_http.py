@@ -78,11 +78,11 @@ get_header = _proxy_wasm.proxy_get_header_map_value
 answers_wanted = False
 """Whether a class has an `on_http_call_response`: then it is noted who makes a call."""
 
-callers: dict[int, int] = {}
+callers: dict[int, int] = _proxy_wasm.Table()
 """The context that made a call, by the call's number, until its answer comes or the context is gone."""
 
-open_calls: dict[int, set[int]] = {}
-"""The calls that are open, by the context that made them."""
+open_calls: dict[int, int | set[int]] = _proxy_wasm.Table()
+"""The calls that are open, by the context that made them: the number of its only one, or several."""
 
 
 def set_effective_context(context_id: int) -> None:
@@ -103,9 +103,11 @@ def note_caller(call: int) -> None:
         callers[call] = caller
         calls = open_calls.get(caller)
         if calls is None:
-            open_calls[caller] = {call}
-        else:
+            open_calls[caller] = call
+        elif isinstance(calls, set):
             calls.add(call)
+        else:
+            open_calls[caller] = {calls, call}
 
 
 def take_caller(call: int) -> int | None:
@@ -113,15 +115,17 @@ def take_caller(call: int) -> int | None:
     caller = callers.pop(call, None)
     if caller is not None:
         calls = open_calls[caller]
-        calls.discard(call)
-        if not calls:
+        if isinstance(calls, set):
+            calls.discard(call)
+        if not isinstance(calls, set) or not calls:
             del open_calls[caller]
     return caller
 
 
 def forget_caller(context_id: int) -> None:
     """Forgets the calls of a context that is gone."""
-    for call in open_calls.pop(context_id, ()):
+    calls = open_calls.pop(context_id, ())
+    for call in (calls,) if isinstance(calls, int) else calls:
         # A proxy may come to use a number again.
         if callers.get(call) == context_id:
             del callers[call]

@@ -64,7 +64,7 @@ def make(context_id: int, root: RootContext, keep: bool = True) -> HttpContext |
         return _unmade(context_id, root, error)
     kept = _kept.get(http_class)
     if kept is None:
-        kept = _is_kept(http_class)
+        kept = look_at(http_class)
     if kept or keep or _http.answers_wanted:
         streams[context_id] = stream
     return stream
@@ -73,8 +73,11 @@ def make(context_id: int, root: RootContext, keep: bool = True) -> HttpContext |
 _kept: dict[type[HttpContext], bool] = {}
 
 
-def _is_kept(http_class: type[HttpContext]) -> bool:
-    """Tells whether a class's contexts can be called after `on_request_headers`: else nobody needs them any more."""
+def look_at(http_class: type[HttpContext]) -> bool:
+    """Looks at a class of contexts, and tells whether they can be called after `on_request_headers`: else nobody needs them any more.
+
+    The boundary calls it again if the class was changed.
+    """
     kept = _dispatch.is_async(http_class.on_request_headers)
     kept = _kept[http_class] = kept or any(overrides(http_class, HttpContext, name) for name in _LATER)
     _dispatch.set_class(http_class, HTTP, HttpContext, kept or _http.answers_wanted, http_class._whole)
@@ -92,7 +95,7 @@ def _set_layout() -> None:
     context_id, root, state = 1 << 40, RootContext(0), 1 << 41
     example = HttpContext(context_id, root)
     example._state = state
-    _proxy_wasm.set_layout(HTTP, "http_context", _unmade, example, context_id, root, state)
+    _proxy_wasm.set_layout(HTTP, "http_context", _unmade, look_at, example, context_id, root, state)
 
 
 _set_layout()

@@ -96,7 +96,7 @@ def _for_coroutines() -> tuple[set[str], _Wrap, Callable[[str], bool]]:
         _proxy_wasm.set_waiting(module.PENDING, _http.open_calls, callers, tells)
         return module.needed(names), module.wrap, module.awaits
     if _http.answers_wanted:
-        _proxy_wasm.set_waiting({}, _http.open_calls, callers, tells)
+        _proxy_wasm.set_waiting(_proxy_wasm.Table(), _http.open_calls, callers, tells)
     return names, _as_it_is, _never
 
 

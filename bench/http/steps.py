@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from proxy_wasm.testing.wasm import WasmModule
 _WARM_UP, _COUNTED = 300, 20
 """Numbers of contexts and calls are beyond 256 then, as in a proxy that has run for a while: CPython has smaller ones ready made."""
 _WARN = 3
-_SENT = HEADERS | {"user-agent": "h2load", "x-forwarded-proto": "http", "x-request-id": "0" * 36}
+_SENT = HEADERS | {"user-agent": "h2load", "x-forwarded-proto": "http"}
+_REQUESTS = itertools.count()
+"""Each request has an id of its own, as Envoy gives it one: what is kept of other requests does not serve for it."""
 _ANSWERED = {"content-length": str(SMALL), "content-type": "text/plain", "date": "now", "server": "envoy"}
 _BODY = b"a" * SMALL
 
@@ -24,7 +27,7 @@ def serve(vm: WasmModule) -> int:
     """Takes one request through a filter, the answer to its question too; returns the instructions that it took."""
     exchange = vm.exchange()
     before = vm.instructions
-    exchange.request({":path": "/path"} | _SENT)
+    exchange.request({":path": "/path", "x-request-id": f"{next(_REQUESTS):036}"} | _SENT)
     for call, made in list(vm.host.http_calls.items()):
         if not made.answered:
             vm.http_call_response(call, {":status": "200"} | _ANSWERED, _BODY)

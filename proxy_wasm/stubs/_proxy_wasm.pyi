@@ -42,6 +42,8 @@ class Task:
     name: str
     held: Any
 
+class Table(dict[int, Any]): ...
+
 awaited_calls: dict[int, Any]
 fetch: Any
 
@@ -62,7 +64,13 @@ def register_quick(
 ) -> None: ...
 def set_class(cls: type, kind: int, facts: int, /) -> None: ...
 def set_layout(
-    kind: int, attribute: str, unmade: Callable[..., object], example: object, /, *slots: object
+    kind: int,
+    attribute: str,
+    unmade: Callable[..., object],
+    look_again: Callable[..., object],
+    example: object,
+    /,
+    *slots: object,
 ) -> None: ...
 def set_router(cls: type, methods: tuple[str, ...], example: object, /, *slots: object) -> None: ...
 def set_waiting(

@@ -23,6 +23,7 @@ _PORT = re.compile(r":[0-9]{1,5}", re.ASCII)
 _BYTES = HOST_CALLS["proxy_remove_header_map_value"].inputs["key"]
 _BAD_MAP = "header map: cut off, or a text does not end in a zero byte"
 _LINE_ENDS = frozenset(b"\r\n\0")
+_ABOUT = ("proxy_call_foreign_function", "proxy_http_call")
 
 
 class Boundary:
@@ -114,7 +115,7 @@ class Boundary:
                 return None
             if self.status_handler is None:
                 raise
-            about = arguments[:1] if call.name == "proxy_call_foreign_function" else ()
+            about = arguments[:1] if call.name in _ABOUT else ()
             self.status_handler(call.name, answer.status, *about)
 
     def call_guest(self, callback: str, arguments: tuple[int, ...]) -> int | None:
@@ -324,6 +325,7 @@ for _name in (
     setattr(_MODULE, _name, getattr(BOUNDARY, _name))
 for _name in ("register_quick", "set_class", "set_layout", "set_router", "set_waiting", "set_tasks", "go_on", "freeze"):
     setattr(_MODULE, _name, BOUNDARY.no_quick_way)
+_MODULE.Table = dict  # type: ignore[attr-defined]
 for _own in (packed_address, parse_pairs, write_pairs, HeaderMap):
     setattr(_MODULE, _own.__name__, _own)
 _MODULE.outside_vm = True  # type: ignore[attr-defined]

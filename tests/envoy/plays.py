@@ -44,9 +44,9 @@ continue upstream: UnimplementedError
 done: NotFoundError
 nobody: BadArgumentError
 self again: None
-no cluster: BadArgumentError
-no headers: BadArgumentError
-no function: NotFoundError
+no cluster: BadArgumentError about 'none'
+no headers: BadArgumentError about 'authz'
+no function: NotFoundError about 'none'
 one gauge: 7
 numbers: (1, 4, 0, 2)
 count nothing: BadArgumentError
@@ -86,7 +86,7 @@ _CONVERSATION = (
     Talk("raises", closed, [*NEW, *answer(200), *RAISED, *CLOSED], "closed"),
     Talk("retries", hello, [*NEW, *answer(503, "failed"), *answer(200), *HELLO]),
     Talk("lets_in_twice", hello, [*NEW, *answer(200), *HELLO]),
-    Talk("has_no_endpoint", hello, [*NEW, "call: InternalFailureError", *HELLO]),
+    Talk("has_no_endpoint", hello, [*NEW, "call: InternalFailureError about 'empty'", *HELLO]),
     # The answer comes when the connection is gone: nobody is told.
     Talk("leaves", leave, [*NEW, *LEFT], "early"),
     Talk("root_asks", hello, [*NEW, *TICK, "root 200 4", *HELLO]),
@@ -113,7 +113,7 @@ _AWAITING = (
     Talk("times_out", closed, [*NEW, "answer 504 failed", *DONE, *CLOSED]),
     Talk("is_refused", closed, [*NEW, "answer 503 failed", *DONE, *CLOSED]),
     Talk("never_waits", hello, [*NEW, *DONE, *HELLO]),
-    Talk("has_no_endpoint", hello, [*NEW, "call: InternalFailureError", *DONE, *HELLO]),
+    Talk("has_no_endpoint", hello, [*NEW, "call: InternalFailureError about 'empty'", *DONE, *HELLO]),
     Talk("asks_twice", hello, [*NEW, "answer 503 failed", *IN, *DONE, *HELLO]),
     Talk("asks_two_at_once", hello, [*NEW, "both [200, 403]", *DONE, *HELLO]),
     Talk("one_of_two_raises", hello, [*NEW, *IN, "caught on purpose", *DONE, *HELLO]),

@@ -157,3 +157,38 @@ def test_the_same_is_refused_by_name(guest: WasmModule) -> None:
         vm.start()
         found = [told(one, BY_NAME)[0] for one in (vm, guest)]
     assert [[line.partition(":")[0] for line in lines] for lines in found] == [["TypeError"] * len(BY_NAME)] * 2
+
+
+def _maps_that_come_again() -> list[bytes]:
+    """Returns header maps that come three times, each time followed by ones in which one byte is another."""
+    maps = []
+    for size in (0, 1, 3, 7, 8, 9, 16, 17, 40, 180, 186, 187, 188, 300):
+        pair = (b"x-kept", bytes(97 + i % 23 for i in range(size)))
+        others = [(pair[0], pair[1][:at] + b"#" + pair[1][at + 1 :]) for at in (0, size // 2, size - 1) if size]
+        others += [(b"x-kepT", pair[1]), (b"x-kep", b"t" + pair[1]), (b"x-kept" + pair[1][:1], pair[1][1:])]
+        for other in others:
+            maps += [
+                serialize_header_map([(b":path", b"/a"), one]) for one in (pair, pair, pair, other, other, other, pair)
+            ]
+    return maps
+
+
+def test_pairs_that_come_again(guest: WasmModule) -> None:
+    assert_same(guest, [f"parse_pairs({data!r})" for data in _maps_that_come_again()])
+
+
+def test_constants_that_come_again(guest: WasmModule) -> None:
+    texts = [f"x-{i}" for i in range(150)]
+    values = "('v', b'w', 'x' * 63, 'x' * 64, 'x' * 65)"
+    made = f"[[headers.__setitem__(name, value) or headers.get(name) for name in {{!r}}] for value in {values}]"
+    refused = "headers.__setitem__('x-0', 'a\\nb')"
+    assert_same(
+        guest,
+        [
+            made.format(texts),
+            made.format(texts[::-1]),
+            *[refused] * 4,
+            "headers.get('a\\nb')",
+            *["headers.get('x-0')"] * 3,
+        ],
+    )

@@ -58,7 +58,10 @@ TESTED_BY = {
     "toolchain/boundary/generate.py": "tests/host/test_sdk_in_module.py",
     "toolchain/boundary/type_stubs.py": "tests/unit/test_abi.py",
     **dict.fromkeys(
-        [f"toolchain/cpython/{name}.py" for name in ("component", "header", "recursion", "start", "waiting")],
+        [
+            f"toolchain/cpython/{name}.py"
+            for name in ("component", "header", "objects", "recursion", "start", "waiting")
+        ],
         "tests/unit/test_cpython.py",
     ),
     "toolchain/cpython/heap.py": "tests/host/test_light.py",

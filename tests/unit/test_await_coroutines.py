@@ -217,7 +217,9 @@ def test_a_call_that_is_refused_at_once_closes_the_others() -> None:
         vm.host.clusters = {b"authz"}
         vm.start()
         assert went_on(connect(vm))
-        assert vm.host.lines() == ["proxy_http_call: status 2; is the cluster in the proxy's configuration? (0, 0)"]
+        assert vm.host.lines() == [
+            "proxy_http_call (none): status 2; is the cluster in the proxy's configuration? (0, 0)"
+        ]
 
 
 def test_a_close_that_fails_closes_the_others_too() -> None:

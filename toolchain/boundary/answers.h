@@ -153,7 +153,9 @@ static PyObject *take_answer(void) {
   u32 size = 0, status;
   if (!self) return 0;
   if (take_map(answer, HEADERS)) {
+    begin_answer();
     status = proxy_get_buffer_bytes(BODY_BUFFER, 0, ALL, &body, &size);
+    if (status) drop_answer_bytes();
     if (status && status != NOT_FOUND) failed("proxy_get_buffer_bytes", status);
     else if ((answer->body = give_bytes(body, size)) && take_map(answer, TRAILERS)) return self;
   }

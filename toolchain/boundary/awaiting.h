@@ -64,7 +64,7 @@ static int wait_for(Task *task, PyObject *yielded) {
   }
   assign(&((Wait *)yielded)->task, (PyObject *)task);
   assign(&task->wait, yielded);
-  return PyDict_SetItem(awaited_calls, ((Fetch *)yielded)->call, yielded) ? RAISED : WAITS;
+  return put_into(awaited_calls, ((Fetch *)yielded)->call, yielded) ? WAITS : RAISED;
 }
 
 // Runs a coroutine on.
@@ -82,20 +82,22 @@ static int run(Task *task) {
   return waits;
 }
 
+static u32 context_of(const Task *task) { return PyLong_AsUnsignedLong(task->context_id); }
+
 // Keeps a task that waits.
-static int keep(Task *task) {
-  PyObject *tasks = PyDict_GetItemWithError(waiting_tasks, task->context_id);
+static int keep(Task *task, u32 context_id) {
+  PyObject *tasks = find_in(waiting_tasks, context_id);
   if (tasks) return !PyList_Append(tasks, (PyObject *)task);
-  if (PyErr_Occurred() || !(tasks = PyList_New(1))) return 0;
+  if (!(tasks = PyList_New(1))) return 0;
   Py_IncRef((PyObject *)task);
   PyList_SetItem(tasks, 0, (PyObject *)task);
-  int kept = !PyDict_SetItem(waiting_tasks, task->context_id, tasks);
+  int kept = put_into(waiting_tasks, context_id, tasks);
   Py_DecRef(tasks);
   return kept;
 }
 
 // Runs what a callback returned, and returns the callback's result.
-static PyObject *drive(const Quick *quick, PyObject *context_id, PyObject *coroutine) {
+static PyObject *drive(const Quick *quick, u32 context_id, PyObject *coroutine) {
   PyObject *result = 0;
   int sent = PyIter_Send(coroutine, none, &result);
   if (sent != SEND_YIELDED) {
@@ -104,15 +106,14 @@ static PyObject *drive(const Quick *quick, PyObject *context_id, PyObject *corou
   }
   PyObject *yielded = result, *made = PyType_GenericAlloc(task_type, 0);
   result = 0;
-  if (made) {
-    Task *task = (Task *)made;
+  Task *task = (Task *)made;
+  if (made && (task->context_id = PyLong_FromUnsignedLong(context_id))) {
     assign(&task->coroutine, coroutine);
-    assign(&task->context_id, context_id);
     assign(&task->name, quick->method);
     task->quick = quick;
     int waits = wait_for(task, yielded);
     if (waits == ENDED) result = new_reference(task->result);
-    else if (waits == WAITS && keep(task)) result = new_reference(pause);
+    else if (waits == WAITS && keep(task, context_id)) result = new_reference(pause);
   }
   Py_DecRef(yielded);
   Py_DecRef(coroutine);
@@ -123,9 +124,11 @@ static PyObject *drive(const Quick *quick, PyObject *context_id, PyObject *corou
 // ---- the answer
 
 // Forgets a task that is over, and its only one; 0 if there are others.
-static int forget_task(Task *task) {
-  PyObject *tasks = PyDict_GetItemWithError(waiting_tasks, task->context_id);
-  return tasks && PyList_Size(tasks) == 1 && !PyDict_DelItem(waiting_tasks, task->context_id);
+static int forget_task(u32 context_id) {
+  PyObject *tasks = find_in(waiting_tasks, context_id);
+  if (!tasks || PyList_Size(tasks) != 1) return 0;
+  drop_from(waiting_tasks, context_id);
+  return 1;
 }
 
 static int speak_as(u32 context_id) {
@@ -141,12 +144,13 @@ static int go_on(Task *task) {
   const Quick *quick = task->quick;
   if (quick->kind != HTTP || (task->held && task->held != none)) return 0;
   if (task->result != none && (Py_TYPE(task->result) != action_type || PyObject_IsTrue(task->result))) return 0;
-  PyObject *stream = find_stream(PyLong_AsUnsignedLong(task->context_id));
-  if (!stream || !find_class(Py_TYPE(stream), HTTP) || (state_of(stream, HTTP) & (quick->clear | quick->over)) != quick->clear) return 0;
-  if (!forget_task(task)) return 0;
+  u32 context_id = context_of(task);
+  PyObject *stream = find_stream(context_id);
+  if (!stream || !find_class_of(Py_TYPE(stream), HTTP) || (state_of(stream, HTTP) & (quick->clear | quick->over)) != quick->clear) return 0;
+  if (!forget_task(context_id)) return 0;
   change_state(stream, HTTP, quick->clear, 0);
   // The coroutine may have spoken for another.
-  if (speak_as(PyLong_AsUnsignedLong(task->context_id))) {
+  if (speak_as(context_id)) {
     u32 status = proxy_continue_stream(quick->clear == 1 ? REQUEST_STREAM : RESPONSE_STREAM);
     if (status) failed("proxy_continue_stream", status);
   }
@@ -173,7 +177,7 @@ static void resume(Task *task, Wait *wait) {
 
 // Speaks for a task's context in another's callback; 0 if it is gone.
 static int speak_for_task(Task *task) {
-  u32 context_id = PyLong_AsUnsignedLong(task->context_id), status;
+  u32 context_id = context_of(task), status;
   if (context_id == running) return 1;
   status = proxy_set_effective_context(context_id);
   if (!status) effective = context_id;
@@ -186,23 +190,22 @@ static int speak_for_task(Task *task) {
 static int answer_quickly(const u32 *numbers, u32 count) {
   if (!known_streams || !waiting_tasks) return 0;
   u32 context_id = numbers[0];
-  PyObject *number = PyLong_FromUnsignedLong(numbers[1]);
-  PyObject *wait = number && PyDict_Size(awaited_calls) ? PyDict_GetItemWithError(awaited_calls, number) : 0;
+  PyObject *wait = find_in(awaited_calls, numbers[1]);
   PyObject *made = wait ? ((Wait *)wait)->task : 0;
   int is_quick = made && Py_TYPE(wait) == fetch_type && Py_TYPE(made) == task_type && ((Task *)made)->quick;
   if (is_quick) {
     Speaker outer = begin_callback(context_id);
     Py_IncRef(wait);
     Py_IncRef(made);
-    if (!PyDict_DelItem(awaited_calls, number) && speak_for_task((Task *)made)) resume((Task *)made, (Wait *)wait);
+    drop_from(awaited_calls, numbers[1]);
+    if (speak_for_task((Task *)made)) resume((Task *)made, (Wait *)wait);
     Py_DecRef(wait);
     Py_DecRef(made);
     if (PyErr_Occurred()) raised("proxy_on_http_call_response", context_id, 0, 0);
     end_callback(outer);
-  } else if (number && !wait) {
-    is_quick = tell_caller(numbers, count, number);
+  } else if (!wait) {
+    is_quick = tell_caller(numbers, count);
   }
-  if (number) Py_DecRef(number);
   if (!is_quick) PyErr_Clear();
   return is_quick;
 }
@@ -225,7 +228,7 @@ static PyObject *py_go_on(PyObject *self, PyObject *const *arguments, Py_ssize_t
   if (count != 3) return usage("go_on(stream, paused, over)");
   if (!take_numbers(arguments + 1, bits, 2)) return 0;
   PyObject *stream = arguments[0];
-  if (!find_class(Py_TYPE(stream), HTTP) || (state_of(stream, HTTP) & (bits[0] | bits[1])) != bits[0]) return PyBool_FromLong(0);
+  if (!find_class_of(Py_TYPE(stream), HTTP) || (state_of(stream, HTTP) & (bits[0] | bits[1])) != bits[0]) return PyBool_FromLong(0);
   u32 before = effective ? effective : running, status;
   change_state(stream, HTTP, bits[0], 0);
   if (!speak_as(PyLong_AsUnsignedLong(*slot_of(stream, layouts[HTTP].context_id)))) return 0;

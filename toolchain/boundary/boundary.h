@@ -39,9 +39,7 @@ PyObject *PYTHON(PyImport_AddModule)(const char *);
 PyObject *PYTHON(PyCMethod_New)(void *, PyObject *, PyObject *, PyObject *);
 int PYTHON(PyObject_SetAttrString)(PyObject *, const char *, PyObject *);
 PyObject *PYTHON(PyObject_Vectorcall)(PyObject *, PyObject *const *, u32, PyObject *);
-PyObject *PYTHON(Py_TYPE)(PyObject *);
-void PYTHON(Py_IncRef)(PyObject *);
-void PYTHON(Py_DecRef)(PyObject *);
+void PYTHON(_Py_Dealloc)(PyObject *);
 PyObject *PYTHON(Py_GetConstantBorrowed)(u32);
 PyObject *PYTHON(PyBytes_FromStringAndSize)(const char *, Py_ssize_t);
 int PYTHON(PyBytes_AsStringAndSize)(PyObject *, char **, Py_ssize_t *);
@@ -54,8 +52,6 @@ u64 PYTHON(PyLong_AsUnsignedLongLong)(PyObject *);
 i32 PYTHON(PyLong_AsLong)(PyObject *);
 i64 PYTHON(PyLong_AsLongLong)(PyObject *);
 int PYTHON(PyDict_Contains)(PyObject *, PyObject *);
-int PYTHON(PyDict_SetItem)(PyObject *, PyObject *, PyObject *);
-int PYTHON(PyDict_DelItem)(PyObject *, PyObject *);
 PyObject *PYTHON(PyBool_FromLong)(i32);
 PyObject *PYTHON(PyObject_GetAttr)(PyObject *, PyObject *);
 PyObject *PYTHON(PyObject_GetAttrString)(PyObject *, const char *);
@@ -64,6 +60,14 @@ PyObject *PYTHON(PyUnicode_InternFromString)(const char *);
 PyObject *PYTHON(PyType_GenericAlloc)(PyObject *, Py_ssize_t);
 PyObject *PYTHON(PyType_FromSpec)(void *);
 int PYTHON(PyType_IsSubtype)(PyObject *, PyObject *);
+PyObject *PYTHON(PyType_GetDict)(PyObject *);
+int PYTHON(PyType_AddWatcher)(int (*)(PyObject *));
+int PYTHON(PyType_Watch)(int, PyObject *);
+int PYTHON(PyUnstable_Type_AssignVersionTag)(PyObject *);
+int PYTHON(PyUnicode_Compare)(PyObject *, PyObject *);
+PyObject *PYTHON(PyObject_GetIter)(PyObject *);
+PyObject *PYTHON(PyWeakref_NewRef)(PyObject *, PyObject *);
+PyObject *PYTHON(PyDict_New)(void);
 PyObject *PYTHON(PySequence_List)(PyObject *);
 void PYTHON(PyObject_Free)(void *);
 void PYTHON(PyObject_GC_Del)(void *);
@@ -81,7 +85,6 @@ PyObject *PYTHON(PyTuple_GetItem)(PyObject *, Py_ssize_t);
 int PYTHON(PyTuple_SetItem)(PyObject *, Py_ssize_t, PyObject *);
 int PYTHON(PyList_Append)(PyObject *, PyObject *);
 PyObject *PYTHON(PyDict_Items)(PyObject *);
-PyObject *PYTHON(PyDict_New)(void);
 PyObject *PYTHON(PySet_New)(PyObject *);
 int PYTHON(PySet_Add)(PyObject *, PyObject *);
 int PYTHON(PySet_Discard)(PyObject *, PyObject *);
@@ -112,7 +115,7 @@ enum { EMPTY_BYTES = 8 }; // Py_GetConstantBorrowed
 
 // What a type is made of (PyType_Spec). The numbers of slots are those of CPython's typeslots.h, which never change.
 enum { T_OBJECT = 6, T_OBJECT_EX = 16, READ_ONLY = 1, TPFLAGS_IMMUTABLETYPE = 1 << 8, TPFLAGS_BASETYPE = 1 << 10, TPFLAGS_HAVE_GC = 1 << 14 };
-enum { MP_ASS_SUBSCRIPT = 3, MP_SUBSCRIPT = 5, TP_DEALLOC = 52, TP_ITERNEXT = 63, TP_METHODS = 64 };
+enum { MP_ASS_SUBSCRIPT = 3, MP_LENGTH, MP_SUBSCRIPT, SQ_CONTAINS = 41, TP_DEALLOC = 52, TP_ITER = 62, TP_ITERNEXT, TP_METHODS };
 enum { TP_NEW = 65, TP_MEMBERS = 72, TP_GETSET = 73, AM_AWAIT = 77 };
 typedef struct {
   const char *name;
@@ -147,9 +150,22 @@ int start_recursion(void);
 
 enum { NOT_FOUND = 1, BAD_ARGUMENT }; // statuses
 
-static PyObject *type_error, *value_error, *key_error, *none HOT;
-static PyObject *str_type, *bytes_type, *list_type, *tuple_type, *dict_type;
-static PyObject *status_handler, *error_handler, *action_type HOT, *known_roots HOT, *known_streams HOT;
+static PyObject *type_error, *value_error, *key_error, *none HOT, *true_object, *false_object, *zero;
+static PyObject *str_type, *bytes_type HOT, *list_type, *tuple_type, *dict_type, *function_type HOT;
+static PyObject *status_handler, *error_handler, *action_type HOT, *known_roots HOT;
+
+// As CPython's own macros do it.
+static inline PyObject *Py_TYPE(PyObject *object) { return ((PyObject **)object)[1]; }
+
+static inline void Py_IncRef(PyObject *object) {
+  u32 *count = (u32 *)object;
+  if (*count < IMMORTAL) ++*count;
+}
+
+static inline void Py_DecRef(PyObject *object) {
+  u32 *count = (u32 *)object;
+  if (object && *count < IMMORTAL && !--*count) _Py_Dealloc(object);
+}
 
 static int same(const char *a, const char *b) {
   while (*a && *a == *b) a++, b++;
@@ -184,8 +200,50 @@ static PyObject *wrong_argument(const char *call, const char *parameter, const c
   return 0;
 }
 
+// Where the host is to write its answer: memory of the bytes that Python gets. Who asks for an answer begins and ends one.
+static PyObject *answer;
+static int wants_answer;
+
+static char *data_of(PyObject *bytes) {
+  char *data = 0;
+  Py_ssize_t size;
+  PyBytes_AsStringAndSize(bytes, &data, &size);
+  return data;
+}
+
+static char *memory_for_bytes(u32 size) {
+  if (!wants_answer) return 0;
+  wants_answer = 0;
+  if (!(answer = PyBytes_FromStringAndSize(0, size))) PyErr_Clear();
+  return answer ? data_of(answer) : 0;
+}
+
+// The host gave no answer; whatever it took memory for.
+static void drop_answer_bytes(void) {
+  PyObject *made = answer;
+  wants_answer = 0;
+  answer = 0;
+  Py_DecRef(made);
+}
+
+static void begin_answer(void) {
+  if (answer) drop_answer_bytes();
+  wants_answer = 1;
+}
+
 // The host's answer, in memory that it had from proxy_on_memory_allocate.
 static PyObject *give_bytes(char *data, u32 size) {
+  Bytes made = {0, 0};
+  if (answer) PyBytes_AsStringAndSize(answer, (char **)&made.data, &made.size);
+  if (made.data && made.data == data) {
+    PyObject *whole = answer, *part;
+    answer = 0;
+    if (made.size == (Py_ssize_t)size) return whole;
+    part = PyBytes_FromStringAndSize(data, size < (u32)made.size ? size : (u32)made.size);
+    Py_DecRef(whole);
+    return part;
+  }
+  drop_answer_bytes();
   PyObject *bytes = PyBytes_FromStringAndSize(data ? data : "", data ? size : 0);
   if (data) free(data);
   return bytes;

@@ -37,21 +37,22 @@ static int take_milliseconds(PyObject *number, u32 *milliseconds) {
   return 0;
 }
 
-// Sends a request; returns the call's number, or 0 with an exception.
-static PyObject *send_call(Bytes name, const Texts *headers, Bytes text, const Texts *trailers, u32 milliseconds) {
+// Sends a request to a cluster; 0 with an exception, which names the cluster if the proxy refuses.
+static int send_call(PyObject *cluster, const Texts *headers, Bytes text, const Texts *trailers, u32 milliseconds, u32 *call) {
   Written begin, end;
-  PyObject *number = 0;
-  u32 call = 0, status;
+  Bytes name;
+  u32 status = 1;
+  if (!take_text(cluster, &name, "cluster")) return 0;
   begin.data = begin.few, end.data = end.few;
   if (write_map(&begin, headers) && write_map(&end, trailers)) {
     status = proxy_http_call(
-        name.data, name.size, begin.data, (u32)headers->size, text.data, text.size, end.data, (u32)trailers->size, milliseconds, &call
+        name.data, name.size, begin.data, (u32)headers->size, text.data, text.size, end.data, (u32)trailers->size, milliseconds, call
     );
-    number = status ? failed("proxy_http_call", status) : PyLong_FromUnsignedLong(call);
+    if (status) failed_about("proxy_http_call", status, cluster);
   }
   if (begin.data != begin.few) free(begin.data);
   if (end.data != end.few) free(end.data);
-  return number;
+  return !status;
 }
 
 // The arguments of a call by their parameters, of which a few may be given by their place: borrowed references. 0 if they do not fit, or
@@ -84,12 +85,12 @@ typedef struct {
 enum { CLUSTER, PATH, METHOD, AUTHORITY, HEADERS_GIVEN, BODY, TRAILERS_GIVEN, TIMEOUT, PARAMETERS };
 typedef struct {
   Wait wait;
-  PyObject *given[PARAMETERS], *call;
-  u32 awaited, expected;
+  PyObject *given[PARAMETERS];
+  u32 call, sent, awaited, expected;
 } Fetch;
 
 static PyObject *wait_type, *fetch_type, *stop_iteration, *runtime_error, *runtime_warning, *float_type;
-static PyObject *awaited_calls;     // what waits for a call's answer, by the call's number
+static Table *awaited_calls;        // what waits for a call's answer, by the call's number
 static PyObject *milliseconds_of;   // the SDK's function
 static PyObject *stop, *value_name; // an exception that is used again and again
 
@@ -180,7 +181,6 @@ static void fetch_dealloc(PyObject *self) {
   if (!((Fetch *)self)->awaited && !((Fetch *)self)->expected) warn_of_unawaited();
   drop_wait(self);
   for (u32 i = 0; i < PARAMETERS; i++) assign(&((Fetch *)self)->given[i], 0);
-  assign(&((Fetch *)self)->call, 0);
   release(self);
 }
 
@@ -225,7 +225,7 @@ static int add_named(Texts *map, const char *name, u32 size, PyObject *value, co
 static int begin_fetch(Fetch *fetch) {
   Texts headers, trailers;
   PyObject *const *given = fetch->given, *authority = given[AUTHORITY] && given[AUTHORITY] != none ? given[AUTHORITY] : given[CLUSTER];
-  Bytes cluster, body;
+  Bytes body;
   u32 milliseconds;
   begin_texts(&headers);
   begin_texts(&trailers);
@@ -233,27 +233,27 @@ static int begin_fetch(Fetch *fetch) {
       add_named(&headers, ":authority", 10, authority, "") &&
       (!given[HEADERS_GIVEN] || add_headers(&headers, given[HEADERS_GIVEN], 0)) &&
       (!given[TRAILERS_GIVEN] || add_headers(&trailers, given[TRAILERS_GIVEN], 1)) && read_timeout(given[TIMEOUT], &milliseconds) &&
-      take_text(given[CLUSTER], &cluster, "cluster") && take_text(given[BODY], &body, "body"))
-    fetch->call = send_call(cluster, &headers, body, &trailers, milliseconds);
+      take_text(given[BODY], &body, "body"))
+    fetch->sent = send_call(given[CLUSTER], &headers, body, &trailers, milliseconds, &fetch->call);
   end_texts(&headers);
   end_texts(&trailers);
-  return fetch->call != 0;
+  return fetch->sent;
 }
 
 static PyObject *fetch_next(PyObject *self) {
   Fetch *fetch = (Fetch *)self;
-  return fetch->call || begin_fetch(fetch) ? wait_next(self) : 0;
+  return fetch->sent || begin_fetch(fetch) ? wait_next(self) : 0;
 }
 
 static PyObject *fetch_begin(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
-  return PyDict_SetItem(awaited_calls, ((Fetch *)self)->call, self) ? 0 : new_none();
+  return put_into(awaited_calls, ((Fetch *)self)->call, self) ? new_none() : 0;
 }
 
 static PyObject *fetch_cancel(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
-  PyObject *call = ((Fetch *)self)->call;
+  u32 call = ((Fetch *)self)->call;
   // A proxy may come to use a number again.
-  if (call && PyDict_GetItemWithError(awaited_calls, call) == self) PyDict_DelItem(awaited_calls, call);
-  return PyErr_Occurred() ? 0 : new_none();
+  if (((Fetch *)self)->sent && find_in(awaited_calls, call) == self) drop_from(awaited_calls, call);
+  return new_none();
 }
 
 // Another coroutine is to await it.

@@ -44,7 +44,7 @@ STACK_POINTER = "build_stack_pointer"
 
 
 # What a call was about, which its error says: an argument.
-_ABOUT = {"proxy_call_foreign_function": 0}
+_ABOUT = {"proxy_call_foreign_function": 0, "proxy_http_call": 0}
 
 # The boundary notes who speaks (contexts.h).
 _DONE = {"proxy_set_effective_context": ["  effective = context_id;"]}
@@ -64,11 +64,17 @@ def _host_call(call: HostCall) -> list[str]:
         f'  if (count != {len(inputs)}) return usage("{name}({", ".join(inputs)})");',
         *_taken(call),
         *_outputs(call),
+        *(["  begin_answer();"] if _answers(call) else []),
         f"  u32 status = {name}({', '.join(_passed(call))});",
         *_given(call),
         "}",
         "",
     ]
+
+
+def _answers(call: HostCall) -> bool:
+    """Tells whether the host writes bytes."""
+    return any(len(kind.c) > 1 for kind in call.outputs.values())
 
 
 def _taken(call: HostCall) -> Iterator[str]:
@@ -112,7 +118,8 @@ def _given(call: HostCall) -> Iterator[str]:
     fails = f'failed("{call.name}", status)'
     if about is not None:
         fails = f'failed_about("{call.name}", status, arguments[{about}])'
-    yield f"  if (status) return {f'{nothing} ? new_none() : ' if nothing else ''}{fails};"
+    dropped = "drop_answer_bytes(), " if _answers(call) else ""
+    yield f"  if (status) return {dropped}{f'{nothing} ? new_none() : ' if nothing else ''}{fails};"
     yield from _DONE.get(call.name, [])
     results = [kind.give.replace("%s", p) for p, kind in call.outputs.items()]
     if len(results) > 1:
@@ -154,6 +161,7 @@ def generate(abi: Abi) -> str:
     lines = [
         "// Generated from the ABI table by boundary/generate.py.",
         '#include "boundary.h"',
+        f"enum {{ CALLBACKS = {len(abi.callbacks)}, ANSWER = {list(abi.callbacks).index('proxy_on_http_call_response')} }};",
         *map(_import, abi.host_calls.values()),
         '#include "contexts.h"',
         "",
@@ -206,6 +214,7 @@ static PyObject *py_register_quick(PyObject *self, PyObject *const *arguments, P
   if (count != 10) return usage("register_quick(callback, method, kind, clear, set, slow, odd, over, awaits, after)");
   if (!find_callback(arguments[0], &index) || !take_numbers(arguments + 2, numbers, 7)) return 0;
   Quick *way = &quick[index];
+  way->callback = index;
   way->kind = numbers[0], way->clear = numbers[1], way->set = numbers[2], way->slow = numbers[3], way->odd = numbers[4];
   way->over = numbers[5], way->awaits = numbers[6];
   Py_DecRef(replace(&way->after, arguments[9]));
@@ -229,10 +238,11 @@ static PyObject *py_set_action_type(PyObject *self, PyObject *const *arguments, 
 }}
 static PyObject *py_set_contexts(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {{
   if (count != 3) return usage("set_contexts(roots, streams, undecided)");
+  if (!as_table(arguments[1], &known_streams)) return 0;
   Py_DecRef(replace(&known_roots, arguments[0]));
   Py_DecRef(replace(&undecided, arguments[2]));
   if (undecided == none) undecided = 0;
-  return replace(&known_streams, arguments[1]);
+  return new_none();
 }}
 
 """
@@ -252,6 +262,9 @@ static Method methods[] = {{
 
 int start_boundary(void) {{
   none = Py_GetConstantBorrowed(0);
+  true_object = PyBool_FromLong(1);
+  false_object = PyBool_FromLong(0);
+  zero = PyLong_FromUnsignedLong(0);
   PyObject *text = PyUnicode_FromString("");
   str_type = Py_TYPE(text);
   PyErr_BadArgument();
@@ -268,21 +281,24 @@ int start_boundary(void) {{
   dict_type = PyObject_GetAttrString(builtins, "dict");
   int_type = PyObject_GetAttrString(builtins, "int");
   float_type = PyObject_GetAttrString(builtins, "float");
+  set_type = PyObject_GetAttrString(builtins, "set");
   PyObject *module = PyImport_AddModule("_proxy_wasm");
   for (u32 i = 0; i < sizeof methods / sizeof *methods; i++)
     PyObject_SetAttrString(module, methods[i].name, PyCMethod_New(&methods[i], 0, 0, 0));
   answer_type = PyType_FromSpec(&answer_spec);
   wait_type = PyType_FromSpec(&wait_spec);
   fetch_type = PyType_FromSpecWithBases(&fetch_spec, wait_type);
-  awaited_calls = PyDict_New();
+  table_type = PyType_FromSpec(&table_spec);
+  awaited_calls = new_table();
   value_name = PyUnicode_InternFromString("value");
   PyObject_SetAttrString(module, "HeaderMap", PyType_FromSpec(&map_type));
   PyObject_SetAttrString(module, "HttpAnswer", answer_type);
   PyObject_SetAttrString(module, "Wait", wait_type);
   PyObject_SetAttrString(module, "Task", PyType_FromSpec(&task_spec));
-  PyObject_SetAttrString(module, "awaited_calls", awaited_calls);
+  PyObject_SetAttrString(module, "awaited_calls", (PyObject *)awaited_calls);
+  PyObject_SetAttrString(module, "Table", table_type);
   PyObject_SetAttrString(module, "fetch", PyDescr_NewMethod(PyObject_GetAttrString(builtins, "object"), &fetch_method));
-  return start_recursion() && limit_recursion();
+  return start_recursion() && limit_recursion() && start_attributes(class_changed);
 }}
 EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callbacks[callback] != 0; }}
 
@@ -290,6 +306,7 @@ EXPORT("{abi.version_export}") void export_abi_version(void) {{}}
 EXPORT("_initialize") void export_initialize(void) {{}}
 EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{
   char *memory = memory_for_answer(size);
+  if (!memory) memory = memory_for_bytes(size);
   return memory ? memory : malloc(size ? size : 1);
 }}
 """

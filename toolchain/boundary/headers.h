@@ -4,82 +4,7 @@
 // The bytes are a count, the sizes of all names and values, and the texts, each with a zero byte; no bytes at all are an empty map.
 #ifndef HEADERS_H
 #define HEADERS_H
-#include "boundary.h"
-
-static u32 read_u32(const char *data) {
-  u32 number;
-  __builtin_memcpy(&number, data, sizeof number);
-  return number;
-}
-
-static void write_u32(char *data, u32 number) { __builtin_memcpy(data, &number, sizeof number); }
-
-// ---- names
-
-// Names come again with each request: the latest ones are kept, so that one is made only when it is new. A place holds one name.
-enum { NAMES = 256, LONGEST_NAME = 48 };
-static struct {
-  PyObject *bytes;
-  const char *data;
-  u32 size;
-} names[NAMES];
-
-static PyObject *name_as_bytes(const char *data, u32 size) {
-  if (!size || size > LONGEST_NAME) return PyBytes_FromStringAndSize(data, size);
-  u32 place = (size * 37 + (u8)data[0] + (u8)data[size / 2] * 5 + (u8)data[size - 1] * 11) % NAMES;
-  if (names[place].size != size || memcmp(names[place].data, data, size)) {
-    PyObject *made = PyBytes_FromStringAndSize(data, size), *before = names[place].bytes;
-    char *copy;
-    Py_ssize_t same_size;
-    if (!made) return 0;
-    PyBytes_AsStringAndSize(made, &copy, &same_size);
-    names[place].bytes = made;
-    names[place].data = copy;
-    names[place].size = size;
-    if (before) Py_DecRef(before);
-  }
-  Py_IncRef(names[place].bytes);
-  return names[place].bytes;
-}
-
-// ---- reading and writing a map
-
-static void bad_map(void) { PyErr_SetString(value_error, "header map: cut off, or a text does not end in a zero byte"); }
-
-// Whether these bytes are a map.
-static int check_map(const char *map, u32 size) {
-  u32 pairs = size < 4 ? 0 : read_u32(map), at = 4 + 8 * pairs;
-  if (size && (size < 4 || pairs > (size - 4) / 8)) return bad_map(), 0;
-  for (u32 i = 0; i < 2 * pairs; i++) {
-    u32 text = read_u32(map + 4 + 4 * i);
-    if (text >= size - at || map[at + text]) return bad_map(), 0;
-    at += text + 1;
-  }
-  return 1;
-}
-
-// A list of pairs of bytes.
-static PyObject *read_pairs(const char *map, u32 size) {
-  if (!check_map(map, size)) return 0;
-  u32 pairs = size ? read_u32(map) : 0;
-  const char *text = map + 4 + 8 * pairs;
-  PyObject *list = PyList_New(pairs);
-  for (u32 i = 0; list && i < pairs; i++) {
-    u32 name = read_u32(map + 4 + 8 * i), value = read_u32(map + 8 + 8 * i);
-    PyObject *pair = PyTuple_New(2), *one = name_as_bytes(text, name);
-    PyObject *other = PyBytes_FromStringAndSize(text + name + 1, value);
-    text += name + value + 2;
-    if (pair && one) PyTuple_SetItem(pair, 0, one);
-    else if (one) Py_DecRef(one);
-    if (pair && other) PyTuple_SetItem(pair, 1, other);
-    else if (other) Py_DecRef(other);
-    if (!pair || PyList_SetItem(list, i, pair) || !one || !other) {
-      Py_DecRef(list);
-      return 0;
-    }
-  }
-  return list;
-}
+#include "pairs.h"
 
 static PyObject *py_parse_pairs(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
   Bytes map;
@@ -101,11 +26,40 @@ static int has_control(const char *data, u32 size) {
   return 0;
 }
 
+// Texts that are constants of the program come again as the same objects. Of those that came twice it is kept what is in them, and that no
+// line ends there.
+enum { TEXTS = 64, LONGEST_TEXT = 64 };
+static struct {
+  PyObject *object, *met; // that is held, and what came last and may be gone
+  Bytes text;
+} texts_met[TEXTS];
+
+// A text that is probably a constant: take_bytes, and whether it is known to be fit for a header.
+static int take_constant(PyObject *object, Bytes *text, int *fits) {
+  u32 place = ((u32)object >> 3 ^ (u32)object >> 9) % TEXTS;
+  *fits = texts_met[place].object == object;
+  if (*fits) {
+    *text = texts_met[place].text;
+    return 1;
+  }
+  if (!take_bytes(object, text)) return 0;
+  PyObject *type = Py_TYPE(object);
+  if (texts_met[place].met == object && text->size <= LONGEST_TEXT && (type == str_type || type == bytes_type)) {
+    if (!has_control(text->data, text->size)) {
+      assign(&texts_met[place].object, object);
+      texts_met[place].text = *text;
+    }
+  }
+  texts_met[place].met = object;
+  return 1;
+}
+
 // A header's name or value. The proxy would take one with a line's end in it, and in a response write it out: what follows would be a
 // header of its own.
 static int take_header(PyObject *object, Bytes *text, const char *call, const char *parameter) {
-  if (!take_bytes(object, text)) return wrong_argument(call, parameter, "str or bytes", object), 0;
-  if (!has_control(text->data, text->size)) return 1;
+  int known;
+  if (!take_constant(object, text, &known)) return wrong_argument(call, parameter, "str or bytes", object), 0;
+  if (known || !has_control(text->data, text->size)) return 1;
   for (u32 i = 0; i < (u32)text->size; i++) {
     if (text->data[i] && text->data[i] != '\n' && text->data[i] != '\r') continue;
     PyObject *bytes = PyBytes_FromStringAndSize(text->data, text->size);
@@ -117,7 +71,9 @@ static int take_header(PyObject *object, Bytes *text, const char *call, const ch
 
 // A pair of an author's as a tuple, a new reference; else an exception.
 static PyObject *as_pair(PyObject *object) {
-  PyObject *pair = PySequence_Tuple(object);
+  PyObject *pair = object;
+  if (Py_TYPE(object) == tuple_type) Py_IncRef(object);
+  else pair = PySequence_Tuple(object);
   if (pair && PyTuple_Size(pair) == 2) return pair;
   if (pair) {
     PyErr_Format(value_error, "a header is a name and a value, not %R", object);
@@ -155,9 +111,9 @@ static int add_object(Texts *map, PyObject *object, const char *parameter) {
   return 1;
 }
 
-// Adds an iterable's pairs, in its order; those of pseudo headers only if they are wanted.
-static int add_pairs(Texts *map, PyObject *given, int pseudo_too) {
-  PyObject *list = map->list = PySequence_List(given);
+// Adds the pairs of a list that nobody else has, and which is given away; those of pseudo headers only if they are wanted.
+static int add_list(Texts *map, PyObject *list, int pseudo_too) {
+  map->list = list;
   u32 pairs = list ? PyList_Size(list) : 0, most = map->count + 2 * pairs;
   if (!list) return 0;
   if (most > FEW) {
@@ -168,31 +124,35 @@ static int add_pairs(Texts *map, PyObject *given, int pseudo_too) {
   }
   for (u32 i = 0; i < pairs; i++) {
     Bytes name;
-    PyObject *pair = as_pair(PyList_GetItem(list, i));
-    if (!pair || PyList_SetItem(list, i, pair)) return 0;
+    PyObject *object = PyList_GetItem(list, i), *pair = as_pair(object);
+    if (!pair) return 0;
+    if (pair == object) Py_DecRef(pair); // the list has it
+    else if (PyList_SetItem(list, i, pair)) return 0;
     PyObject *one = PyTuple_GetItem(pair, 0);
-    if (!pseudo_too && take_bytes(one, &name) && name.size && *name.data == ':') continue;
-    PyErr_Clear(); // what is no text is refused below, with its place
+    if (!pseudo_too) {
+      if (take_bytes(one, &name) && name.size && *name.data == ':') continue;
+      PyErr_Clear(); // what is no text is refused below, with its place
+    }
     if (!add_object(map, one, "a name") || !add_object(map, PyTuple_GetItem(pair, 1), "a value")) return 0;
   }
   return 1;
 }
 
+// Adds an iterable's pairs, in its order.
+static int add_pairs(Texts *map, PyObject *given, int pseudo_too) { return add_list(map, PySequence_List(given), pseudo_too); }
+
 // The same for a mapping, or an iterable of pairs.
 static int add_headers(Texts *map, PyObject *given, int pseudo_too) {
   static PyObject *items;
-  PyObject *type = Py_TYPE(given), *pairs;
+  PyObject *type = Py_TYPE(given);
   if (type == list_type || type == tuple_type) return (type == tuple_type && !PyTuple_Size(given)) || add_pairs(map, given, pseudo_too);
   if (!items && !(items = PyUnicode_InternFromString("items"))) return 0;
-  if (type == dict_type) {
-    pairs = PyDict_Items(given);
-  } else {
-    PyObject *method = 0;
-    int has_items = PyObject_GetOptionalAttr(given, items, &method);
-    if (!has_items) return add_pairs(map, given, pseudo_too);
-    pairs = method ? PyObject_Vectorcall(method, 0, 0, 0) : 0;
-    if (method) Py_DecRef(method);
-  }
+  if (type == dict_type) return add_list(map, PyDict_Items(given), pseudo_too);
+  PyObject *method = 0;
+  int has_items = PyObject_GetOptionalAttr(given, items, &method);
+  if (!has_items) return add_pairs(map, given, pseudo_too);
+  PyObject *pairs = method ? PyObject_Vectorcall(method, 0, 0, 0) : 0;
+  if (method) Py_DecRef(method);
   int added = pairs && add_pairs(map, pairs, pseudo_too);
   if (pairs) Py_DecRef(pairs);
   return added;
@@ -257,8 +217,16 @@ static void map_dealloc(PyObject *self) {
 
 // The first value; None if there is none.
 static PyObject *value_of(PyObject *self, PyObject *name) {
-  PyObject *arguments[] = {map_of(self), name};
-  return py_proxy_get_header_map_value(0, arguments, 2);
+  Bytes key;
+  char *value = 0;
+  u32 size = 0, status;
+  int known;
+  if (!take_constant(name, &key, &known)) return wrong_argument("proxy_get_header_map_value", "key", "str or bytes", name);
+  begin_answer();
+  status = proxy_get_header_map_value(((HeaderMap *)self)->number, key.data, key.size, &value, &size);
+  if (!status) return give_bytes(value, size);
+  drop_answer_bytes();
+  return status == NOT_FOUND ? new_none() : failed("proxy_get_header_map_value", status);
 }
 
 static PyObject *map_subscript(PyObject *self, PyObject *name) {

@@ -2,7 +2,7 @@
 // that it touches costs more than a hundred instructions.
 #ifndef LATEST_ROUTER_H
 #define LATEST_ROUTER_H
-#include "boundary.h"
+#include "attributes.h"
 
 typedef PyObject *Vectorcall(PyObject *, PyObject *const *, u32, PyObject *);
 Vectorcall *PYTHON(PyVectorcall_Function)(PyObject *);
@@ -35,20 +35,17 @@ static struct {
 // The messages' objects: they keep the clusters' messages alive.
 static PyObject *chosen_targets[CHOSEN];
 
-// The type of Python's functions.
-static PyObject *function_type;
-
 // ---- the root's router
 
 // Finds a root's router where objects keep their attributes, and makes sure of it: what is found changes with the attribute.
 static PyObject **find_place(PyObject *root, PyObject *name, PyObject *router) {
-  PyObject *type = Py_TYPE(root), *basic_size = PyObject_GetAttrString(type, "__basicsize__");
-  u32 values = basic_size ? PyLong_AsUnsignedLong(basic_size) / sizeof(PyObject *) : 0;
-  if (basic_size) Py_DecRef(basic_size);
-  if (!values || !(PyType_GetFlags(type) & INLINE_VALUES) || *latest_router.dict) return 0;
+  PyObject *type = Py_TYPE(root);
+  u32 words = number_attribute(type, "__basicsize__") / sizeof(PyObject *);
+  if (!words || !(PyType_GetFlags(type) & INLINE_VALUES) || *latest_router.dict) return 0;
+  Attributes *attributes = (Attributes *)slot_of(root, words);
   u64 found = 0;
-  u32 room = *(u8 *)slot_of(root, values);
-  PyObject **place = slot_of(root, values + 1), **result = 0;
+  u32 room = attributes->capacity;
+  PyObject **place = attributes->objects, **result = 0;
   for (u32 i = 0; i < room && i < 64; i++) found |= (u64)(place[i] == router) << i;
   // The router may be another attribute's value too, or that of the class.
   if (!found || PyObject_GenericSetAttr(root, name, none)) return 0;
@@ -57,14 +54,18 @@ static PyObject **find_place(PyObject *root, PyObject *name, PyObject *router) {
   return PyObject_GenericSetAttr(root, name, result ? router : 0) ? 0 : result;
 }
 
-// Notes a root's router for the next connection. The attribute may be elsewhere: that is noted too.
+// Notes a root's router for the next connection, and where it is if that one comes to it too: where roots take turns, nothing is looked for.
+// The attribute may be elsewhere: that is noted too.
 static void know_router(u32 root_id, PyObject *root, PyObject *name, PyObject *router) {
-  if (latest_router.root_id == root_id && latest_router.router == router) return;
-  latest_router.root_id = root_id;
-  assign(&latest_router.router, router);
-  latest_router.dict = (PyObject **)root - MANAGED_DICT;
-  latest_router.place = find_place(root, name, router);
-  PyErr_Clear();
+  if (latest_router.root_id != root_id || latest_router.router != router) {
+    latest_router.root_id = root_id;
+    assign(&latest_router.router, router);
+    latest_router.place = latest_router.dict = 0;
+  } else if (!latest_router.dict) {
+    latest_router.dict = slot_of(root, DICT_WORD);
+    latest_router.place = find_place(root, name, router);
+    PyErr_Clear();
+  }
 }
 
 static void forget_router(u32 root_id) {

@@ -8,6 +8,7 @@ componentize-py, needs this folder read again, and as a rule nothing else. A bui
     recursion.py    who checks the stack, and why others need not                  guard/recursion.py, guard/stackguard.py
     waiting.py      CPython's functions that wait                                  runtime/waits.py, waits.c
     start.py        modules that CPython needs first, its limits in C              runtime/start.py, start.c, boot/dump_stdlib.py
+    objects.py      how objects and the names of their attributes are laid out     boundary/attributes.h
     heap.py         how a free chunk looks                                         vm/heap.py
     imports.py      what C code imports                                            vm/late.py
 
@@ -17,6 +18,6 @@ breaks stops it too. What no build can see, a test does: `//tests/host:late` loo
 
 What must be kept in sync: `header.py`, which gives the C files their part of this as `cpython.h`. What they know on their own is CPython's
 stable API, and three structures. `Frozen` in start.c is CPython's `_frozen`. `limit_recursion` in boundary.h and `find_calls` in
-guard/recursion.c search the thread state. An object's head is two words in headers.h and contexts.h, behind which its slots are looked for.
+guard/recursion.c search the thread state. An object's head is two words in the boundary's headers, behind which its slots are looked for.
 CONTRIBUTING.md has the steps to a new CPython.
 """

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from toolchain.cpython.component import WASI_VERSION
-from toolchain.cpython.objects import INLINE_VALUES, MANAGED_DICT
+from toolchain.cpython.objects import OBJECTS
 from toolchain.cpython.start import STACK_MARGIN, STARTED_WITH, THREAD_STATE
 from toolchain.cpython.waiting import LOCKS
 
 
 def header() -> str:
     """Returns the header's text."""
-    numbers = {**LOCKS, "STACK_MARGIN": STACK_MARGIN, "THREAD_STATE": THREAD_STATE}
-    numbers |= {"MANAGED_DICT": MANAGED_DICT, "INLINE_VALUES": INLINE_VALUES}
+    numbers = {**LOCKS, **OBJECTS, "STACK_MARGIN": STACK_MARGIN, "THREAD_STATE": THREAD_STATE}
     frozen = ", ".join(
         f'{{"{name}"{", 0, 0, 1" if path.endswith("__init__.py") else ""}}}'
         for name, path in (STARTED_WITH | {"boot": "boot.py"}).items()

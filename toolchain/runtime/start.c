@@ -79,7 +79,8 @@ EXPORT("build_start") const char *build_start(void) {
     return "boot.py raised an exception";
   }
   if (start_boundary()) return 0;
-  return "the limits of its recursion are not where they were; see limit_recursion() in boundary.h, find_calls() in recursion.c";
+  return "the limits of its recursion, or objects' attributes, are not where they were; see limit_recursion() in boundary.h, find_calls() in "
+         "recursion.c, is_laid_out() in attributes.h";
 }
 
 // Calls a function of boot.py, bytes to bytes; null for an exception, which is printed.

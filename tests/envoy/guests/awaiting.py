@@ -56,7 +56,7 @@ class Stream(Witness):
                 try:
                     await self.ask("/200", "empty")
                 except HostError as error:
-                    self.say("call:", type(error).__name__)
+                    self.say("call:", type(error).__name__, "about", repr(error.about))
             case "asks_twice":
                 while (await self.ask("/200" if self.asked else "/503")).failed:
                     self.asked = True

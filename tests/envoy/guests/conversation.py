@@ -40,11 +40,11 @@ def ask(cluster: str, path: str, timeout: int) -> int:
 
 
 def result(call: Callable[[], object]) -> str:
-    """Returns what a host call gives, or by which name it is refused."""
+    """Returns what a host call gives, or by which name it is refused, and about what."""
     try:
         return repr(call())
     except HostError as error:
-        return type(error).__name__
+        return type(error).__name__ if error.about is None else f"{type(error).__name__} about {error.about!r}"
 
 
 def look_around() -> list[str]:
