@@ -56,7 +56,7 @@ def test_a_floor_makes_its_filters_host_calls(python: Variant, floor: Variant, c
     assert bool(made) == (python.name != "empty")
 
 
-AT_MOST = {"empty": 4_700, "typical": 11_900, "pairs": 36_900, "callback": 32_000, "await": 25_600}
+AT_MOST = {"empty": 2_500, "typical": 7_200, "pairs": 20_500, "callback": 19_000, "await": 17_500}
 """Instructions of a request."""
 
 

@@ -131,6 +131,11 @@ CHANGES = {
     ],
     "the class of one root": ["root.http_context = Other", NOTHING, NOTHING],
     "the class of all roots": ["type(root).http_context = Other", NOTHING, NOTHING],
+    "a class of roots that counts": [
+        *["type(root).count = getattr(root, 'count', 0) + 1\nlog(f'{root.count}')"] * 110,
+        "type(root).http_context = Other",
+        NOTHING,
+    ],
     "no class": ["root.http_context = None", NOTHING],
     "a class and back": ["root.http_context = Other\ndel root.http_context", "root.http_context = Other", NOTHING],
     "a class with slots": ["root.http_context = Slotted", *[NOTHING] * 3],

@@ -34,9 +34,11 @@ static struct {
 // a class anew that was changed.
 static PyObject *class_names[KINDS], *unmade[KINDS], *look_again[KINDS];
 
-// The class of the root that was asked last for its streams' class.
+// The class of the root that was asked for its streams' class: mostly the same one. Others have to come a few times before it is theirs.
+enum { PATIENCE = 16 };
 static struct {
   Look look;
+  u32 changes, strangers;
   PyObject *classes[KINDS]; // that the class has; null if they have to be looked up each time
   i32 places[KINDS];        // of attributes of the root's own, in the list of names; less than 0 if no such root has one
 } root_class;
@@ -123,7 +125,8 @@ static int is_itself(PyObject *object) { return object && (object == none || Py_
 
 static void look_at_root(PyObject *type) {
   Look *look = &root_class.look;
-  if (look->type != type) assign(&look->type, type);
+  root_class.changes++;
+  if (look->type != type) assign(&look->type, type), root_class.changes = 0;
   look_at(look);
   for (u32 kind = 0; kind < KINDS; kind++) {
     PyObject *found = class_names[kind] ? class_attribute(type, class_names[kind]) : 0;
@@ -144,7 +147,11 @@ static void look_at_places(const u8 *names) {
 // What a root has for an attribute: a new reference, or 0 with an exception.
 static PyObject *class_of_streams(PyObject *root, u32 kind) {
   Look *look = &root_class.look;
-  if (look->type != Py_TYPE(root) || !look->current) look_at_root(Py_TYPE(root));
+  int is_stranger = look->type != Py_TYPE(root);
+  if (is_stranger ? look->type && ++root_class.strangers < PATIENCE : !look->current && root_class.changes == MOST_CHANGES)
+    return PyObject_GetAttr(root, class_names[kind]);
+  if (is_stranger || !look->current) look_at_root(Py_TYPE(root));
+  root_class.strangers = 0;
   PyObject *found = look->current && look->usual ? root_class.classes[kind] : 0;
   if (found && look->named) {
     const Attributes *attributes = attributes_of(look, root);

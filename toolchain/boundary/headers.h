@@ -36,7 +36,7 @@ static struct {
 
 // A text that is probably a constant: take_bytes, and whether it is known to be fit for a header.
 static int take_constant(PyObject *object, Bytes *text, int *fits) {
-  u32 place = ((u32)object >> 3 ^ (u32)object >> 9) % TEXTS;
+  u32 place = ((u32)object * 0x9E3779B1u >> 16) % TEXTS; // addresses are multiples
   *fits = texts_met[place].object == object;
   if (*fits) {
     *text = texts_met[place].text;
