@@ -21,6 +21,8 @@ def _step(ctx, step, files, inputs, outputs, mnemonic, progress_message):
     arguments.add_all(ctx.files.packages, before_each = "--root", expand_directories = False)
     arguments.add("--module", ctx.attr.module)
     arguments.add("--training", python_module(ctx.file.training))
+    if step == "snapshot":
+        arguments.add_all(ctx.attr.keep, before_each = "--keep")
     for option, file in files.items():
         arguments.add("--" + option, file)
     arguments.add("--step", step)
@@ -85,6 +87,10 @@ _ATTRIBUTES = {
         doc = "Whether functions that the training does not run are interpreted: the proxy then need not compile them.",
     ),
     "deps": attr.label_list(allow_files = [".py"], doc = "Other sources that the filter imports, of this repository or another."),
+    "keep": attr.string_list(
+        doc = "Modules of C, such as `_pickle`, and codecs, such as `encodings.gbk`, that the filter imports by names which none of " +
+              "its sources has.",
+    ),
     "module": attr.string(mandatory = True, doc = "The module to import, such as `filter.plugin`."),
     "out": attr.output(mandatory = True, doc = "The core module."),
     "packages": attr.label_list(

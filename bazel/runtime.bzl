@@ -37,9 +37,9 @@ def _step(ctx, directory, steps, inputs, outputs, mnemonic, progress_message):
     )
 
 def _proxy_wasm_runtime_impl(ctx):
-    runtime, stdlib, names, compiled, interpreter, translation = [
+    runtime, stdlib, names, builtins, compiled, interpreter, translation = [
         ctx.actions.declare_file(name)
-        for name in ["runtime.wasm", "stdlib.zip", "runtime.names", "runtime.cwasm", "interpreter.wasm", "runtime.cold"]
+        for name in ["runtime.wasm", "stdlib.zip", "runtime.names", "runtime.builtins", "runtime.cwasm", "interpreter.wasm", "runtime.cold"]
     ]
     programs = depset(ctx.files.programs)
     runtime_programs = depset(ctx.files.runtime_programs)
@@ -52,7 +52,7 @@ def _proxy_wasm_runtime_impl(ctx):
             ctx.files.boot + [ctx.file.abi, ctx.file._zig, ctx.file._node, ctx.file._node_modules],
             transitive = [runtime_programs],
         ),
-        outputs = [runtime, stdlib, names],
+        outputs = [runtime, stdlib, names, builtins],
         mnemonic = "Runtime",
         progress_message = "Booting, flattening and optimising CPython (a minute or two, once) for %s" % runtime.short_path,
     )
@@ -79,12 +79,12 @@ def _proxy_wasm_runtime_impl(ctx):
         directory = runtime.dirname,
         programs = programs,
         snapshot_files = [runtime, compiled, stdlib],
-        tier_files = [interpreter, translation, names],
+        tier_files = [interpreter, translation, names, builtins],
         tier_programs = tier_programs,
     )
     return [info, DefaultInfo(
         files = depset([runtime]),
-        runfiles = ctx.runfiles(files = [runtime, compiled, stdlib, names, interpreter, translation]),
+        runfiles = ctx.runfiles(files = [runtime, compiled, stdlib, names, builtins, interpreter, translation]),
     )]
 
 _ATTRIBUTES = {

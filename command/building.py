@@ -166,7 +166,8 @@ def _inputs(project: Project, say: Say, locked: bool = False) -> Iterator[tuple[
             directory = requirements.installed(project.requirements, runtime.cache(), locked)
             taken += packages.gather_installed(directory, root)
         training = project.training or default_training.__name__
-        yield FilterInputs(prepared, _SDK / "abi.toml", (project.root, root), project.filter, training), taken
+        roots = (project.root, root)
+        yield FilterInputs(prepared, _SDK / "abi.toml", roots, project.filter, training, project.keep), taken
 
 
 @contextlib.contextmanager

@@ -64,6 +64,9 @@ class Project:
     envoy: Path = Path("envoy.yaml")
     """Envoy's configuration, for `run` and for tests."""
 
+    keep: tuple[str, ...] = ()
+    """Modules of C and codecs that the filter imports by names which no source has."""
+
     plugin: Path | None = None
     """The file, or the package's folder, of a filter that has no `pyproject.toml`."""
 
@@ -169,6 +172,7 @@ def _project(directory: Path, table: dict[str, Any], name: str) -> Project:
         found.get("packages", ()),
         directory / found["requirements"] if "requirements" in found else None,
         directory / found.get("envoy", "envoy.yaml"),
+        found.get("keep", ()),
     )
     for key, path in (("configuration", project.configuration), ("requirements", project.requirements)):
         if path is not None and not path.is_file():
@@ -205,6 +209,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "envoy": _text,
     "packages": _texts,
     "requirements": _text,
+    "keep": _texts,
 }
 
 

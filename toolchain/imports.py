@@ -31,6 +31,9 @@ from toolchain.wasm.format import (
 SECTION = "unreached"
 """The custom section of a snapshot that names the host calls which its filter cannot reach."""
 
+LEFT_OUT = "left out"
+"""The one that names the modules of C and the codecs which it cannot import."""
+
 NOT_IMPORTED = 0xFF
 """The status that a dropped host call gives; it is none of the ABI's."""
 
@@ -44,30 +47,31 @@ def unreached(host_calls: Iterable[str], sources: Iterable[bytes]) -> list[str]:
     return [name for name in host_calls if name.encode() not in named]
 
 
-def mark(data: bytes, names: Collection[str]) -> bytes:
-    """Returns the module with the section."""
+def mark(data: bytes, names: Collection[str], left_out: Collection[str] = ()) -> bytes:
+    """Returns the module with the sections."""
     module = _unmarked(data)
-    module.sections.append((0, text(SECTION) + vector(text(name) for name in names)))
+    for section, named in ((SECTION, names), (LEFT_OUT, left_out)):
+        module.sections.append((0, text(section) + vector(text(name) for name in named)))
     return module.encode()
 
 
 def _unmarked(data: bytes) -> Module:
     module = Module(data)
-    module.sections = [(i, body) for i, body in module.sections if i or Reader(body).name() != SECTION]
+    module.sections = [(i, body) for i, body in module.sections if i or Reader(body).name() not in (SECTION, LEFT_OUT)]
     return module
 
 
-def marked(module: bytes) -> list[str]:
-    """Returns what the section of a module names; nothing if it has none."""
+def marked(module: bytes, wanted: str = SECTION) -> list[str]:
+    """Returns what a section of a module names; nothing if it has none."""
     for section, body in Module(module).sections:
         reader = Reader(body)
-        if section == 0 and reader.name() == SECTION:
+        if section == 0 and reader.name() == wanted:
             return [reader.name() for _ in reader.repeat()]
     return []
 
 
 def drop(data: bytes, names: Collection[str]) -> bytes:
-    """Returns the module without the imports of these host calls, and without the section; each is answered by a refusal."""
+    """Returns the module without the imports of these host calls, and without the sections; each is answered by a refusal."""
     module = _unmarked(data)
     imports = module.imports()
     functions = [i for i in imports if i.kind == FUNC_KIND]

@@ -60,6 +60,9 @@ class Snapshot:
     unreached: list[str]
     """The host calls that its code cannot reach (imports.py)."""
 
+    left_out: Sequence[str] = ()
+    """The modules of C and the codecs that it cannot import."""
+
     modules: Sequence[Frozen] = ()
     """What is in it; nothing for one that was read from a file."""
 
@@ -72,11 +75,12 @@ def snapshot(
     abi: Abi,
     memo: Memo | None = None,
     coarse: bool = False,
+    keep: Sequence[str] = (),
 ) -> Snapshot:
     """Returns the filter's core module, or raises `ToolchainError`, with the Python traceback where the import failed.
 
     A memo of this runtime spares compiling what was compiled before. A coarse module is made sooner, and is larger: for one that gets a
-    cold tier, which packs the memory anyway.
+    cold tier, which packs the memory anyway. Modules to `keep` can be imported, whether anything names them or not.
     """
     engine = make_engine()
     code = _compile(engine, runtime, compiled)
@@ -99,7 +103,7 @@ def snapshot(
         traceback = vm.python("load", module.encode()).decode()
     if traceback:
         raise ToolchainError(f"importing {module} failed:\n{traceback.rstrip()}{_advice(traceback, sources)}")
-    sealed = _seal(vm, compiler, sources)
+    sealed = _seal(vm, compiler, sources, keep)
     registered = {name for i, name in enumerate(abi.callbacks) if vm.call("build_registered", i)}
     if not registered:
         raise ToolchainError(f"{module} registers no context; end it with proxy_wasm.register(YourRootContext)")
@@ -115,7 +119,7 @@ def snapshot(
     modules = [Frozen(name, sizes[name], late=False) for name in sealed.loaded if sizes.get(name)]
     modules += [Frozen(name, size, late=True) for name, size in sealed.late.items()]
     made_of = producers.of_filter(compiler.python_version(), sources)
-    return Snapshot(producers.put(frozen.encode(), made_of), sealed.warnings, unreached, modules)
+    return Snapshot(producers.put(frozen.encode(), made_of), sealed.warnings, unreached, sealed.left_out, modules)
 
 
 class _Sealed(NamedTuple):
@@ -123,9 +127,10 @@ class _Sealed(NamedTuple):
     loaded: list[str]
     late: dict[str, int]
     """What can be imported late, with the compressed sizes."""
+    left_out: Sequence[str]
 
 
-def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> _Sealed:
+def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources, keep: Sequence[str]) -> _Sealed:
     """Keeps what can be imported late, lets no more be asked for, and returns the warnings and all modules."""
     index = sources.late_index
 
@@ -134,8 +139,11 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> _Sealed:
             [Import(*entry) for entry in index["imports"].get(name, ())] if found.standard else compiler.imports(found)
         )
 
+    for name in keep:
+        if name not in index["builtin"] and sources.find(name) is None:
+            raise ToolchainError(f"there is no module {name} to keep; is its name right?")
     loaded = vm.python("loaded", b"").decode().splitlines()
-    found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imported)))
+    found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imported)), keep)
     sizes, warnings = {}, list(found.warnings)
     for name in found.names:
         module = sources.find(name)
@@ -150,8 +158,9 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources) -> _Sealed:
     if _ZONES in loaded or _ZONES in found.names:
         for data, names in sources.zones().items():
             vm.python("keep_zone", "\n".join(names).encode() + b"\0" + compiler.pack(data))
+    vm.python("leave_out", "\n".join(found.left_out).encode())
     vm.python("seal", b"")
-    return _Sealed(warnings, loaded, sizes)
+    return _Sealed(warnings, loaded, sizes, found.left_out)
 
 
 def _advice(traceback: str, sources: Sources) -> str:

@@ -6,6 +6,7 @@ import ast
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,9 +15,11 @@ import pytest
 from proxy_wasm.testing.wasm import WasmModule
 from tests.host.guests.evaluate import evaluate
 from tests.host.late_cases import CODECS, EXPRESSIONS
-from tests.host.toolchain_case import RUNTIME, STDLIB, freeze, write
+from tests.host.toolchain_case import RUNTIME, STDLIB, freeze, inputs, write
 from toolchain.cpython.imports import AT_IMPORT, COMPUTED, NAMED_BY_THE_CALLER, NOT_FOLLOWED, WHEN_USED
 from toolchain.cpython.waiting import POLLING
+from toolchain.recipe import filter
+from toolchain.tools import ToolchainError
 from toolchain.vm.sources import Sources
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import DATA, FUNC_KIND, Module, Reader, constant
@@ -130,6 +133,36 @@ def test_asyncio_says_in_one_line_that_it_has_no_event_loop(guest: Evaluate, exp
 
 def test_a_module_that_is_not_there_says_who_left_it_out(guest: Evaluate) -> None:
     assert guest("__import__('turtle')").startswith("ModuleNotFoundError: the filter was built without it")
+
+
+def test_a_module_of_c_that_nobody_names_is_left_out_and_says_how_to_keep_it(guest: Evaluate) -> None:
+    assert guest("__import__('_lsprof')") == (
+        "ModuleNotFoundError: no module of the filter imports _lsprof by its name: "
+        'keep = ["_lsprof"] keeps it, an attribute of the rule and a line of [tool.proxy-wasm] in pyproject.toml'
+    )
+    spec = "__import__('types').SimpleNamespace(name='_lsprof')"
+    refused = guest(f"__import__('_imp').create_builtin({spec})")
+    assert refused == "ImportError: this module of C is not in the filter"
+
+
+def test_what_is_kept_can_be_imported_and_named(tmp_path: Path) -> None:
+    write(tmp_path, {"plugin.py": _REGISTER})
+    expressions = {
+        "__import__('_csv').QUOTE_ALL": ("_csv", "ModuleNotFoundError: no module of the filter imports _csv", "1"),
+        "b'\\xc4\\xe3'.decode('g' + 'bk')": (
+            "encodings.gbk",
+            'LookupError: no module of the filter names the encoding gbk: keep = ["encodings.gbk"]',
+            "'你'",
+        ),
+    }
+    bare = evaluator(freeze(tmp_path).module, tmp_path / "cache")
+    kept = tuple(name for name, *_ in expressions.values())
+    full = evaluator(filter.freeze(replace(inputs(tmp_path), keep=kept)).module, tmp_path / "cache")
+    for expression, (_, refused, value) in expressions.items():
+        assert bare(expression).startswith(refused)
+        assert full(expression) == value
+    with pytest.raises(ToolchainError, match="there is no module _cvs to keep"):
+        filter.freeze(replace(inputs(tmp_path), keep=("_cvs",)))
 
 
 @pytest.mark.parametrize("name", ["ssl", "_ssl", "ctypes", "bz2", "fcntl", "tkinter"])
@@ -311,7 +344,8 @@ def test_nothing_that_nobody_can_import_is_in_a_module(tmp_path: Path) -> None:
     write(tmp_path, {"with.py": "import time\nparse = lambda text: time.strptime(text)\n" + _REGISTER})
     write(tmp_path, {"without.py": "import time\n" + _REGISTER})
     expression = "__import__('sys').modules['boot'].LATE.keys() & {'_strptime', 'calendar', 'email', 'encodings.cp437'}"
-    for module, expected in (("without", ["encodings.cp437"]), ("with", ["_strptime", "calendar", "encodings.cp437"])):
+    # Of what `_strptime` needs, something decodes by a name that it is given.
+    for module, expected in (("without", []), ("with", ["_strptime", "calendar", "encodings.cp437"])):
         run = evaluator(freeze(tmp_path, module).module, tmp_path / "cache")
         assert run(f"sorted({expression})") == repr(expected)
 
@@ -400,4 +434,5 @@ def test_nothing_else_in_cpython_waits() -> None:
 def test_the_tables_have_nothing_else() -> None:
     found = set().union(*_c_imports().values())
     listed = {name for targets in (*AT_IMPORT.values(), *WHEN_USED.values()) for name in targets}
-    assert listed - found == set()
+    builtin = set(Sources([], STDLIB).late_index["builtin"])
+    assert listed - found - builtin == set()

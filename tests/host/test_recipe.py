@@ -88,10 +88,11 @@ def test_what_a_training_taught_makes_the_filter_of_another_source(tmp_path: Pat
     frozen = freeze(given)
     built = tiered(given, frozen)
     prepared = filter._prepared(given.runtime)
-    again = build.untrained(frozen.module, prepared, built.learned)
+    again = build.untrained(frozen.module, prepared, built.learned, without=frozen.left_out)
     assert producers.copied(imports.drop(again, frozen.unreached), frozen.module) == built.module
     # How the snapshot's memory is cut does not matter.
-    assert build.untrained(freeze(given, coarse=True).module, prepared, built.learned) == again
+    coarse = freeze(given, coarse=True).module
+    assert build.untrained(coarse, prepared, built.learned, without=frozen.left_out) == again
     (tmp_path / "plugin.py").write_text(PLUGIN + "print('another source')\n")
     quick = tiered_quickly(given, freeze(given, coarse=True), built.learned)
     assert WasmModule(quick).start()
@@ -170,17 +171,20 @@ def test_a_step_of_the_runtime_names_what_it_lacks(tmp_path: Path, step: str, me
 
 def test_bazels_runtime_is_a_directory_of_the_recipe() -> None:
     files = RuntimeFiles(case.FILES.directory)
-    for path in (files.module, files.names, files.stdlib, files.interpreter, files.translation, files.compiled):
+    for path in (files.module, files.names, files.builtins, files.stdlib, files.interpreter, files.translation):
         assert path.is_file()
+    assert files.compiled.is_file()
 
 
 def test_inputs_are_a_command_line() -> None:
     parser = argparse.ArgumentParser()
     add_options(parser, FilterInputs)
     add_options(parser, FilterOutputs)
-    line = "--runtime r --abi a --root one --root two --module m --out o"
+    line = "--runtime r --abi a --root one --root two --module m --out o --keep _csv"
     given = parser.parse_args(line.split())
-    assert taken(FilterInputs, given) == FilterInputs(Path("r"), Path("a"), (Path("one"), Path("two")), "m")
+    assert taken(FilterInputs, given) == FilterInputs(
+        Path("r"), Path("a"), (Path("one"), Path("two")), "m", keep=("_csv",)
+    )
     assert taken(FilterOutputs, given) == FilterOutputs(Path("o"))
     with pytest.raises(SystemExit):
         parser.parse_args([])

@@ -15,7 +15,7 @@ from toolchain.tier.assemble import FORGET, Tiered, assemble
 from toolchain.tier.build import train
 from toolchain.tier.contract import ENTRY, NARROW, WIDE
 from toolchain.tier.memories import STACK_BYTES
-from toolchain.tier.report import report, weigh
+from toolchain.tier.report import Weights, report, weigh
 from toolchain.tier.translate import translate
 from toolchain.tier.translation import Translation, read_translation
 from toolchain.tools import ToolchainError
@@ -294,7 +294,7 @@ def test_a_function_with_an_unknown_instruction_stays_compiled_and_the_report_sa
     assert translation.unknown == {1: "opcode 0xfd"}
     call = instance(tier(module, (), INTERPRETER.read_bytes(), translation))
     assert [call(name) for name in ("known", "unknown")] == [1, 7]
-    lines = report(weigh(module, set(), {}, translation, "0 first\n")).splitlines()
+    lines = report(Weights(weigh(module, set(), {}, translation, "0 first\n"), 0, 0)).splitlines()
     assert "compiled because the interpreter does not know it: opcode 0xfd: 1 functions, 23 bytes" in lines
     assert "       4 first" in lines
 

@@ -53,6 +53,8 @@ TESTED_BY = {
     "proxy_wasm/testing/inprocess.py": "tests/unit/test_contexts.py",
     # ---- the toolchain
     "toolchain/__main__.py": "tests/host/test_recipe.py",
+    "toolchain/runtime/tables.py": "tests/unit/test_owners.py",
+    "toolchain/tier/without.py": "tests/unit/test_builtins.py",
     "toolchain/boot/boot.py": "tests/host/test_snapshot.py",
     "toolchain/boot/dump_stdlib.py": "tests/host/test_snapshot.py",
     "toolchain/boundary/generate.py": "tests/host/test_sdk_in_module.py",

@@ -32,8 +32,9 @@ LIBRARY = {
     "package": "",
     "package.part": "",
 }
-BUILTIN = ("builtins", "time", "_decimal", "sys")
-CORE = {"_pylong", "decimal", "encodings.cp437", "encodings.idna", "stringprep"}
+BUILTIN = ("builtins", "time", "_decimal", "sys", "unicodedata")
+CORE = {"_pylong", "decimal"}
+CODECS = {"encodings.cp437", "encodings.idna", "stringprep"}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,54 @@ class Sources:
 )
 def test_imports_are_found(imports: Imports, source: str, expected: list[tuple[object, ...]]) -> None:
     assert [tuple(entry) for entry in imports(source)] == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("x.decode()", []),
+        ("x.decode('UTF-8', errors)", ["encodings.utf_8"]),
+        ("str(x, 'l1'), bytes(x, encoding='sjis')", ["encodings.latin_1", "encodings.shift_jis"]),
+        ("str(x), codecs.encode(x, 'rot13')", ["encodings.rot_13"]),
+        *(
+            (source, ["encodings.*"])
+            for source in (
+                "x.decode(y)",
+                "map(bytes.decode, x)",
+                "x.encode(**y)",
+                "str(*x)",
+                "codecs.lookup(x)",
+                "bytes(x, y)",
+            )
+        ),
+        ("eval(x), re.compile(y)", ["compile()"]),
+    ],
+)
+def test_codecs_are_found(imports: Imports, source: str, expected: list[str]) -> None:
+    assert [entry.module for entry in imports(source)] == expected
+    assert all(entry.optional for entry in imports(source))
+
+
+def test_a_codec_that_a_name_chooses_is_any(imports: Imports) -> None:
+    """And one that is written down is that one."""
+    assert search(imports, {"plugin": "def f(x, y):\n    return x.decode(y)\n"})[0] == CORE | CODECS
+    assert search(imports, {"plugin": "def f(x):\n    return x.decode('437')\n"})[0] == CORE | {"encodings.cp437"}
+
+
+def test_what_nobody_can_import_is_left_out_unless_it_is_kept(imports: Imports) -> None:
+    assert left_out(imports, "") == {"encodings.cp437", "encodings.idna", "time", "unicodedata"}
+    assert left_out(imports, "def f():\n    import time\n") == {"encodings.cp437", "encodings.idna", "unicodedata"}
+    assert left_out(imports, "def f(x):\n    eval(x)\n") == {"encodings.cp437", "encodings.idna", "time"}
+    assert left_out(imports, "x = 'namereplace'") == {"encodings.cp437", "encodings.idna", "time"}
+    assert left_out(imports, "", keep=("time", "encodings.idna")) == {"encodings.cp437", "unicodedata"}
+    assert left_out(imports, "", keep=("encodings", "unicodedata")) == {"time"}
+
+
+def left_out(imports: Imports, source: str, keep: tuple[str, ...] = ()) -> set[str]:
+    sources: Any = Sources({"plugin": source})
+    return {
+        *find(["plugin"], Known(sources, BUILTIN, lambda name, found: imports(found.source.decode())), keep).left_out
+    }
 
 
 def search(

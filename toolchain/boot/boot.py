@@ -30,6 +30,9 @@ _dictionary = b""
 _NOT_IN_THE_MODULE = "the filter was built without it; import it at the top of one of its modules: No module named "
 _NO_PROCESSES = "there are no processes in a proxy: No module named "
 _PROCESSES = ("concurrent.futures.process", "multiprocessing", "_multiprocessing")
+_KEEP = 'keep = ["{name}"] keeps it, an attribute of the rule and a line of [tool.proxy-wasm] in pyproject.toml'
+_NOT_KEPT = "no module of the filter imports {name} by its name: " + _KEEP
+_NO_SQLITE = "there is no sqlite3 in a proxy: a deep query would use up the stack, and end the VM"
 _NO_LIBRARY = "CPython in a proxy has no C library for it: No module named "
 _LIBRARIES = """ _bz2 _ctypes _curses _hashlib _lzma _ssl _tkinter _zstd bz2 ctypes curses fcntl grp lzma mmap pwd readline resource \
 ssl syslog termios tkinter """
@@ -89,6 +92,20 @@ class Finder:
             marshal.loads(marshalled) if marshalled else _compile_here(_ask("build.source", origin), origin)
         )
         return ModuleSpec(name, loader, origin=origin, is_package=kind == b"P")
+
+
+class Refuser:
+    """Refuses the modules of C that a filter is built without, and the one that no filter can have."""
+
+    names: ClassVar[set[str]] = set()
+
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> None:
+        """Raises an ImportError for one of them."""
+        if name == "_sqlite3":
+            raise ImportError(_NO_SQLITE, name=name)
+        if name in cls.names:
+            raise ModuleNotFoundError(_NOT_KEPT.format(name=name), name=name)
 
 
 def _compile(source: Any, origin: str) -> CodeType:
@@ -274,6 +291,25 @@ def _strip_docstrings(tree: Any) -> None:
                 node.body.append(_ast.Pass(**place))
 
 
+def leave_out(names: bytes) -> bytes:
+    """Refuses the modules of C of these names, a line each, from now on."""
+    Refuser.names.update(names.decode().splitlines())
+    if Refuser.names:
+        import codecs
+
+        codecs.register(_refuse_codec)
+    return b""
+
+
+def _refuse_codec(encoding: str) -> None:
+    from encodings import aliases, normalize_encoding
+
+    name = normalize_encoding(encoding)
+    name = f"encodings.{aliases.aliases.get(name, name)}"
+    if name in Refuser.names:
+        raise LookupError(f"no module of the filter names the encoding {encoding}: {_KEEP.format(name=name)}")
+
+
 def load(module: bytes) -> bytes:
     """Imports the filter's module and returns nothing, or else the traceback."""
     try:
@@ -319,7 +355,7 @@ def seal(nothing: bytes) -> bytes:
 
 
 # A late import must be a ModuleNotFoundError, and not a search in a file system that is not there.
-sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not PathFinder] + [Finder]
+sys.meta_path[:] = [Refuser, *(finder for finder in sys.meta_path if finder is not PathFinder), Finder]
 sys.path[:] = []
 sys.path_hooks[:] = []
 sys.path_importer_cache.clear()

@@ -32,6 +32,9 @@ LIBPYTHON = "libpython3.14.so"
 FROZEN_TABLES = ("_PyImport_FrozenBootstrap", "_PyImport_FrozenStdlib")
 """CPython's variables that point to its tables of frozen modules."""
 
+BUILTINS = "PyImport_Inittab"
+"""CPython's variable that points to its list of modules of C."""
+
 SHADOW_STACK = 0x100000
 """How many bytes the shadow stack has, from address 0 on: componentize-py links it so."""
 

@@ -7,6 +7,10 @@ AT_IMPORT = {
         *("asyncio", "asyncio.base_futures", "asyncio.base_tasks", "asyncio.coroutines", "asyncio.events"),
         *("asyncio.exceptions", "traceback", "weakref"),
     ),
+    **dict.fromkeys(
+        (f"_codecs_{country}" for country in ("cn", "hk", "iso2022", "jp", "kr", "tw")),
+        ("_multibytecodec", *(f"_codecs_{country}" for country in ("cn", "hk", "iso2022", "jp", "kr", "tw"))),
+    ),
     "_decimal": ("collections", "numbers"),
     "_elementtree": ("copy", "pyexpat", "xml.etree.ElementPath"),
     "_pickle": ("_compat_pickle", "codecs", "copyreg", "functools"),
@@ -15,7 +19,7 @@ AT_IMPORT = {
 """What modules of C import when they are imported."""
 
 WHEN_USED: dict[tuple[str, str], tuple[str, ...]] = {
-    ("builtins", ""): ("_pylong", "copyreg", "io", "struct", "typing", "unicodedata", "warnings"),
+    ("builtins", ""): ("_pylong", "copyreg", "io", "struct", "typing", "warnings"),
     ("builtins", "templatelib"): ("string.templatelib",),
     ("_datetime", "strptime"): ("_strptime", "time"),
     ("_decimal", "format"): ("_pydecimal",),
@@ -73,6 +77,38 @@ NAMED_BY_THE_CALLER = {
 
 SHALLOW = frozenset({"_pylong"})
 """What CPython calls one function of: what the functions of modules behind it import is out of reach."""
+
+OF_CHARACTERS_NAMES = ("\\N{", "namereplace", "unicode_escape", "unicode-escape", "unicodeescape")
+"""Words by which a filter's sources ask for characters by their names, which `unicodedata` has."""
+
+BY_CHARACTERS_NAMES = frozenset({("re._parser", "unicodedata")})
+"""Modules of the library, and what they import only for such a name."""
+
+NEEDED = frozenset({"_codecs", "_imp", "_io", "_thread", "_warnings", "builtins", "marshal", "sys", "zlib"})
+"""Modules of C that CPython or boot.py needs in each filter."""
+
+CHOSEN = {"json": ("utf_8_sig", "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le")}
+"""Codecs among which modules of the library choose."""
+
+FILES = frozenset(
+    {
+        *(
+            "base64",
+            "codecs",
+            "collections",
+            "encodings",
+            "enum",
+            "io",
+            "json",
+            "json.encoder",
+            "linecache",
+            "os",
+            "quopri",
+        ),
+        *("site", "tokenize"),
+    }
+)
+"""Modules of the library that decode by names of their callers, which are looked at themselves, or decode files, which no proxy has."""
 
 STARTUP_ONLY = frozenset(
     {

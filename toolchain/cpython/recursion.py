@@ -74,6 +74,7 @@ BOUNDED: dict[str, str] = {
     "bool_and bool_invert bool_or bool_xor": "They ask int.",
     "type_new": "It asks the most derived metatype, which asks no other.",
     "type_ready lookup_method_ex": "A type is made ready once, after its metatype.",
+    "_PyEvalFramePushAndInit": "Who evaluates the frame checks. An error is made of names, and what it drops checks: CALLED_INSTEAD.",
     "solid_base type_modified_unlocked": "A class is refused whose MRO is longer than stackguard's CLASSES.",
     "get_base_by_token_recursive": "Only for a type that has no MRO yet: one of C, while it is made.",
     "unionbuilder_add_single": "The members of a union are no unions.",
@@ -148,11 +149,14 @@ They are the ways in which an object that goes has Python code run. A generator 
 
 _ENDS = "os__exit os_abort signal_raise_signal faulthandler_sigabrt faulthandler_sigfpe faulthandler_sigsegv"
 
-REFUSED = {"PyInit__sqlite3": "stackguard#no_sqlite", **dict.fromkeys(_ENDS.split(), "stackguard#no_end")}
+REFUSED = {"PyInit__sqlite3": "stackguard#no_module", **dict.fromkeys(_ENDS.split(), "stackguard#no_end")}
 """What always fails, with the boundary's function that raises the error.
 
 SQLite goes down as far as the SQL that it is given. The others end the program, which is the VM here.
 """
+
+ALWAYS_REFUSED = "PyInit__sqlite3"
+"""What starts a module of C that is always refused: what a filter is built without is refused by the same code."""
 
 UNUSED = (("pysqlite_close_all_blobs", "_pysqlite_long_as_int64"), ("sqlite3_log", "pcache1Shrink"))
 """What only a refused module uses, its own functions and its library's: the first and the last function of each piece."""

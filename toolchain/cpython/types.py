@@ -28,3 +28,15 @@ HEAP_TABLES = (212, 228, 372, 384, 424, 432)
 
 WRAPPERS = (8, 12)
 """The offsets at which typeobject.c reads functions of its own list of slots (`struct wrapperbase`)."""
+
+TYPE_SIZE = 212
+"""How many bytes a type has."""
+
+METHOD, ACCESSOR, SLOT, SPEC, MODULE = 16, 20, 8, 20, 52
+"""How many bytes have a `PyMethodDef`, a `PyGetSetDef`, a slot of a module or of a `PyType_Spec`, that structure, and a `PyModuleDef`."""
+
+MODULE_NAME, MODULE_METHODS, MODULE_SLOTS = 20, 32, 36
+"""The offsets of a module's name, of its methods, and of its slots."""
+
+SPEC_SLOTS = 16
+"""The offset of a `PyType_Spec`'s slots."""

@@ -75,6 +75,9 @@ class CallGraph:
     unknown: Collection[int]
     """The functions that call through a pointer of which nothing is known."""
 
+    data: Data
+    """The libraries' data."""
+
 
 @dataclass(frozen=True)
 class _Facts:
@@ -109,23 +112,26 @@ class _Facts:
         return self.table.get(element)
 
 
-def call_graph(module: Module, stack_pointer: int, unfollowed: Callable[[int], bool]) -> CallGraph:
+def call_graph(
+    module: Module, stack_pointer: int, unfollowed: Callable[[int], bool], bases: Collection[int] = ()
+) -> CallGraph:
     """Returns the calls of a module.
 
-    Args: the merged module; the index of the shadow stack's pointer; whether a function's calls through pointers are not followed.
+    Args: the merged module; the index of the shadow stack's pointer; whether a function's calls through pointers are not followed; where
+    the libraries' own data and elements begin (`pointers.run`).
     """
-    facts = _facts(module, stack_pointer)
+    facts = _facts(module, stack_pointer, bases)
     calls = _Calls(facts)
     for caller, done in facts.runs.items():
         for call in done.calls:
             calls.add(caller, call, unfollowed(caller))
     calls.resolve()
-    return CallGraph(facts.runs, calls.following, calls.unknown)
+    return CallGraph(facts.runs, calls.following, calls.unknown, facts.data)
 
 
-def _facts(module: Module, stack_pointer: int) -> _Facts:
+def _facts(module: Module, stack_pointer: int, bases: Collection[int]) -> _Facts:
     constants = read_constants(module, stack_pointer)
-    runs, table = _runs(module, constants), read_table(module, constants)
+    runs, table = _runs(module, constants, bases), read_table(module, constants)
     relocations = {e.index for e in module.exports() if e.name.endswith(RELOCATIONS) and e.kind == FUNC_KIND}
     data = read_data(module, (runs[index] for index in relocations))
     stored = _stored([done for index, done in runs.items() if index not in relocations], table)
@@ -138,11 +144,13 @@ def _kind(function: FunctionType) -> Kind:
     return bytes(function.parameters), bytes(function.results)
 
 
-def _runs(module: Module, constants: Mapping[int, int]) -> dict[int, Run]:
+def _runs(module: Module, constants: Mapping[int, int], bases: Collection[int]) -> dict[int, Run]:
     types, functions = module.types(), list(module.function_types())
     imported = sum(i.kind == FUNC_KIND for i in module.imports())
     own: list[FunctionType] = functions[imported:]
-    return {imported + n: run(body, own[n], types, functions, constants) for n, body in enumerate(module.bodies())}
+    return {
+        imported + n: run(body, own[n], types, functions, constants, bases) for n, body in enumerate(module.bodies())
+    }
 
 
 def _stored(runs: Collection[Run], table: Mapping[int, int]) -> Mapping[int, set[int]]:

@@ -29,6 +29,13 @@ class Data:
                 return int.from_bytes(data[address - start : address - start + 4], "little")
         return 0
 
+    def text(self, address: int) -> str:
+        """Returns the text at an address, which ends with a NUL; nothing for what is in no segment."""
+        for start, data in self.segments:
+            if start <= address < start + len(data):
+                return data[address - start :].partition(b"\0")[0].decode()
+        return ""
+
 
 def read_data(module: Module, relocated: Iterable[Run]) -> Data:
     """Returns the module's data; `relocated` are the functions that write addresses into it."""
@@ -77,8 +84,15 @@ def read_table(module: Module, constants: Mapping[int, int]) -> dict[int, int]:
 
 
 def _value(expression: bytes, constants: Mapping[int, int]) -> int | None:
-    reader = Reader(expression)
-    opcode = reader.u8()
-    if opcode == wasm.I32_CONST:
-        return reader.signed()
-    return constants.get(reader.u32()) if opcode == wasm.GLOBAL_GET else None
+    """Returns what an expression of constants and sums gives; None if it is not known."""
+    reader, stack = Reader(expression), list[int]()
+    while (opcode := reader.u8()) != wasm.END:
+        if opcode == wasm.I32_CONST:
+            stack.append(reader.signed())
+        elif opcode == wasm.GLOBAL_GET and (known := constants.get(reader.u32())) is not None:
+            stack.append(known)
+        elif opcode == wasm.I32_ADD:
+            stack.append(stack.pop() + stack.pop())
+        else:
+            return None
+    return stack.pop()

@@ -6,7 +6,7 @@ a fixed address, or be a parameter. What comes in any other way is `UNKNOWN`, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from toolchain.wasm import opcodes as wasm
@@ -38,7 +38,7 @@ Value = frozenset[Origin]
 """Where a number may come from: one origin, or several where ways meet."""
 
 State = dict[int, Value]
-"""What the locals hold."""
+"""What the locals hold; for a local that may hold what an earlier round of a loop left there, its complement too, with nothing."""
 
 
 class Call(NamedTuple):
@@ -73,6 +73,12 @@ class Run(NamedTuple):
     offsets: set[int]
     """At which offsets it loads from what it is given."""
 
+    symbols: set[int]
+    """The addresses and elements that it names: globals that hold a number for good, and sums of such a number and a constant."""
+
+    guesses: set[int]
+    """What else it may name, where such a sum cannot be followed: there is one with each constant of its code."""
+
 
 def run(
     body: bytes,
@@ -80,16 +86,29 @@ def run(
     types: list[FunctionType],
     functions: list[FunctionType],
     constants: Mapping[int, int],
+    bases: Collection[int] = (),
 ) -> Run:
     """Runs a function's body.
 
-    Args: the body and its type; the module's types; those of its functions; the globals that hold a number for good.
+    Args: the body and its type; the module's types; those of its functions; the globals that hold a number for good; the numbers of them
+    to which a library adds the places of what is its own.
     """
     code = list(read_instructions(read_body(body).code))
-    running = _Running(code, type_, types, functions, constants)
+    running = _Running(code, type_, types, functions, constants, frozenset(bases))
     for at, instruction in enumerate(code):
         running.step(at, instruction)
+    for base in running.lost():
+        running.done.guesses.update(base + number for number in _numbers(code))
     return running.done
+
+
+def _numbers(code: list[Instruction]) -> Iterator[int]:
+    """Yields what could be added to a base: the constants of code, and the offsets of loads and stores."""
+    for opcode, operands in code:
+        if opcode == wasm.I32_CONST:
+            yield operands[0]
+        elif opcode in wasm.LOADS or opcode in wasm.STORES:
+            yield operands[1]
 
 
 def _set_in_loops(code: list[Instruction]) -> dict[int, set[int]]:
@@ -119,14 +138,28 @@ class _Running:
         types: list[FunctionType],
         functions: list[FunctionType],
         constants: Mapping[int, int],
+        bases: frozenset[int],
     ) -> None:
         self.types, self.functions, self.constants = types, functions, constants
-        self.done = Run([], [], set())
+        self.done = Run([], [], set(), set(), set())
+        self._bases = frozenset(Origin(SYMBOL, base) for base in bases)
+        self._in_locals: dict[int, set[Origin]] = {}  # the bases that a local ever holds
+        self._read_late: set[int] = set()  # the locals that are read with what an earlier round of a loop may have left
+        self._lost: set[Origin] = set()
         # None where the code cannot be reached: behind a branch, a return or `unreachable`.
         self._state: State | None = {i: frozenset({Origin(PARAMETER, i)}) for i in range(len(type_.parameters))}
         self._stack: list[Value] = []
         self._labels = [_Label(wasm.BLOCK, 0, len(type_.results), {})]
         self._set_in_loops = _set_in_loops(code)
+
+    def lost(self) -> set[int]:
+        """Returns the bases of which not all sums were seen."""
+        late = (origin for local in self._read_late for origin in self._in_locals.get(local, ()))
+        return {origin.number for origin in (*self._lost, *late)}
+
+    def _lose(self, values: Iterable[Value]) -> None:
+        for value in values:
+            self._lost |= self._bases & value
 
     def _pop(self, count: int = 1) -> list[Value]:
         floor = self._labels[-1].height if self._labels else 0
@@ -161,6 +194,7 @@ class _Running:
         if self._state is not None:
             # A loop is run once: what it sets may come from an earlier round, so it may be anything.
             self._state.update(dict.fromkeys(self._set_in_loops.get(at, ()), _ANY))
+            self._state.update((~local, _NOTHING) for local in self._set_in_loops.get(at, ()))
         results = 0 if kind == _NO_RESULT else len(self.types[kind].results) if kind >= 0 else 1
         self._labels.append(_Label(opcode, len(self._stack), results, dict(self._state or {})))
 
@@ -169,11 +203,13 @@ class _Running:
         if self._state is not None:
             label.exits.append(self._state)
         self._state, label.opcode = dict(label.before), wasm.BLOCK
+        self._lose(self._stack[label.height :])
         del self._stack[label.height :]
 
     def _branch(self, opcode: int, depths: tuple[int, ...]) -> None:
         if opcode != wasm.BR:
             self._pop()
+        self._lose(self._stack[-1:])
         for depth in depths:
             self._leave(depth)
         if opcode != wasm.BR_IF:
@@ -185,6 +221,7 @@ class _Running:
         if label.opcode == wasm.IF:
             states.append(label.before)
         self._state = _joined(states) if states else None
+        self._lose(self._stack[label.height :])
         del self._stack[label.height :]
         self._stack += [_ANY] * label.results
 
@@ -193,11 +230,12 @@ class _Running:
         if opcode in (wasm.CALL, wasm.CALL_INDIRECT):
             self._call(opcode == wasm.CALL, operands[0])
         elif opcode == wasm.LOCAL_GET:
-            stack.append((self._state or {}).get(operands[0], _ANY))
+            self._get(operands[0])
         elif opcode in (wasm.LOCAL_SET, wasm.LOCAL_TEE):
             self._set(opcode, operands[0])
         elif opcode == wasm.GLOBAL_GET and operands[0] in self.constants:
             stack.append(frozenset({Origin(SYMBOL, self.constants[operands[0]])}))
+            self.done.symbols.add(self.constants[operands[0]])
         elif opcode == wasm.I32_CONST:
             stack.append(frozenset({Origin(CONSTANT, operands[0])}))
         elif opcode in wasm.LOADS:
@@ -205,13 +243,33 @@ class _Running:
         elif opcode in wasm.STORES:
             address, value = self._pop(2)
             self.done.stores.append(Store(address, operands[1], value))
+            self.done.symbols.update(origin.number + operands[1] for origin in address if origin.kind == SYMBOL)
         elif opcode in _ARITHMETIC:
-            stack.append(_combined(opcode, *self._pop(2)))
+            left, right = self._pop(2)
+            stack.append(_combined(opcode, left, right))
+            self._name_sums(opcode, left, right)
         elif opcode in (wasm.SELECT, wasm.SELECT_TYPED):
             one, other, _ = self._pop(3)
             stack.append(_limited(one | other))
+            if len(one | other) > _MANY:
+                self._lose((one, other))
         else:
             self._move(opcode)
+
+    def _name_sums(self, opcode: int, left: Value, right: Value) -> None:
+        """Notes the symbols that are a sum of one and a constant."""
+        for one in left:
+            for other in right:
+                if SYMBOL in (one.kind, other.kind) and {one.kind, other.kind} <= _KNOWN:
+                    self.done.symbols.add(_ARITHMETIC[opcode](one.number, other.number))
+                else:
+                    self._lost |= self._bases & {one, other}
+
+    def _get(self, local: int) -> None:
+        state = self._state or {}
+        self._stack.append(state.get(local, _ANY))
+        if ~local in state:
+            self._read_late.add(local)
 
     def _call(self, direct: bool, number: int) -> None:
         """Notes a call: of a function by its index, or through a pointer of a type by its index."""
@@ -224,6 +282,8 @@ class _Running:
         value = self._pop()[0]
         if self._state is not None:
             self._state[local] = value
+            self._state.pop(~local, None)
+        self._in_locals.setdefault(local, set()).update(self._bases & value)
         if opcode == wasm.LOCAL_TEE:
             self._stack.append(value)
 
@@ -247,6 +307,8 @@ class _Running:
         for origin in address:
             if origin.kind in _KNOWN:
                 found.add(Origin(FIXED, origin.number + offset))
+                if origin.kind == SYMBOL:
+                    self.done.symbols.add(origin.number + offset)
             else:
                 found.add(Origin(FIELD, offset + (origin.number if origin.kind == ADDRESS else 0)))
         self.done.offsets.update(origin.number for origin in found if origin.kind == FIELD)
@@ -285,4 +347,6 @@ def _joined(states: Iterable[State]) -> State:
         for local, value in state.items():
             if (old := joined.get(local)) is not value:
                 joined[local] = value if old is None else _limited(old | value)
+                if old and len(old | value) > _MANY:
+                    joined[~local] = _NOTHING
     return joined

@@ -44,8 +44,8 @@ EXPORT("stackguard#refuse_marshal") int refuse_marshal(void) {
   return 1;
 }
 
-EXPORT("stackguard#no_sqlite") PyObject *no_sqlite(void) {
-  PyErr_SetString(import_error, "there is no sqlite3 in a proxy: a deep query would use up the stack, and end the VM");
+EXPORT("stackguard#no_module") PyObject *no_module(void) {
+  PyErr_SetString(import_error, "this module of C is not in the filter");
   return 0;
 }
 

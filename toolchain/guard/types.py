@@ -20,7 +20,7 @@ _ATTRIBUTES = "PyObject_GenericGetAttr"
 def slots(module: Module, data: Data, table: Mapping[int, int], constants: Mapping[int, int]) -> Mapping[int, set[int]]:
     """Returns the functions of all types, by the offset of their slot."""
     found = _Slots(data, table)
-    for base in _types(module, data, table, constants):
+    for base in find_types(module, data, table, constants):
         found.read_type(base)
     for address in data.pointers:
         if found.function(address) is not None:
@@ -28,7 +28,7 @@ def slots(module: Module, data: Data, table: Mapping[int, int], constants: Mappi
     return found.functions
 
 
-def _types(module: Module, data: Data, table: Mapping[int, int], constants: Mapping[int, int]) -> set[int]:
+def find_types(module: Module, data: Data, table: Mapping[int, int], constants: Mapping[int, int]) -> set[int]:
     """Returns the addresses of types in the data: they have a name, and `type` for their type or the usual way to get an attribute."""
     exported = [e.index for e in module.exports() if e.kind == GLOBAL_KIND and e.name.endswith(":PyType_Type")]
     types = {constants[index] for index in exported if index in constants}

@@ -30,6 +30,11 @@ class RuntimeFiles:
         return self.directory / "runtime.names"
 
     @property
+    def builtins(self) -> Path:
+        """What only some of its modules of C need (`vm/builtins.py`)."""
+        return self.directory / "runtime.builtins"
+
+    @property
     def stdlib(self) -> Path:
         """CPython's standard library, a zip file."""
         return self.directory / "stdlib.zip"

@@ -28,6 +28,7 @@ from toolchain.recipe.files import RuntimeFiles, written
 from toolchain.recipe.options import add_options, add_steps, taken
 from toolchain.snapshot import Frozen, Snapshot, snapshot
 from toolchain.tools import Progress, Say, ToolchainError, read, silent
+from toolchain.vm.builtins import read_builtins
 from toolchain.vm.sources import Sources
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ class FilterInputs:
     root: Annotated[tuple[Path, ...], "a directory in which modules are looked up; repeatable, the first one wins"]
     module: Annotated[str, "the filter's module, such as filter.plugin"]
     training: Annotated[str, "the module that trains it, such as filter.training"] = "proxy_wasm.testing.training"
+    keep: Annotated[
+        tuple[str, ...], "a module of C or a codec to keep that no source names, such as _pickle; repeatable"
+    ] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def freeze(inputs: FilterInputs, say: Say = silent, memo: Memo | None = None, co
         say("compiling the runtime for this machine (`python -m toolchain runtime --step compile` would keep it)")
     say(f"freezing {inputs.module}")
     compiled = files.compiled if files.compiled.exists() else None
-    frozen = snapshot(runtime, compiled, sources, inputs.module, abi, memo, coarse)
+    frozen = snapshot(runtime, compiled, sources, inputs.module, abi, memo, coarse, inputs.keep)
     if not coarse:
         # Of a coarse one nobody has anything but what is made of it, which is verified.
         verify.verify(frozen.module, abi)
@@ -129,10 +133,17 @@ def tiered(inputs: FilterInputs, frozen: Snapshot, say: Say = silent, memo: Memo
 
     with _importable(inputs.root):
         _check_training(inputs)
-        built = build.build(frozen.module, _prepared(inputs.runtime), inputs.training, say, pack.remembering(memo))
+        built = build.build(
+            frozen.module,
+            _prepared(inputs.runtime),
+            inputs.training,
+            say,
+            pack.remembering(memo),
+            frozen.left_out,
+        )
     module = _finished(inputs, frozen, built.module)
     warnings = [*built.warnings, *frozen.warnings]
-    marked = imports.mark(frozen.module, frozen.unreached)
+    marked = imports.mark(frozen.module, frozen.unreached, frozen.left_out)
     return BuiltFilter(module, marked, tuple(warnings), frozen.modules, built)
 
 
@@ -143,7 +154,9 @@ def tiered_quickly(inputs: FilterInputs, frozen: Snapshot, learned: Learned) -> 
     """
     from toolchain.tier import build, pack
 
-    made = build.untrained(frozen.module, _prepared(inputs.runtime), learned, pack.compress_quickly, hinted=False)
+    made = build.untrained(
+        frozen.module, _prepared(inputs.runtime), learned, pack.compress_quickly, hinted=False, without=frozen.left_out
+    )
     module = producers.copied(made, frozen.module)
     verify.verify(module, _abi(inputs))
     return module
@@ -156,7 +169,8 @@ def _prepared(runtime: Path) -> Prepared:
 
     files = RuntimeFiles(runtime)
     translation = read_translation(files.read(files.translation))
-    return build.Prepared(files.read(files.interpreter), translation, files.read(files.names).decode())
+    builtins = read_builtins(files.read(files.builtins))
+    return build.Prepared(files.read(files.interpreter), translation, files.read(files.names).decode(), builtins)
 
 
 def _finished(inputs: FilterInputs, frozen: Snapshot, module: bytes) -> bytes:
@@ -223,7 +237,7 @@ def _warn(warnings: Sequence[str]) -> None:
 
 def _write_snapshot(frozen: Snapshot, outputs: FilterOutputs) -> None:
     if outputs.snapshot:
-        written(outputs.snapshot, imports.mark(frozen.module, frozen.unreached))
+        written(outputs.snapshot, imports.mark(frozen.module, frozen.unreached, frozen.left_out))
     if outputs.warnings:
         written(outputs.warnings, "".join(f"{warning}\n" for warning in frozen.warnings).encode())
 
@@ -231,7 +245,7 @@ def _write_snapshot(frozen: Snapshot, outputs: FilterOutputs) -> None:
 def _read_snapshot(outputs: FilterOutputs) -> Snapshot:
     module = read(_named(outputs.snapshot, "snapshot", TIER))
     warnings = read(outputs.warnings).decode().splitlines() if outputs.warnings else []
-    return Snapshot(module, warnings, imports.marked(module))
+    return Snapshot(module, warnings, imports.marked(module), imports.marked(module, imports.LEFT_OUT))
 
 
 def write_filter(inputs: FilterInputs, outputs: FilterOutputs, steps: Sequence[str], say: Say) -> None:

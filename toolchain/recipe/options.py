@@ -21,12 +21,13 @@ def add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
     for field in dataclasses.fields(options):
         kind, text = typing.get_args(kinds[field.name])
         required = field.default is dataclasses.MISSING
+        repeated = typing.get_origin(kind) is tuple
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
-            action="append" if typing.get_origin(kind) is tuple else "store",
+            action="append" if repeated else "store",
             type=Path if Path in (kind, *typing.get_args(kind)) else str,
             required=required,
-            default=None if required else field.default,
+            default=None if required or repeated else field.default,
             help=text,
         )
 
@@ -44,5 +45,7 @@ def add_steps(parser: argparse.ArgumentParser, steps: Sequence[str], usual: Sequ
 
 def taken(options: type[_Options], namespace: argparse.Namespace) -> _Options:
     """Returns the dataclass that a command line gives."""
+    kinds = typing.get_type_hints(options, include_extras=True)
     values = {field.name: getattr(namespace, field.name) for field in dataclasses.fields(options)}  # type: ignore[arg-type]
-    return options(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    repeated = {name for name in values if typing.get_origin(typing.get_args(kinds[name])[0]) is tuple}
+    return options(**{name: tuple(value or ()) if name in repeated else value for name, value in values.items()})

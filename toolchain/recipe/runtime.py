@@ -3,7 +3,7 @@
 The steps, each from files to files of one directory (`RuntimeFiles`):
 
     boot      componentize-py links CPython and hands out its standard library     component.wasm, stdlib.zip
-    cpython   the component becomes one core module, in which CPython has started  runtime.wasm, runtime.names; stdlib.zip is completed
+    cpython   the component becomes one core module, in which CPython has started  runtime.wasm, .names, .builtins; stdlib.zip is completed
     tier      what the cold tier needs of it                                       interpreter.wasm, runtime.cold
     compile   native code for this machine, so that no filter waits for it         runtime.cwasm
 
@@ -78,12 +78,13 @@ def _boot(inputs: RuntimeInputs, files: RuntimeFiles, tools: Tools) -> None:
 
 def _cpython(inputs: RuntimeInputs, files: RuntimeFiles, tools: Tools) -> None:
     abi = read_abi(inputs.abi)
-    runtime, names = flatten.build(files.read(files.component), files.stdlib, abi, tools)
+    built = flatten.build(files.read(files.component), files.stdlib, abi, tools)
     # It belongs to the runtime that was here before.
     files.compiled.unlink(missing_ok=True)
     files.component.unlink()
-    tools.say(written(files.module, runtime))
-    written(files.names, "".join(f"{index} {name}\n" for index, name in names.items()).encode())
+    tools.say(written(files.module, built.module))
+    written(files.names, "".join(f"{index} {name}\n" for index, name in built.names.items()).encode())
+    written(files.builtins, built.builtins.encode())
 
 
 def _tier(inputs: RuntimeInputs, files: RuntimeFiles, tools: Tools) -> None:

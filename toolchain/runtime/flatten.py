@@ -20,25 +20,28 @@ the table as large as the boundary asks for. What stays exported is the ABI, the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
-from toolchain.cpython.component import FROZEN_TABLES, LIBPYTHON
-from toolchain.cpython.recursion import UNUSED
+from toolchain.cpython.component import BUILTINS, FROZEN_TABLES, LIBPYTHON
+from toolchain.cpython.recursion import ALWAYS_REFUSED, UNUSED
 from toolchain.guard import stackguard
-from toolchain.guard.callgraph import call_graph
+from toolchain.guard.callgraph import RELOCATIONS, CallGraph, call_graph
 from toolchain.guard.charge import charge
 from toolchain.guard.data import read_constants, read_table
 from toolchain.guard.recursion import rules_of
-from toolchain.runtime import docstrings, pristine, unused, waits
+from toolchain.guard.types import find_types
+from toolchain.runtime import docstrings, owners, pristine, unused, waits
 from toolchain.runtime.component import split
 from toolchain.runtime.layout import BOUNDARY, HELPERS, MAIN, SETUP, Layout, recognise
+from toolchain.runtime.owners import Owners
 from toolchain.runtime.start import start
 from toolchain.tools import ToolchainError, Tools, read
 from toolchain.vm.builder import export_globals
+from toolchain.vm.builtins import Builtins
 from toolchain.wasm.code import UNREACHABLE, data_segment, element_segment, function_body
 from toolchain.wasm.format import (
     DATA,
@@ -96,28 +99,68 @@ class Extension:
     """Its other exports: what the flat module exports too."""
 
 
-def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> bytes:
+@dataclass(frozen=True)
+class Built:
+    """A runtime."""
+
+    module: bytes
+
+    names: Mapping[int, str]
+    """The names of its functions, by index."""
+
+    builtins: Builtins
+    """What its modules of C need."""
+
+
+def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> tuple[bytes, Owners]:
     """Returns the flat module: a component's parts as one core module, joined to the ABI, in the state before anything ran.
+
+    With it comes who needs what in it.
 
     Raises FormatError for a component that is not laid out as the pinned componentize-py does it.
     """
     tools.say("making one module of the component")
     layout = recognise(*split(component))
-    extension = _extension(boundary.build(tools, abi, _place(layout), tools.work))
+    # Before the imports, by which they are found, get other names.
+    place, bases = _place(layout), layout.bases()
+    extension = _extension(boundary.build(tools, abi, place, tools.work))
     data = _pristine(layout, wheel)
     flat = _merged([*_parts(layout, extension, data), Part(BOUNDARY, extension.module)], tools)
     exports = {e.name: e for e in flat.exports()}
     stack_pointer, rules = exports[_STACK_POINTER].index, rules_of(flat.function_names())
     tools.say("guarding against deep recursion")
-    graph = call_graph(flat, stack_pointer, rules.unfollowed)
+    graph = call_graph(flat, stack_pointer, rules.unfollowed, bases)
     rules.verify(graph)
     table = read_table(flat, read_constants(flat, stack_pointer))
+    tools.say("looking for what only some modules of C need")
+    needed = _owners(flat, graph, table, exports, extension, place)
     tools.say(f"leaving out {unused.drop(flat, graph, table, rules, UNUSED):,} bytes of code that nothing can reach")
     stackguard.check(flat, {name: export.index for name, export in exports.items()}, stack_pointer, rules)
     waits.refuse(flat)
     flat.put_exports(_exports(exports, extension))
     flat.drop_custom_sections(keep=NAMES)
-    return flat.encode()
+    return flat.encode(), needed
+
+
+def _owners(
+    flat: Module,
+    graph: CallGraph,
+    table: Mapping[int, int],
+    exports: Mapping[str, Export],
+    extension: Extension,
+    place: boundary.Place,
+) -> Owners:
+    """Returns who needs what: always needed is what the boundary exports or has in the table, and what makes the libraries ready."""
+    constants = read_constants(flat, exports[_STACK_POINTER].index)
+    inittab = constants[exports[f"{MAIN}.{LIBPYTHON}:{BUILTINS}"].index]
+    functions = {name: export.index for name, export in exports.items() if export.kind == FUNC_KIND}
+    always = [index for name, index in functions.items() if name in extension.kept or name.endswith("._initialize")]
+    always += [index for name, index in functions.items() if name in extension.adapter]
+    always += [function for element, function in table.items() if element >= place.table]
+    relocations = {index for name, index in functions.items() if name.endswith(RELOCATIONS)}
+    runs = {index: run for index, run in graph.runs.items() if index not in relocations}
+    types = find_types(flat, graph.data, table, constants)
+    return owners.owners(CallGraph(runs, {}, (), graph.data), table, types, inittab, always)
 
 
 # ---- the boundary
@@ -267,10 +310,10 @@ def _exports(merged: dict[str, Export], extension: Extension) -> Iterator[Export
         yield Export(name, merged[source].kind, merged[source].index)
 
 
-def build(component: bytes, stdlib: Path, abi: Abi, tools: Tools) -> tuple[bytes, dict[int, str]]:
-    """Returns the runtime that a component becomes, started and optimised, and the names of its functions, by index."""
+def build(component: bytes, stdlib: Path, abi: Abi, tools: Tools) -> Built:
+    """Returns the runtime that a component becomes, started and optimised."""
     try:
-        flat = flatten(component, pristine.Wheel(pristine.binary(), tools), abi, tools)
+        flat, needed = flatten(component, pristine.Wheel(pristine.binary(), tools), abi, tools)
     except (FormatError, KeyError) as error:
         raise ToolchainError(
             f"the component is not laid out as the pinned componentize-py lays components out: {error}; "
@@ -286,7 +329,8 @@ def build(component: bytes, stdlib: Path, abi: Abi, tools: Tools) -> tuple[bytes
     tools.binaryen("wasm-opt", *options, unoptimized, "-o", optimized)
     runtime = Module(read(optimized))
     names = runtime.function_names()
+    builtins = owners.in_runtime(needed, Module(flat), runtime, names, ALWAYS_REFUSED)
     charge(runtime, next(e.index for e in runtime.exports() if e.name == boundary.STACK_POINTER))
     runtime.drop_custom_sections()
     export_globals(runtime)
-    return runtime.encode(), names
+    return Built(runtime.encode(), names, builtins)

@@ -76,6 +76,15 @@ class Layout:
             raise FormatError(f"the WASI adapter lacks {wanted}")
         return self._named(provider)
 
+    def bases(self) -> set[int]:
+        """Returns where the data and the elements of each library begin: its code adds to them."""
+        wanted = ("__memory_base", "__table_base")
+        found = ((part, i) for part in self.modules for i in self.modules[part].imports() if i.name in wanted)
+        bases = {self.address(self.component.provider(part, imported).name) for part, imported in found}
+        if not bases:
+            raise FormatError("none of its libraries says where it lies")
+        return bases
+
     def _named(self, provider: Provider) -> tuple[str, str]:
         assert provider.instance is not None
         name = self.names[provider.instance]

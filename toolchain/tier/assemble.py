@@ -64,6 +64,7 @@ from toolchain.tier.plan import Reached, plan
 from toolchain.tier.translate import translate
 from toolchain.tier.translation import Part, Translation, digest
 from toolchain.tools import ToolchainError
+from toolchain.vm.builtins import NOTHING, LeftOut
 from toolchain.wasm.format import Module
 
 __all__ = ["FORGET", "Reached", "Tiered", "assemble"]
@@ -140,13 +141,15 @@ def assemble(
     started: Collection[int] = (),
     direct: Mapping[int, Collection[int]] | None = None,
     compress: Compress = compress,
+    left_out: LeftOut = NOTHING,
 ) -> Tiered:
     """Makes all functions of a module cold but those of these indices, in this order, and those that the interpreter does not know.
 
     `interpreter` is interpreter.c, compiled and linked; a `translation` of the module spares the time of making it.
     For `training` the module exports `FORGET`, and nothing in it is compressed. Of a kept function in `reached` all parts are cold but
     those with these marks. The cold functions `started` are those that every VM calls when it starts.
-    Of a kept function's calls those in `direct` stay as they are (calls.py), or all. `compress` makes what is packed.
+    Of a kept function's calls those in `direct` stay as they are (calls.py), or all. `compress` makes what is packed, without what is
+    left out.
     Raises `ToolchainError` for a module that imports its memory, and for a translation that is another module's.
     """
     parsed = Module(module)
@@ -155,7 +158,9 @@ def assemble(
         translation = translate(parsed)
     elif translation.digest != digest(parsed):
         raise ToolchainError("the translation was made from another module than the one to be tiered")
-    planned = plan(parsed, (*keep, *translation.unknown), translation, training, reached or {}, started, direct)
+    planned = plan(
+        parsed, (*keep, *translation.unknown), translation, training, reached or {}, started, direct, left_out
+    )
     contents = lay_out(planned, compress)
     added = Additions(parsed.types(), len(planned.functions.index))
     joined = bridges(planned, contents, Module(interpreter), added)

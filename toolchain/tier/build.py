@@ -11,7 +11,7 @@ import importlib
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from types import TracebackType
@@ -23,7 +23,9 @@ from toolchain.tier.hints import Counts, hint
 from toolchain.tier.pack import Compress, compress
 from toolchain.tier.report import Weights, report, weigh
 from toolchain.tier.translation import Translation
+from toolchain.tier.without import check
 from toolchain.tools import Say, ToolchainError, silent
+from toolchain.vm.builtins import Builtins
 from toolchain.wasm.format import Module
 
 
@@ -146,6 +148,9 @@ class Prepared(NamedTuple):
     names: str
     """A line for each function that has a name: its index and the name."""
 
+    builtins: Builtins = Builtins({}, 0, ())
+    """What only some of its modules of C need."""
+
 
 class Learned(NamedTuple):
     """What a training taught, by functions of the runtime: another filter's module can be made of it too, if less well."""
@@ -185,20 +190,30 @@ class Built:
     @property
     def report(self) -> str:
         """What is compiled, what is cold, and why."""
-        return report(self.weights.functions)
+        return report(self.weights)
 
 
 def build(
-    snapshot: bytes, prepared: Prepared, training: str, say: Say = silent, compress: Compress = compress
+    snapshot: bytes,
+    prepared: Prepared,
+    training: str,
+    say: Say = silent,
+    compress: Compress = compress,
+    without: Collection[str] = (),
 ) -> Built:
-    """Returns a snapshot's module with a cold tier. Raises as `run` does, and `ToolchainError` for a training that runs nothing."""
+    """Returns a snapshot's module with a cold tier, without what only these modules of C need.
+
+    Raises as `run` does, and `ToolchainError` for a training that runs nothing, or what is left out.
+    """
     interpreter, translation = prepared.interpreter, prepared.translation
+    left_out = prepared.builtins.without(without)
     say(f"training with {training}")
     cold = assemble(snapshot, (), interpreter, translation, training=True)
     trained, said = warned(training, cold)
     ran = trained.often + trained.seldom
     if not ran:
         raise ToolchainError(f"the training {training} ran nothing of the module that it was given")
+    check([*ran, *trained.started], left_out, prepared.names)
     make = partial(
         assemble,
         snapshot,
@@ -206,6 +221,7 @@ def build(
         translation=translation,
         reached=trained.reached,
         compress=compress,
+        left_out=left_out,
     )
     trial = make(ran, training=True)
     say("counting calls and branches")
@@ -219,16 +235,25 @@ def build(
     learned = Learned(kept, trained.reached, trained.started | cooled, counts, direct)
 
     def weights() -> Weights:
-        functions = weigh(snapshot, kept, trained.reached, translation, prepared.names, cooled)
-        return Weights(functions, tiered.packed_bodies, tiered.packed_image)
+        functions = weigh(snapshot, kept, trained.reached, translation, prepared.names, cooled, left_out.functions)
+        zeroed = sum(end - begin for begin, end in left_out.data)
+        return Weights(functions, tiered.packed_bodies, tiered.packed_image, sorted(without), zeroed)
 
     return Built(_hinted(tiered, learned), said, learned, weights)
 
 
 def untrained(
-    snapshot: bytes, prepared: Prepared, learned: Learned, compress: Compress = compress, hinted: bool = True
+    snapshot: bytes,
+    prepared: Prepared,
+    learned: Learned,
+    compress: Compress = compress,
+    hinted: bool = True,
+    without: Collection[str] = (),
 ) -> bytes:
-    """Returns a snapshot's module with a cold tier, made of what an earlier training taught; with hints for V8, or without."""
+    """Returns a snapshot's module with a cold tier, made of what an earlier training taught; with hints for V8, or without.
+
+    It is without what only these modules of C need.
+    """
     tiered = assemble(
         snapshot,
         learned.kept,
@@ -238,6 +263,7 @@ def untrained(
         started=learned.started,
         direct=learned.direct,
         compress=compress,
+        left_out=prepared.builtins.without(without),
     )
     return _hinted(tiered, learned) if hinted else tiered.module
 

@@ -76,7 +76,7 @@ def _bodies(plan: Plan) -> list[bytes]:
             parameters = len(kinds[kind].parameters)
             bodies.append(HEAD.form.pack(KEPT, kind, parameters, place_in_table[function], 0))
         else:
-            bodies.append(plan.translation.bodies[function])
+            bodies.append(plan.cold[function])
     # A kept function with cold parts has its cold body too, as one more function that nobody calls.
     return bodies + [plan.translation.bodies[function] for function in plan.cold_parts]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolchain.tier import parts
+from toolchain.tier import parts, without
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.functions import Functions, choose, read_elements
 from toolchain.tier.memories import Memories, image, survey
 from toolchain.tier.translation import Part, Translation
+from toolchain.vm.builtins import NOTHING, LeftOut
 from toolchain.wasm.format import FUNC_KIND, FUNCREF, START, TABLE_KIND, Module
 
 INITIALIZE = "_initialize"
@@ -53,7 +54,10 @@ class Plan:
     """Its types, functions and globals."""
 
     translation: Translation
-    """The cold code of all its functions."""
+    """All its functions in the form that the interpreter runs."""
+
+    cold: Mapping[int, bytes]
+    """The cold code of each function, without what is left out."""
 
     memories: Memories
     """Its own memory and the tier's."""
@@ -110,6 +114,7 @@ def plan(
     reached: Reached,
     started: Collection[int],
     direct: Mapping[int, Collection[int]] | None = None,
+    left_out: LeftOut = NOTHING,
 ) -> Plan:
     """Returns the plan; the arguments are those of `assemble`."""
     declarations = Declarations(module)
@@ -118,6 +123,7 @@ def plan(
     cold_parts = {f: parts.unreached(translation.parts[f], reached[f]) for f in everything if f in reached}
     elements = None if translation.unknown else read_elements(module)
     memories = survey(module, training)
+    packed = image(module, memories) if not training and _can_unpack(module) else None
     tables = _tables(module)
     first_global = len(declarations.globals)
     own = Own(
@@ -131,8 +137,9 @@ def plan(
         module=module,
         declarations=declarations,
         translation=translation,
+        cold=without.bodies(translation.bodies, left_out),
         memories=memories,
-        image=image(module, memories) if not training and _can_unpack(module) else None,
+        image=packed if packed is None else without.image(packed, left_out),
         training=training,
         callbacks=_callbacks(module),
         kept=everything,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from toolchain.tier.assemble import Reached
@@ -14,6 +14,7 @@ from toolchain.wasm.format import Module
 _TRAINED = "the training ran it"
 _COOLED = "it runs seldom and little"
 _NOT_RUN = "the training did not run it"
+_LEFT_OUT = "nothing in the filter can reach it"
 
 
 class Weighed(NamedTuple):
@@ -39,6 +40,12 @@ class Weights(NamedTuple):
     packed_image: int
     """How many are what its memories hold at the start."""
 
+    left_out: Sequence[str] = ()
+    """The modules of C and the codecs that are left out."""
+
+    zeroed: int = 0
+    """How many bytes of data are left out with them."""
+
 
 def weigh(
     snapshot: bytes,
@@ -47,8 +54,11 @@ def weigh(
     translation: Translation,
     names: str,
     cooled: Collection[int] = (),
+    left_out: Collection[int] = (),
 ) -> list[Weighed]:
     """Returns all functions, the largest first, by what a training ran and reached, and by what it ran and is cold all the same.
+
+    Those that are left out are cold too.
 
     `names` has a line for each function that has a name: its index and the name.
     """
@@ -63,25 +73,30 @@ def weigh(
             size,
             cold_parts.get(index, 0),
             index in why,
-            why.get(index, _COOLED if index in cooled else _NOT_RUN),
+            why.get(index, _COOLED if index in cooled else _LEFT_OUT if index in left_out else _NOT_RUN),
         )
         for index, size in sorted(sizes.items(), key=lambda found: (-found[1], found[0]))
     ]
 
 
-def report(functions: Collection[Weighed]) -> str:
-    """Returns the text of what `weigh` found."""
+def report(weights: Weights) -> str:
+    """Returns the text of what `weigh` found, and of what is left out."""
+    functions = [found for found in weights.functions if found.why != _LEFT_OUT]
+    gone = [found for found in weights.functions if found.why == _LEFT_OUT]
     compiled, cold = ([found for found in functions if found.compiled == wanted] for wanted in (True, False))
     parts = [
         f"compiled: {_total(compiled)}, {sum(found.in_cold_parts for found in compiled)} of them in cold parts",
         f"cold: {_total(cold)}",
+        f"left out: {_total(gone)}, and {weights.zeroed} bytes of data",
         "",
     ]
+    parts += [f"modules left out because {_LEFT_OUT}: {' '.join(weights.left_out)}", ""] if weights.left_out else []
     for reason in sorted({found.why for found in compiled}):
         parts += _section(f"compiled because {reason}", [found for found in compiled if found.why == reason])
     for reason in (_COOLED, _NOT_RUN):
         because = [found for found in cold if found.why == reason]
         parts += _section(f"cold because {reason}", because) if because else []
+    parts += _section(f"left out because {_LEFT_OUT}", gone) if gone else []
     return "\n".join(parts)
 
 

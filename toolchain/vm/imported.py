@@ -5,6 +5,7 @@ It runs in the CPython that compiles (`builder.Compiler`), since the builder's o
 
 import _ast
 import sys
+from encodings.aliases import aliases
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,13 @@ _FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.Lambda)
 _PROGRAMS = ("main", "_main", "test", "_test")
 """Functions by these names are what a module does when it is run as a program."""
 _IMPORTING = ("import_module", "__import__")
+_CODECS = ("decode", "encode")
+_OF_TEXTS = ("str", "bytes", "bytearray")
+_OF_CODECS = {"iterdecode": 1, "iterencode": 1, "decode": 1, "encode": 1, "lookup": 0}
+_NOT_OF_CODECS = ("register", "register_error", "lookup_error", "CodecInfo", "Codec", "utf_8_decode", "ascii_encode")
+_ANY_ENCODING, _COMPILED = "encodings.*", "compile()"
+"""Names in the place of a module's: of any encoding, and of what CPython imports to compile."""
+_COMPILING = ("compile", "eval", "exec")
 _FORGIVING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException", "")
 
 
@@ -36,6 +44,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.found: list[tuple[object, ...]] = []
+        self._called: set[int] = set()
 
     def all(self, nodes: Any, scope: _Scope) -> None:
         """Walks through nodes of one scope."""
@@ -64,10 +73,45 @@ class _Walk:
         else:
             if isinstance(node, _ast.Call):
                 self._call(node, scope)
+                self._called.add(id(node.func))
+                self._encoding(node, scope)
+            elif isinstance(node, _ast.Attribute) and node.attr in _CODECS and id(node) not in self._called:
+                # It may be called by another name.
+                self._note_optional(node, scope, _ANY_ENCODING)
             self.all(_children(node), scope)
 
     def _note(self, node: Any, scope: _Scope, level: int, module: str, names: tuple[str, ...]) -> None:
         self.found.append((node.lineno, scope.where, scope.late, scope.optional, level, module, names, scope.instead))
+        if module == "codecs" and any(name.startswith(("get", "open", "Enc", *_OF_CODECS)) for name in names):
+            self._note_optional(node, scope, _ANY_ENCODING)
+
+    def _note_optional(self, node: Any, scope: _Scope, module: str) -> None:
+        self.found.append((node.lineno, scope.where, scope.late, True, 0, module, (), ()))
+
+    def _encoding(self, node: Any, scope: _Scope) -> None:
+        """Notes the codec's module that a call names, or that it may name any."""
+        name, of_codecs = (
+            getattr(node.func, "attr", ""),
+            getattr(getattr(node.func, "value", None), "id", "") == "codecs",
+        )
+        plain = getattr(node.func, "id", "")
+        if plain in _COMPILING:
+            self._note_optional(node, scope, _COMPILED)
+        if of_codecs and (name in _OF_CODECS or name.startswith(("get", "open", "Enc"))):
+            position = _OF_CODECS.get(name, 0)
+        elif name in _CODECS:
+            position = 0
+        elif plain in _OF_TEXTS:
+            position = 1
+        else:
+            return
+        given = [keyword.value for keyword in node.keywords if keyword.arg in ("encoding", "data_encoding")]
+        given += node.args[position : position + 1]
+        if any(keyword.arg is None for keyword in node.keywords) or any(isinstance(a, _ast.Starred) for a in node.args):
+            self._note_optional(node, scope, _ANY_ENCODING)
+        for encoding in given:
+            module = _codec(encoding)
+            self._note_optional(node, scope, module)
 
     def _call(self, node: Any, scope: _Scope) -> None:
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))
@@ -93,6 +137,14 @@ class _Walk:
             instead = tried if _forgives(handler) else ()
             self.one(handler, _Scope(scope.where, scope.late, scope.optional, scope.instead or instead))
         self.all((*node.orelse, *node.finalbody), scope)
+
+
+def _codec(encoding: Any) -> str:
+    value = getattr(encoding, "value", None)
+    if not isinstance(encoding, _ast.Constant) or not isinstance(value, str):
+        return _ANY_ENCODING
+    name = "".join(c if c.isalnum() else "_" for c in value.lower())
+    return f"encodings.{aliases.get(name, name)}"
 
 
 def _children(node: Any) -> list[Any]:

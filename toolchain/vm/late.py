@@ -7,10 +7,21 @@ is reachable is kept in the module, compressed (`boot.LATE`). What is not to be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from toolchain.cpython.imports import AT_IMPORT, COMPUTED, SHALLOW, STARTUP_ONLY, WHEN_USED
+from toolchain.cpython.imports import (
+    AT_IMPORT,
+    BY_CHARACTERS_NAMES,
+    CHOSEN,
+    COMPUTED,
+    FILES,
+    NEEDED,
+    OF_CHARACTERS_NAMES,
+    SHALLOW,
+    STARTUP_ONLY,
+    WHEN_USED,
+)
 from toolchain.vm.sources import Found, Sources
 
 _PROGRAMS = """
@@ -31,7 +42,10 @@ They are there if the filter's own sources import them, each with the rest of it
 """
 
 ENCODINGS = "encodings."
-"""What the names of codecs' modules begin with: text that is data chooses among them."""
+"""What the names of codecs' modules begin with."""
+
+ANY_ENCODING, COMPILED = "encodings.*", "compile()"
+"""What imported.py notes: text that is data chooses among the codecs, and code is compiled."""
 
 
 class Import(NamedTuple):
@@ -65,12 +79,15 @@ class Late(NamedTuple):
     names: list[str]
     warnings: list[str]
 
+    left_out: Sequence[str] = ()
+    """The modules of C and the codecs that nobody can import."""
 
-def find(loaded: Collection[str], known: Known) -> Late:
-    """Returns what can be imported after these modules were loaded."""
+
+def find(loaded: Collection[str], known: Known, keep: Collection[str] = ()) -> Late:
+    """Returns what can be imported after these modules were loaded, and what is to be kept in any case."""
     search = _Search(loaded, known)
-    search.run()
-    return Late(sorted(search.kept), search.warnings())
+    search.run(keep)
+    return Late(sorted(search.kept), search.warnings(), sorted(search.left_out()))
 
 
 class _Search:
@@ -80,23 +97,38 @@ class _Search:
         self.loaded = set(loaded)
         self.kept: set[str] = set()
         self.c_modules = {"builtins"}
+        self.any_encoding = False
         self.texts: list[bytes] = []
+        self.own_texts: list[bytes] = []
         self.found: dict[str, Found | None] = {}
         self.shallow = False
 
-    def run(self) -> None:
+    def run(self, keep: Collection[str] = ()) -> None:
         """Follows what is loaded, and then what is found, to the end."""
-        todo: list[str] = []
+        todo = [*keep]
+        self.any_encoding = "encodings" in keep
         for name in sorted(self.loaded):
             todo += self._reached(name, loaded=True)
         while True:
             self._follow(todo)
-            todo = [name for name in self._from_c() if name not in SHALLOW and self._is_missing(name)]
+            if self.any_encoding:
+                self.shallow = True
+                self._follow(sorted(name for name in self.library if name.startswith(ENCODINGS)))
+                self.shallow = False
+            todo = [name for name in self._from_c() if name not in SHALLOW and self._is_new(name)]
             if not todo:
                 break
         self.shallow = True
         self._follow(sorted(SHALLOW))
-        self._follow(sorted(name for name in self.library if name.startswith(ENCODINGS)))
+
+    def left_out(self) -> set[str]:
+        """Returns the modules of C and the codecs that nobody can import."""
+        codecs = {name for name in self.library if name.startswith(ENCODINGS)}
+        there = self.c_modules.union(self.loaded, self.kept, NEEDED)
+        return {*self.known.builtin, *codecs} - there
+
+    def _is_new(self, name: str) -> bool:
+        return name not in self.c_modules if name in self.known.builtin else self._is_missing(name)
 
     def _is_missing(self, name: str) -> bool:
         there = name in self.loaded or name in self.kept or name in STARTUP_ONLY
@@ -119,10 +151,22 @@ class _Search:
         if found is None or name in STARTUP_ONLY:
             return
         self.texts.append(found.source)
+        if not found.standard:
+            self.own_texts.append(found.source)
         for entry in self.known.imports(name, found):
             if loaded and not entry.late:
                 # It has run; what is of C was imported, and has functions.
                 self.c_modules |= {n for n in self._targets(name, found, entry) if n in self.known.builtin}
+                continue
+            if entry.module == COMPILED:
+                yield from () if found.standard else ("unicodedata",)
+                continue
+            if entry.module == ANY_ENCODING:
+                self.any_encoding |= not (
+                    self.shallow or (found.standard and name.startswith(ENCODINGS)) or name in FILES
+                )
+                continue
+            if (name, entry.module) in BY_CHARACTERS_NAMES:
                 continue
             if entry.late and (self.shallow or (found.standard and _is_left_out(self._base(name, found, entry), name))):
                 continue
@@ -130,12 +174,16 @@ class _Search:
                 continue
             yield from self._targets(name, found, entry)
         yield from COMPUTED.get(name, ())
+        yield from (f"{ENCODINGS}{codec}" for codec in CHOSEN.get(name, ()))
 
     def _from_c(self) -> Iterator[str]:
         text = b"".join(self.texts)
         for (module, word), targets in WHEN_USED.items():
             if module in self.c_modules and word.encode() in text:
                 yield from targets
+        own = b"".join(self.own_texts)
+        if self.any_encoding or any(word.encode() in own for word in OF_CHARACTERS_NAMES):
+            yield "unicodedata"
 
     def _base(self, name: str, found: Found, entry: Import) -> str:
         """Returns the absolute name of the module that is imported, or imported from."""
