@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
@@ -63,7 +64,7 @@ def test_what_runs_often_is_no_choice(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_the_filters_readers_are_hot_and_so_is_the_search_for_garbage() -> None:
     parts = REPORT.read_text().split("\n\n")
-    because = {head.partition(": ")[0]: names for head, names in zip(parts[1::2], parts[2::2], strict=True)}
+    because = {head.partition(": ")[0]: names for head, names in itertools.pairwise(parts)}
     compiled, cooled = (
         {line.split()[1].rstrip(",") for line in because[reason].splitlines()}
         for reason in ("compiled because the training ran it", "cold because it runs seldom and little")
