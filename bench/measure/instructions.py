@@ -75,7 +75,9 @@ def count(variants: Sequence[Variant], work: Path) -> dict[str, Steps]:
         if variant.module:
             counter = _Counter(binary(variant.module, work), work)
             taken = [counter.connect(f"127.22.0.{i + 1}:50000") for i in range(_WARM_UP + _COUNTED)][_WARM_UP:]
-            found[variant.name] = {step: round(sum(one[step] for one in taken) / _COUNTED) for step in taken[0]}
+            steps = {step: round(sum(one[step] for one in taken) / _COUNTED) for step in taken[0] if step != "sum"}
+            # What is shown adds up, however it was rounded.
+            found[variant.name] = steps | {"sum": sum(steps.values())}
     return found
 
 
