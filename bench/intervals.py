@@ -1,7 +1,7 @@
 """Quantiles, ratios and their confidence intervals, by a bootstrap that assumes no distribution.
 
 A machine's noise comes in bursts, so that neighbouring connections are not independent: whole blocks of rounds are drawn, not single
-ones (the moving-block bootstrap). All variants of a run are drawn alike, since a round has one connection of each: what disturbed a
+ones (the circular block bootstrap). All variants of a run are drawn alike, since a round has one connection of each: what disturbed a
 round disturbed all of it, and cancels out in the ratio.
 """
 
@@ -51,10 +51,10 @@ def statistics(values: Values) -> Values:
 
 
 def block_indices(count: int, rng: np.random.Generator, block: int = BLOCK) -> npt.NDArray[np.int64]:
-    """Returns `count` row numbers, drawn as blocks of consecutive ones."""
+    """Returns `count` row numbers, drawn as blocks of consecutive ones; the first follows the last, so each is as likely as the others."""
     block = max(1, min(block, count // 10))
-    starts = rng.integers(0, count - block + 1, -(-count // block))
-    return (starts[:, None] + np.arange(block)).ravel()[:count]
+    starts = rng.integers(0, count, -(-count // block))
+    return ((starts[:, None] + np.arange(block)) % count).ravel()[:count]
 
 
 def bootstrap(

@@ -25,8 +25,15 @@ def test_blocks_are_consecutive_and_as_many_as_asked() -> None:
     drawn = block_indices(1000, np.random.default_rng(3))
     assert len(drawn) == 1000
     assert drawn.min() >= 0 and drawn.max() < 1000
-    steps = np.diff(drawn)
+    steps = np.diff(drawn) % 1000
     assert np.sum(steps != 1) <= 1000 // BLOCK
+
+
+def test_the_first_row_is_drawn_as_often_as_others() -> None:
+    # One that is drawn less often than it is there would have its mean outside of its interval.
+    rng = np.random.default_rng(3)
+    drawn = np.bincount(np.concatenate([block_indices(1000, rng) for _ in range(2000)]), minlength=1000)
+    assert abs(drawn[0] / drawn.mean() - 1) < 0.2 > abs(drawn[-1] / drawn.mean() - 1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 49])
