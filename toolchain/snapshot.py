@@ -103,7 +103,8 @@ def snapshot(
         traceback = vm.python("load", module.encode()).decode()
     if traceback:
         raise ToolchainError(f"importing {module} failed:\n{traceback.rstrip()}{_advice(traceback, sources)}")
-    sealed = _seal(vm, compiler, sources, keep)
+    executed = [name for name, size in sizes.items() if size]
+    sealed = _seal(vm, compiler, sources, keep, executed)
     registered = {name for i, name in enumerate(abi.callbacks) if vm.call("build_registered", i)}
     if not registered:
         raise ToolchainError(f"{module} registers no context; end it with proxy_wasm.register(YourRootContext)")
@@ -130,7 +131,7 @@ class _Sealed(NamedTuple):
     left_out: Sequence[str]
 
 
-def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources, keep: Sequence[str]) -> _Sealed:
+def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources, keep: Sequence[str], executed: Sequence[str]) -> _Sealed:
     """Keeps what can be imported late, lets no more be asked for, and returns the warnings and all modules."""
     index = sources.late_index
 
@@ -143,7 +144,7 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources, keep: Sequence[st
         if name not in index["builtin"] and sources.find(name) is None:
             raise ToolchainError(f"there is no module {name} to keep; is its name right?")
     loaded = vm.python("loaded", b"").decode().splitlines()
-    found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imported)), keep)
+    found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imported)), keep, executed)
     sizes, warnings = {}, list(found.warnings)
     for name in found.names:
         module = sources.find(name)

@@ -83,10 +83,13 @@ class Late(NamedTuple):
     """The modules of C and the codecs that nobody can import."""
 
 
-def find(loaded: Collection[str], known: Known, keep: Collection[str] = ()) -> Late:
-    """Returns what can be imported after these modules were loaded, and what is to be kept in any case."""
+def find(loaded: Collection[str], known: Known, keep: Collection[str] = (), executed: Collection[str] = ()) -> Late:
+    """Returns what can be imported after these modules were loaded, and what is to be kept in any case.
+
+    `executed` are modules that need not be in `sys.modules` any more, while others hold their functions.
+    """
     search = _Search(loaded, known)
-    search.run(keep)
+    search.run(keep, executed)
     return Late(sorted(search.kept), search.warnings(), sorted(search.left_out()))
 
 
@@ -103,11 +106,11 @@ class _Search:
         self.found: dict[str, Found | None] = {}
         self.shallow = False
 
-    def run(self, keep: Collection[str] = ()) -> None:
+    def run(self, keep: Collection[str], executed: Collection[str]) -> None:
         """Follows what is loaded, and then what is found, to the end."""
         todo = [*keep]
         self.any_encoding = "encodings" in keep
-        for name in sorted(self.loaded):
+        for name in sorted(self.loaded.union(executed)):
             todo += self._reached(name, loaded=True)
         while True:
             self._follow(todo)
