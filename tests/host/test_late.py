@@ -383,7 +383,12 @@ def _c_imports() -> dict[str, set[str]]:
                 for a in (n, n + _TEXT_OF_STATIC_STR)
                 if 0 < a < len(memory)
             }
-            found[names[index]] = {text.decode() for text in texts if re.fullmatch(rb"[\w.]{2,40}", text)} & known
+            named = {text.decode() for text in texts if re.fullmatch(rb"[\w.]{2,40}", text)}
+            # A capsule is named with its module.
+            found[names[index]] = {
+                *named,
+                *(name.rpartition(".")[0] for name in named if name.endswith("CAPI")),
+            } & known
     return found
 
 

@@ -143,9 +143,24 @@ def test_what_nobody_can_import_is_left_out_unless_it_is_kept(imports: Imports) 
     assert left_out(imports, "") == {"encodings.cp437", "encodings.idna", "time", "unicodedata"}
     assert left_out(imports, "def f():\n    import time\n") == {"encodings.cp437", "encodings.idna", "unicodedata"}
     assert left_out(imports, "def f(x):\n    eval(x)\n") == {"encodings.cp437", "encodings.idna", "time"}
+    assert left_out(imports, "def f(x):\n    ast.literal_eval(x)\n") == {"encodings.cp437", "encodings.idna", "time"}
     assert left_out(imports, "x = 'namereplace'") == {"encodings.cp437", "encodings.idna", "time"}
     assert left_out(imports, "", keep=("time", "encodings.idna")) == {"encodings.cp437", "unicodedata"}
     assert left_out(imports, "", keep=("encodings", "unicodedata")) == {"time"}
+
+
+@pytest.mark.parametrize(
+    "source", ["io.TextIOWrapper(x, 'cp437')", "TextIOWrapper(x, encoding='cp437')", "XMLParser(encoding='cp437')"]
+)
+def test_a_codec_that_a_stream_or_a_parser_is_told_is_kept(imports: Imports, source: str) -> None:
+    assert left_out(imports, f"def f(x):\n    {source}\n") == {"encodings.idna", "time", "unicodedata"}
+
+
+def test_what_a_module_imported_that_is_unloaded_since_is_kept(imports: Imports) -> None:
+    sources: Any = Sources({"plugin": "", "unloaded": "import time\n"})
+    known = Known(sources, BUILTIN, lambda name, found: imports(found.source.decode()))
+    assert "time" in find(["plugin"], known).left_out
+    assert "time" not in find(["plugin"], known, executed=["unloaded"]).left_out
 
 
 def left_out(imports: Imports, source: str, keep: tuple[str, ...] = ()) -> set[str]:

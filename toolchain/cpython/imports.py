@@ -14,7 +14,7 @@ AT_IMPORT = {
     "_decimal": ("collections", "numbers"),
     "_elementtree": ("copy", "pyexpat", "xml.etree.ElementPath"),
     "_pickle": ("_compat_pickle", "codecs", "copyreg", "functools"),
-    "_zoneinfo": ("io", "weakref", "zoneinfo._common", "zoneinfo._tzpath"),
+    "_zoneinfo": ("datetime", "io", "weakref", "zoneinfo._common", "zoneinfo._tzpath"),
 }
 """What modules of C import when they are imported."""
 
@@ -105,7 +105,7 @@ FILES = frozenset(
             "os",
             "quopri",
         ),
-        *("site", "tokenize"),
+        *("gzip", "pathlib._os", "site", "socket", "subprocess", "tempfile", "tokenize"),
     }
 )
 """Modules of the library that decode by names of their callers, which are looked at themselves, or decode files, which no proxy has."""

@@ -22,7 +22,7 @@ _OF_CODECS = {"iterdecode": 1, "iterencode": 1, "decode": 1, "encode": 1, "looku
 _NOT_OF_CODECS = ("register", "register_error", "lookup_error", "CodecInfo", "Codec", "utf_8_decode", "ascii_encode")
 _ANY_ENCODING, _COMPILED = "encodings.*", "compile()"
 """Names in the place of a module's: of any encoding, and of what CPython imports to compile."""
-_COMPILING = ("compile", "eval", "exec")
+_COMPILING = ("compile", "eval", "exec", "literal_eval")
 _FORGIVING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException", "")
 
 
@@ -95,15 +95,19 @@ class _Walk:
             getattr(getattr(node.func, "value", None), "id", "") == "codecs",
         )
         plain = getattr(node.func, "id", "")
-        if plain in _COMPILING:
+        if plain in _COMPILING or name == "literal_eval":
             self._note_optional(node, scope, _COMPILED)
         if of_codecs and (name in _OF_CODECS or name.startswith(("get", "open", "Enc"))):
             position = _OF_CODECS.get(name, 0)
         elif name in _CODECS:
             position = 0
-        elif plain in _OF_TEXTS:
+        elif plain in _OF_TEXTS or "TextIOWrapper" in (name, plain):
             position = 1
         else:
+            # Whatever takes an encoding by its name may look it up.
+            for keyword in node.keywords:
+                if keyword.arg == "encoding" and isinstance(keyword.value, _ast.Constant):
+                    self._note_optional(node, scope, _codec(keyword.value))
             return
         given = [keyword.value for keyword in node.keywords if keyword.arg in ("encoding", "data_encoding")]
         given += node.args[position : position + 1]
@@ -141,6 +145,8 @@ class _Walk:
 
 def _codec(encoding: Any) -> str:
     value = getattr(encoding, "value", None)
+    if isinstance(encoding, _ast.Constant) and value is None:
+        return "encodings.utf_8"
     if not isinstance(encoding, _ast.Constant) or not isinstance(value, str):
         return _ANY_ENCODING
     name = "".join(c if c.isalnum() else "_" for c in value.lower())
