@@ -62,6 +62,10 @@ def test_an_expression_means_what_it_means_on_a_desktop(guest: Evaluate, express
     assert guest(expression) == evaluate(expression)
 
 
+def test_what_was_unloaded_at_import_is_there(guest: Evaluate) -> None:
+    assert guest("unloaded") == "2j"
+
+
 def test_a_wrong_format_raises_nothing_in_logging(guest: Evaluate) -> None:
     # Not compared with a desktop's: there pytest has a handler that raises.
     assert guest('logging.getLogger("late").error("%d", "no number")') == "None"

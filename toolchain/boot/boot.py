@@ -98,6 +98,8 @@ class Refuser:
     """Refuses the modules of C that a filter is built without, and the one that no filter can have."""
 
     names: ClassVar[set[str]] = set()
+    asked: ClassVar[set[str]] = set()
+    """The modules of C that were imported while a filter is built: they may be in use though `sys.modules` has them no more."""
 
     @classmethod
     def find_spec(cls, name: str, path: object = None, target: object = None) -> None:
@@ -106,6 +108,8 @@ class Refuser:
             raise ImportError(_NO_SQLITE, name=name)
         if name in cls.names:
             raise ModuleNotFoundError(_NOT_KEPT.format(name=name), name=name)
+        if name in sys.builtin_module_names:
+            cls.asked.add(name)
 
 
 def _compile(source: Any, origin: str) -> CodeType:
@@ -312,6 +316,7 @@ def _refuse_codec(encoding: str) -> None:
 
 def load(module: bytes) -> bytes:
     """Imports the filter's module and returns nothing, or else the traceback."""
+    Refuser.asked.clear()
     try:
         __import__(module.decode())
     except BaseException as error:
@@ -326,8 +331,8 @@ def load(module: bytes) -> bytes:
 
 
 def loaded(nothing: bytes) -> bytes:
-    """Returns the names of the modules that are loaded, a line each."""
-    return "\n".join(sys.modules).encode()
+    """Returns the names of the modules that are loaded, or were, a line each."""
+    return "\n".join([*sys.modules, *sorted(Refuser.asked.difference(sys.modules))]).encode()
 
 
 def where(nothing: bytes) -> bytes:
