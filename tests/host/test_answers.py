@@ -66,11 +66,6 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return build(tmp_path_factory.mktemp("asking"), {"plugin.py": GUEST})
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("compiled")
-
-
 def start(module: bytes, cache: Path, calls: int) -> WasmModule:
     vm = WasmModule(module, cache=cache)
     assert vm.start(configuration=b"%d" % calls)

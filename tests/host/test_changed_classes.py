@@ -170,11 +170,6 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return build(tmp_path_factory.mktemp("guest"), {"plugin.py": GUEST})
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("compiled")
-
-
 def in_process() -> InProcess:
     names: dict[str, Any] = {"__name__": "plugin"}
     source = GUEST.replace("proxy_wasm.register(Root)", "")

@@ -17,11 +17,6 @@ INFO, WARN, ERROR = 2, 3, 4
 ROUTERS = ("egress-router1", "egress-router2")
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("compiled")
-
-
 def start(cache: Path, configuration: bytes = b"standalone") -> WasmModule:
     vm = WasmModule(MODULE, cache=cache)
     vm.host.foreign_functions[b"set_envoy_filter_state"] = lambda argument: b""

@@ -119,11 +119,6 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return made
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("compiled")
-
-
 def start(module: bytes, cache: Path) -> WasmModule:
     vm = WasmModule(module, cache=cache)
     assert vm.start()
