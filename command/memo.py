@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
+import secrets
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -68,7 +68,7 @@ def _write(path: Path, memo: Memo) -> None:
         entries.append(key + sized(answer))
     data = b"".join(reversed(entries))
     # Another process may be at it too: whole files only. Without a place for it, the next build is slower, and that is all.
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     with contextlib.suppress(OSError):
         partial.write_bytes(hashlib.sha256(data).digest() + data)
         partial.replace(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -32,7 +33,7 @@ def write(path: Path, data: bytes) -> None:
     """Writes a file as a whole, or leaves the one that is there; raises `ToolchainError`. Its folder is made if it is missing."""
     # A link stays one.
     target = Path(os.path.realpath(path))
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
         if _is_device(path):
             path.write_bytes(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import secrets
 import sys
 import threading
 import time
@@ -322,7 +322,7 @@ def _compile(engine: wasmtime.Engine, code: bytes, cache: Path | None) -> wasmti
         raise ModuleError(f"wasmtime does not take the module: {error}") from error
     cache.mkdir(parents=True, exist_ok=True)
     # Another process may be at it too: whole files only.
-    partial = kept.with_suffix(f".{os.getpid()}")
+    partial = kept.with_suffix(f".{secrets.token_hex(8)}")
     partial.write_bytes(compiled.serialize())
     partial.replace(kept)
     return compiled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,8 @@ def ports() -> Iterator[dict[str, int]]:
 @pytest.fixture(scope="module")
 def stack(ports: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     work = tmp_path_factory.mktemp("envoy")
-    # A Unix socket's path must be short.
-    unix_socket = Path(f"/tmp/pw-{os.getpid()}.sock")
+    # Short, as a socket's path must be. Sandboxes share /tmp, and numbers of processes repeat in them.
+    unix_socket = Path(f"/tmp/pw-{secrets.token_hex(8)}.sock")
     configured = configuration.for_loopback(MODULE, ports, work / "access.log")
     if has_ipv6():
         configuration.add_ipv6(configured)

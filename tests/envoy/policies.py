@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
-import os
+import secrets
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -181,8 +181,12 @@ def running(ports: dict[str, int], work: Path) -> Iterator[Stack]:
             Path(socket_path(mode)).unlink(missing_ok=True)
 
 
+_MARK = secrets.token_hex(8)
+"""What tells this run's sockets from another's: sandboxes share /tmp, and numbers of processes repeat in them."""
+
+
 def socket_path(name: str) -> str:
-    return f"/tmp/pw-{os.getpid()}-{name}.sock"  # short enough for a socket
+    return f"/tmp/pw-{_MARK}-{name}.sock"  # short enough for a socket
 
 
 def source_in_canary(inside: bool, network: str) -> str:

@@ -42,6 +42,22 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == [file] and file.read_bytes() == b"good"
 
 
+def test_two_that_write_one_file_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.wasm"
+    once = Path.write_bytes
+
+    def meanwhile(path: Path, data: bytes) -> int:
+        monkeypatch.undo()
+        written = once(path, data)
+        outputs.write(file, b"the other's")
+        return written
+
+    # In two containers both are process 1.
+    monkeypatch.setattr(Path, "write_bytes", meanwhile)
+    outputs.write(file, b"mine")
+    assert list(tmp_path.iterdir()) == [file] and file.read_bytes() == b"mine"
+
+
 def test_a_device_is_written_into() -> None:
     outputs.expect_writable(Path("/dev/null"))
     outputs.write(Path("/dev/null"), b"data")
