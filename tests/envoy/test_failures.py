@@ -231,6 +231,17 @@ def test_reloads_are_an_interval_apart(envoy: process.Envoy, record_property: Re
     record_property("others lost", 0)
 
 
+def test_a_pause_of_a_millisecond_ends_envoy(ports: dict[str, int], tmp_path: Path) -> None:
+    made = configuration.for_loopback(MODULE, ports, tmp_path / "access.log")
+    add_faulty(made, "open", "open")
+    configuration.plugin(made, "open")["reload_config"]["backoff"]["base_interval"] = "0.001s"
+    with process.run(made, tmp_path) as running:
+        assert reached(running, "open", "traps") == ""
+        with contextlib.suppress(OSError):
+            reached(running, "open")
+        assert running.process.wait(60) == -signal.SIGFPE
+
+
 def test_memory_grows_to_v8s_limit_and_only_a_new_vm_gives_it_back(
     envoy: process.Envoy, record_property: Record
 ) -> None:
