@@ -17,6 +17,7 @@ from envoy import configuration, process
 
 ROUTERS = ("egress-router1", "egress-router2")
 _MANY = 1_000_000
+_STRUCT = "type.googleapis.com/google.protobuf.Struct"
 _FIRST_WORKER = "wrk:worker_0"
 
 
@@ -80,7 +81,10 @@ def configured(variants: Sequence[Variant], routers: dict[str, int], work: Path)
             front = [variant.network_filter]
         elif variant.module:
             front = [copy.deepcopy(wasm)]
-            vm = front[0]["typed_config"]["config"]["vm_config"]
+            plugin = front[0]["typed_config"]["config"]
+            vm = plugin["vm_config"]
+            if variant.rules:
+                plugin["configuration"] = {"@type": _STRUCT, "value": variant.rules}
             vm["vm_id"] = variant.name
             vm["code"] = {"local": {"filename": str(binary(variant.module, work))}}
         chain = [{"filters": [*front, tcp_proxy]}]

@@ -47,6 +47,17 @@ class Variant:
     """The variant that does the same but for one thing."""
     adds: str = ""
     """What that thing is: the difference of the two is its cost."""
+    rules: dict[str, Any] | None = None
+    """The plugin's configuration, if it is not the one of `envoy.yaml`."""
+
+
+def _rules(count: int) -> dict[str, Any]:
+    """Returns rules that route as the default one does, but that look at each source more closely."""
+    blocks: list[dict[str, Any]] = [{"source_cidrs": [f"10.{number}.0.0/16"]} for number in range(count - 1)]
+    matches = [*blocks, {"source_parity": "EVEN"}]
+    even, odd = ({"cluster": cluster} for cluster in ("egress-router1", "egress-router2"))
+    rules = [{"name": f"rule{number}", "match": match, "action": even} for number, match in enumerate(matches)]
+    return {"rules": rules, "default_action": odd}
 
 
 BASELINE = Variant("baseline", "tcp_proxy alone", routes=False, adds="tcp_proxy")
@@ -76,6 +87,15 @@ UNTIERED = Variant(
     adds="Python, all compiled",
 )
 PYTHON = Variant("python", "the Python filter", module=FILTER, beyond="floor", adds="Python")
+
+RULES = Variant(
+    "rules",
+    "the Python filter with 256 rules",
+    module=FILTER,
+    beyond="floor",
+    adds="Python and rules",
+    rules=_rules(256),
+)
 
 VARIANTS = (
     Variant("direct", "no proxy", proxied=False, routes=False),

@@ -82,12 +82,15 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
     """Yields what both reports measured, interesting or not."""
     for key, title in (("latency", ""), ("latency_log", ", log on")):
         yield from _of_latency(old[key]["ratios"], new[key]["ratios"], title)
+    rules = (found.get("latency_rules", {}).get("ratios", {}) for found in (old, new))
+    yield from _of_latency(*rules, ", 256 rules")
     yield from _of_busy(old.get("busy", {}), new.get("busy", {}))
     yield from _of_instructions(old.get("instructions", {}), new.get("instructions", {}))
     yield from _of_throughput(old["throughput"], new["throughput"])
     for engine in _common(old["guest"], new["guest"]):
         yield from _of_guest(old["guest"][engine], new["guest"][engine], engine)
     yield from _of_starts(old["startup"], new["startup"])
+    yield from _of_reloads(old.get("reload", {}), new.get("reload", {}))
     yield from _of_plugins(old.get("plugins", []), new.get("plugins", []))
     yield from _of_workloads(old.get("workloads", {}), new.get("workloads", {}))
     yield from _of_requests(old.get("http", {}), new.get("http", {}))
@@ -159,6 +162,11 @@ def _of_requests(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Dif
     before, after = old.get("steps", {}), new.get("steps", {})
     for name in _common(before, after):
         yield Difference(f"{name}: instructions of a request", "", [before[name]] * 3, [after[name]] * 3)
+
+
+def _of_reloads(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    for name in _common(old, new):
+        yield Difference(f"{name}: a connection after a trap", "s", old[name], new[name])
 
 
 def _of_plugins(old: Sequence[Report], new: Sequence[Report]) -> Iterator[Difference]:

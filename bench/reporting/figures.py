@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.intervals import STATISTICS, Values, bootstrap, compare, interval
 from bench.measure import latency, open_loop, startup, throughput
-from bench.variants import BASELINE, FLOOR, PYTHON
+from bench.variants import BASELINE, FLOOR, PYTHON, Variant
 
 Draft = dict[str, Any]
 """A report, or a part of it, that is being made."""
@@ -37,11 +37,11 @@ def _to_other(names: Sequence[str], table: Values, other: str, subject: str) -> 
     return found.ratios[1]["p50"].as_json()
 
 
-def of_latency(measured: latency.Rounds) -> Draft:
-    """Returns values, ratios and the distribution of an interleaved run."""
+def of_latency(measured: latency.Rounds, subject: Variant = PYTHON) -> Draft:
+    """Returns values, ratios and the distribution of an interleaved run; `subject` is what is held to the floor."""
     names = [variant.name for variant in measured.variants]
     made = _statistics(names, measured.table)
-    made["python_to_floor"] = _to_other(names, measured.table, FLOOR.name, PYTHON.name)
+    made["python_to_floor"] = _to_other(names, measured.table, FLOOR.name, subject.name)
     table = measured.table / 1000
     made |= {
         "rounds": len(table),
@@ -63,6 +63,7 @@ def of_bursts(found: Sequence[throughput.Bursts]) -> Draft:
             "per_second": burst.median(burst.per_second).as_json(),
             "to_floor": _over(burst, floor),
             "worker_us": burst.median(burst.worker_us).as_json(),
+            "beyond_floor_us": _beyond(burst, floor),
             "worker_busy": float(np.median(burst.worker_busy)),
             "client_us": float(np.median(burst.client_us)),
             "routers_us": float(np.median(burst.routers_us)),
@@ -75,6 +76,13 @@ def _over(burst: throughput.Bursts, floor: throughput.Bursts | None) -> list[flo
     if floor is None:
         return None
     return burst.median([a / b for a, b in zip(burst.per_second, floor.per_second, strict=True)]).as_json()
+
+
+def _beyond(burst: throughput.Bursts, floor: throughput.Bursts | None) -> list[float] | None:
+    """Returns the worker's microseconds more than the floor's, round by round; None if the floor was not measured."""
+    if floor is None:
+        return None
+    return burst.median([a - b for a, b in zip(burst.worker_us, floor.worker_us, strict=True)]).as_json()
 
 
 def sum_of_bursts(found: Sequence[throughput.Bursts], connections: int) -> Draft:

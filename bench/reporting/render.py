@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.intervals import STATISTICS
 from bench.measure import instructions
 from bench.measure.startup import MEGABYTE, fewest
-from bench.reporting import Report, busy, requests, workloads
+from bench.reporting import Report, aims, busy, requests, workloads
 from bench.reporting.plots import PLOTS
 from bench.reporting.table import Table, bounds
 from bench.variants import BASELINE
@@ -41,6 +41,7 @@ td .interval { color: #666; font-size: .85em; }
 def tables(report: Report) -> list[Table]:
     """Returns the report's tables, in order."""
     made = [
+        *aims.tables(report),
         _variants(report),
         _latency(
             report["latency"],
@@ -55,6 +56,7 @@ def tables(report: Report) -> list[Table]:
             + bounds(report["latency_log"]["python_to_floor"], 3)
             + ".",
         ),
+        *_rules(report),
     ]
     made += busy.tables(report)
     made += [_rate(rate) for rate in report["open_loop"]["rates"]]
@@ -66,6 +68,7 @@ def tables(report: Report) -> list[Table]:
         *_guest(report),
         *workloads.tables(report),
         _startup(report),
+        *_reload(report),
         *_memory(report),
         *_plugins(report),
         _sizes(report),
@@ -88,6 +91,19 @@ def _latency(found: Report, title: str, note: str) -> Table:
         row = [bounds(values["p50"]), *(f"{values[s][0]:,.1f}" for s in STATISTICS[1:])]
         rows.append([name, *row, bounds(ratios["p50"], 3), bounds(ratios["p99"], 2)])
     return Table(title, note, ["", *STATISTICS, "p50 ratio", "p99 ratio"], rows)
+
+
+def _rules(report: Report) -> list[Table]:
+    """What 256 rules make of it, of reports that have it."""
+    found = report.get("latency_rules")
+    if not found:
+        return []
+    note = (
+        f"As above, {found['rounds']:,} rounds: 256 rules, of which the last one decides. Python with rules over floor: "
+        + bounds(found["python_to_floor"], 3)
+        + "."
+    )
+    return [_latency(found, "Latency with 256 rules", note)]
 
 
 def _rate(found: Report) -> Table:
@@ -182,6 +198,19 @@ def _startup(report: Report) -> Table:
     note = "Envoy with one listener and one worker, from its start until its admin interface says that it is ready, median and worst of "
     note += f"{report['effort']['starts']}. Processor seconds are of all its threads."
     return Table("Start-up", note, ["", "seconds", "worst", "processor seconds", "worst"], rows)
+
+
+def _reload(report: Report) -> list[Table]:
+    """What a connection waits after a trap, of reports that have it."""
+    found = report.get("reload")
+    if not found:
+        return []
+    rows = [[name, bounds([1000 * value for value in took])] for name, took in found.items()]
+    note = (
+        "Milliseconds from connect to first byte for a connection that comes after a trap, median: Envoy makes it a VM of the compiled "
+        f"module first. {report['effort']['traps']} traps of each."
+    )
+    return [Table("A new VM after a trap", note, ["", "milliseconds"], rows)]
 
 
 def _memory(report: Report) -> list[Table]:

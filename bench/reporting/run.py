@@ -32,6 +32,7 @@ from bench.measure import (
     machine,
     open_loop,
     plugins,
+    reload,
     sizes,
     startup,
     throughput,
@@ -41,7 +42,7 @@ from bench.reporting import figures, publish, render, verdict
 from bench.reporting.compare import FORMAT
 from bench.reporting.figures import COUNTS, Draft
 from bench.reporting.progress import Progress
-from bench.variants import BASELINE, FLOOR, HEAVY, PYTHON, VARIANTS, Variant, add_options, chosen
+from bench.variants import BASELINE, FLOOR, HEAVY, PYTHON, RULES, VARIANTS, Variant, add_options, chosen
 from bench.workloads import run as workloads
 from bench.workloads.measure import WorkloadError
 from envoy.process import EnvoyError
@@ -60,6 +61,9 @@ class Effort:
 
     log_rounds: int
     """The same with the log on."""
+
+    rules_rounds: int
+    """The same with 256 rules."""
 
     busy_rounds: int
     """The same with something else in the worker's caches, of a connection to each variant in every regime."""
@@ -82,6 +86,9 @@ class Effort:
     guest_rounds: int
     """Rounds of a callback in an engine without a proxy."""
 
+    traps: int
+    """Traps, after each of which a connection waits for a new VM."""
+
     starts: int
     """Starts of Envoy, for each variant and number of workers."""
 
@@ -101,8 +108,10 @@ class Effort:
     """The same for requests."""
 
 
-QUICK = Effort(3000, 1500, 1000, 8, 1000, 4, 0.25, 9500, 40, 1, (1, 2), False, plugins.QUICK, 40, HTTP_QUICK)
-FULL = Effort(30000, 10000, 10000, 20, 1500, 12, 0.25, 9500, 200, 3, (1, 2, 4), True, plugins.FULL, 200, HTTP_FULL)
+QUICK = Effort(3000, 1500, 1500, 1000, 8, 1000, 4, 0.25, 9500, 40, 20, 1, (1, 2), False, plugins.QUICK, 40, HTTP_QUICK)
+FULL = Effort(
+    30000, 10000, 10000, 10000, 20, 1500, 12, 0.25, 9500, 200, 60, 3, (1, 2, 4), True, plugins.FULL, 200, HTTP_FULL
+)
 
 
 def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -> latency.Rounds:
@@ -133,14 +142,13 @@ def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -
     return latency.restore(rounds, [*VARIANTS, *more])
 
 
-def _log(routers: load.Routers, effort: Effort) -> Draft:
-    """With the log on: what logs a line for a connection, logs it."""
-    logging = [BASELINE, FLOOR, PYTHON]
+def _apart(compared: Sequence[Variant], routers: load.Routers, rounds: int, log: bool = False) -> Draft:
+    """Measures some variants in an Envoy of their own, and holds the last one to the floor; with `log`, what logs a line logs it."""
     with (
-        tempfile.TemporaryDirectory(prefix="bench-log-") as work,
-        proxy.run(logging, routers.ports, Path(work), log=True) as running,
+        tempfile.TemporaryDirectory(prefix="bench-apart-") as work,
+        proxy.run(compared, routers.ports, Path(work), log=log) as running,
     ):
-        return figures.of_latency(latency.interleaved(running, logging, effort.log_rounds))
+        return figures.of_latency(latency.interleaved(running, compared, rounds), compared[-1])
 
 
 _WORKERS = 2
@@ -243,7 +251,7 @@ def run(
     """
     variants = [*VARIANTS, *more]
     modules = [variant for variant in variants if variant.module]
-    progress = Progress(13 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
+    progress = Progress(15 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
     others = machine.Others()
     report = _facts(effort, quick, variants, workspace)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, load.routers() as routers:
@@ -254,7 +262,9 @@ def run(
             latencies = figures.of_latency(measured)
             report["latency"] = latencies | {"others": others.share(), "client_busy": measured.client_busy}
         with progress.stage(f"latency with the log on, {effort.log_rounds} rounds"):
-            report["latency_log"] = _log(routers, effort)
+            report["latency_log"] = _apart([BASELINE, FLOOR, PYTHON], routers, effort.log_rounds, log=True)
+        with progress.stage(f"latency with 256 rules, {effort.rules_rounds} rounds"):
+            report["latency_rules"] = _apart([BASELINE, FLOOR, RULES], routers, effort.rules_rounds)
         together, counted = _in_one_envoy(variants, routers, effort, work, progress)
         report |= together
         with progress.stage("instructions of a connection"):
@@ -271,6 +281,10 @@ def run(
         with progress.stage("start-up and memory") as told:
             starts = _starts([v for v in variants if v.proxied], routers, effort, told)
             report["startup"] = figures.of_starts(starts)
+        with progress.stage("connections that wait for a new VM"):
+            report["reload"] = {
+                v.name: reload.measure(v, routers, effort.traps, work).as_json() for v in (FLOOR, PYTHON)
+            }
         with progress.stage("many plugins in one Envoy") as told:
             report["plugins"] = plugins.measure(effort.plugins, routers, told)
         report["workloads"] = workloads.part(python, effort.workload_rounds, progress)
@@ -282,6 +296,7 @@ def run(
         two_workers,
         report["latency"],
         report["latency_log"],
+        report["latency_rules"],
         figures.sum_of_starts(starts),
         *report["plugins"],
     ]

@@ -17,17 +17,19 @@ from bench.guest.engines import ENGINES
 from bench.http import client
 from bench.http import measure as http_measure
 from bench.http import variants as http_variants
-from bench.measure import busy, latency, open_loop, plugins, throughput
+from bench.measure import busy, latency, open_loop, plugins, reload, throughput
+from bench.reporting import aims, compare, publish, render, run, verdict
 from bench.reporting import busy as busy_part
-from bench.reporting import compare, publish, render, run, verdict
 from bench.reporting.figures import Draft
 from bench.reporting.plots import PLOTS
 from bench.variants import BASELINE, EMPTY, PYTHON, VARIANTS, another
 from envoy.process import EnvoyError
+from toolchain.wasm import format as wasm
 
 TINY = run.Effort(
     rounds=40,
     log_rounds=20,
+    rules_rounds=20,
     busy_rounds=20,
     bursts=2,
     burst=100,
@@ -35,6 +37,7 @@ TINY = run.Effort(
     slice_seconds=0.2,
     held=200,
     guest_rounds=10,
+    traps=2,
     starts=1,
     workers=(1, 2),
     build=False,
@@ -65,6 +68,8 @@ def test_every_connection_reached_its_router(made: Draft) -> None:
 def test_every_variant_is_in_every_part(made: Draft) -> None:
     assert list(made["latency"]["values"]) == list(made["throughput"]) == NAMES
     assert list(made["latency_log"]["values"]) == ["baseline", "floor", "python"]
+    assert list(made["latency_rules"]["values"]) == ["baseline", "floor", "rules"]
+    assert list(made["reload"]) == ["floor", "python"]
     assert [rate["share"] for rate in made["open_loop"]["rates"]] == [0.1, 0.5, 0.8]
     assert all(list(rate["values"]) == NAMES for rate in made["open_loop"]["rates"])
     assert list(made["guest"]) == list(ENGINES)
@@ -107,6 +112,23 @@ def test_the_verdict_tells_by_how_much_an_aim_is_missed(made: Draft) -> None:
     (text,) = busy_part.sentences({"busy": {"regimes": found}})
     assert "outside of the floor's interval, in times tcp_proxy alone: L2 by 0.100. What is left" in text
     assert not busy_part.sentences({}) and not busy_part.tables({})
+
+
+def test_each_aim_is_met_or_missed_by_so_much(made: Draft) -> None:
+    found = list(aims.aims(made))
+    assert len({aim.what for aim in found}) == len(found) == 13
+    (table,) = aims.tables(made)
+    assert [row[0] for row in table.rows] == [aim.what for aim in found]
+    assert aims.Aim("MB", 40, [61, 61, 61]).missed == 21 and not aims.Aim("MB", 40, [39, 39, 39]).missed
+    assert aims.Aim("rate", 1, [0.75, 0, 1], at_least=True).missed == 0.25
+
+
+def test_a_connection_after_a_trap_has_a_vm_of_its_own(tmp_path: Path) -> None:
+    module = proxy.binary(EMPTY.module or tmp_path, tmp_path).read_bytes()
+    ends = reload.trapping(module)
+    assert [export.name for export in wasm.Module(ends).exports()][-1] == reload.CALLBACK
+    with pytest.raises(ValueError, match="already"):
+        reload.trapping(ends)
 
 
 def test_plugins_in_one_vm_and_in_vms_of_their_own_are_in_the_report(made: Draft) -> None:
