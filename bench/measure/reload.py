@@ -28,7 +28,7 @@ from toolchain.wasm import opcodes
 CALLBACK = "proxy_on_downstream_connection_close"
 _TYPE = wasm.FunctionType(b"\x7f\x7f", b"")
 _BACKOFF_SECONDS = 0.01
-"""Envoy's pause between two VMs, which it makes up to half as long again. Of a millisecond Envoy 1.40 dies: it divides by the half of it."""
+"""Envoy's pause between two VMs, which it makes up to half as long again. Of one millisecond Envoy 1.40 ends: it divides by its half."""
 _PAUSE_SECONDS = 2 * _BACKOFF_SECONDS
 """Between two connections."""
 _WAIT_SECONDS = 30.0

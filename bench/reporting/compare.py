@@ -82,8 +82,8 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
     """Yields what both reports measured, interesting or not."""
     for key, title in (("latency", ""), ("latency_log", ", log on")):
         yield from _of_latency(old[key]["ratios"], new[key]["ratios"], title)
-    rules = (found.get("latency_rules", {}).get("ratios", {}) for found in (old, new))
-    yield from _of_latency(*rules, ", 256 rules")
+    before, after = (found.get("latency_rules", {}).get("ratios", {}) for found in (old, new))
+    yield from _of_latency(before, after, ", 256 rules")
     yield from _of_busy(old.get("busy", {}), new.get("busy", {}))
     yield from _of_instructions(old.get("instructions", {}), new.get("instructions", {}))
     yield from _of_throughput(old["throughput"], new["throughput"])
