@@ -108,9 +108,43 @@ class Effort:
     """The same for requests."""
 
 
-QUICK = Effort(3000, 1500, 1500, 1000, 8, 1000, 4, 0.25, 9500, 40, 20, 1, (1, 2), False, plugins.QUICK, 40, HTTP_QUICK)
+QUICK = Effort(
+    rounds=3000,
+    log_rounds=1500,
+    rules_rounds=1500,
+    busy_rounds=1000,
+    bursts=24,
+    burst=400,
+    slices=4,
+    slice_seconds=0.25,
+    held=9500,
+    guest_rounds=40,
+    traps=20,
+    starts=1,
+    workers=(1, 2),
+    build=False,
+    plugins=plugins.QUICK,
+    workload_rounds=40,
+    http=HTTP_QUICK,
+)
 FULL = Effort(
-    30000, 10000, 10000, 10000, 20, 1500, 12, 0.25, 9500, 200, 60, 3, (1, 2, 4), True, plugins.FULL, 200, HTTP_FULL
+    rounds=30000,
+    log_rounds=10000,
+    rules_rounds=10000,
+    busy_rounds=10000,
+    bursts=60,
+    burst=500,
+    slices=12,
+    slice_seconds=0.25,
+    held=9500,
+    guest_rounds=200,
+    traps=60,
+    starts=3,
+    workers=(1, 2, 4),
+    build=True,
+    plugins=plugins.FULL,
+    workload_rounds=200,
+    http=HTTP_FULL,
 )
 
 
