@@ -19,7 +19,10 @@ def _commit() -> str:
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout.strip()
 
-    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    # What the proof before this one recorded is no change of what is proved.
+    others = [f":!{file}" for file in (RECORD, PAGE)]
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
+    return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
 
 def _processor() -> str:
