@@ -40,9 +40,12 @@ def read(line: str) -> Line | None:
     return Line(found["time"], found["level"], False, found["text"]) if shown else None
 
 
+_AT_START = ("proxy_on_context_create", "proxy_on_vm_start", "proxy_on_configure")
 _REFUSES = "Failed to configure base Wasm plugin"
-_PREFIX = re.compile(r"proxy_on_\w+ \(context \d+\): ")
+_PREFIX = re.compile(r"(?P<callback>proxy_on_\w+) \(context \d+\): ")
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_NOT_THE_AUTHORS = ("proxy_wasm/", "python/")
+"""The folders of the SDK and of Python's library, in the names of a module's sources."""
 
 
 def refusal(log: str) -> str:
@@ -55,10 +58,13 @@ def refusal(log: str) -> str:
         line = read(text)
         if not (line and line.from_filter and line.level in _GRAVE):
             break
-        lines.append(_PREFIX.sub("", line.text))
+        raised = _PREFIX.match(line.text)
+        if raised and raised["callback"] not in _AT_START:
+            break
+        lines.append(line.text[raised.end() :] if raised else line.text)
     if not lines:
         return "on_configure() does not return True"
-    frames = [found for found in map(_FRAME.match, lines) if found and not found["file"].startswith("proxy_wasm/")]
+    frames = [found for found in map(_FRAME.match, lines) if found and not found["file"].startswith(_NOT_THE_AUTHORS)]
     return f"{frames[0]['file']}:{frames[0]['line']}: {lines[0]}" if frames else lines[0]
 
 

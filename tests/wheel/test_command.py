@@ -366,15 +366,21 @@ def test_why_a_filter_refuses_its_configuration_is_read_from_the_log() -> None:
         "wasm log h2: proxy_on_configure (context 1):",
         "Wasm VM failed Failed to configure base Wasm plugin",
     )
-    frames = [
-        f'{begin}   File "{file}", line {line}, in on_configure' for file, line in (("proxy_wasm/x.py", 2), ("a.py", 3))
-    ]
+    places = (("proxy_wasm/x.py", 2), ("a.py", 3), ("python/json/decoder.py", 4))
+    frames = [f'{begin}   File "{file}", line {line}, in on_configure' for file, line in places]
     first = a_log(f"{begin} ValueError: an older one", failed)
     traceback = a_log(f"{begin} Traceback (most recent call last):", *frames, f"{begin} TypeError: a: b", failed)
     assert log.refusal("") == log.refusal(a_log("another error")) == ""
     assert log.refusal(first) == "ValueError: an older one"
     assert log.refusal(first + traceback + a_log("Plugin h2 failed to load")) == "a.py:3: TypeError: a: b"
     assert log.refusal(first + a_log(failed)) == "on_configure() does not return True"
+
+
+def test_what_was_logged_before_the_configuration_is_not_why_a_filter_refuses_it() -> None:
+    failed = "Wasm VM failed Failed to configure base Wasm plugin"
+    raised = [f"wasm log h2: proxy_on_new_connection (context 2): {line}" for line in ("Traceback:", "OSError: x")]
+    assert log.refusal(a_log(*raised, failed)) == "on_configure() does not return True"
+    assert log.refusal(a_log(*raised, "wasm log h2: no such field: x", failed)) == "no such field: x"
 
 
 def test_bytes_that_cannot_be_sent_are_told() -> None:
