@@ -6,11 +6,13 @@ import ast
 import builtins
 import contextlib
 import difflib
+import importlib.util
 import io
 import tokenize
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import proxy_wasm
 from command import lacking
 from command.project import Project
 from toolchain.tools import ToolchainError
@@ -21,6 +23,8 @@ _THREADS = "there are no threads in a proxy; use set_tick_period() and on_tick()
 _PROCESSES = "there are no processes in a proxy"
 _ENVIRONMENT = "a proxy gives a filter no environment variables; use the plugin's configuration"
 _WAITS = "nothing may wait in a proxy; use set_tick_period() and on_tick(), or an async callback"
+_NO_LOOP = "asyncio has no event loop in a proxy; await self.fetch(), proxy_wasm.gather() or proxy_wasm.timers.sleep()"
+_NOT_AWAITED = "only an async callback can wait for the answer; make this one async def, and await it"
 
 _WHY = {
     _FILES: """
@@ -41,6 +45,11 @@ _WHY = {
     """,
     _ENVIRONMENT: "os.getenv os.environ",
     _WAITS: "time.sleep asyncio.run asyncio.get_event_loop input select.select",
+    _NO_LOOP: """
+        asyncio.sleep asyncio.gather asyncio.wait asyncio.wait_for asyncio.as_completed asyncio.timeout asyncio.create_task
+        asyncio.TaskGroup asyncio.ensure_future asyncio.get_running_loop asyncio.new_event_loop asyncio.Event asyncio.Lock
+        asyncio.Queue asyncio.Semaphore
+    """,
 }
 _CALLS = {name: why for why, names in _WHY.items() for name in names.split()}
 """Functions, classes and whole modules by their names, and why a call of them does nothing."""
@@ -144,6 +153,25 @@ def _assigned(node: ast.ClassDef) -> Iterator[ast.Name]:
         yield from (target for target in targets if isinstance(target, ast.Name))
 
 
+def _own_calls(function: ast.AST) -> Iterator[ast.Call]:
+    """Yields a function's calls, without those of functions in it."""
+    for node in ast.iter_child_nodes(function):
+        if isinstance(node, ast.Call):
+            yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield from _own_calls(node)
+
+
+def _unknown(attribute: str) -> str:
+    """Returns what is wrong with a name after `proxy_wasm.`; nothing for one that the SDK has."""
+    if importlib.util.find_spec(f"{proxy_wasm.__name__}.{attribute}"):
+        return f"it is a module that nothing imports here; write `from proxy_wasm import {attribute}`"
+    if hasattr(proxy_wasm, attribute):
+        return ""
+    close = difflib.get_close_matches(attribute, proxy_wasm.__all__, 1, _CLOSE)
+    return f"the SDK has no such name{f'; did you mean {close[0]}?' if close else ''}"
+
+
 class _Scanner(ast.NodeVisitor):
     """Looks for calls by the names that a module's imports give them."""
 
@@ -151,6 +179,7 @@ class _Scanner(ast.NodeVisitor):
         self._tree, self._library = tree, library
         self._found: list[tuple[int, str, str]] = []
         self._optional = False
+        self._modules: set[str] = set()
         self._names: dict[str, str] = {name: name for name in _CALLS if hasattr(builtins, name)}
         self._note_all(tree, in_class=False)
 
@@ -170,6 +199,7 @@ class _Scanner(ast.NodeVisitor):
         """Remembers a name that an import gives, and forgets one that the module uses for something else anywhere."""
         if isinstance(node, ast.Import):
             for alias in node.names:
+                self._modules.add(alias.name)
                 if alias.asname:
                     self._names[alias.asname] = alias.name
                 else:
@@ -178,6 +208,7 @@ class _Scanner(ast.NodeVisitor):
         elif isinstance(node, ast.ImportFrom) and not node.level:
             for alias in node.names:
                 self._names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                self._modules |= {str(node.module), f"{node.module}.{alias.name}"}
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             self._names.pop(node.name, None)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -193,6 +224,20 @@ class _Scanner(ast.NodeVisitor):
                 close = difflib.get_close_matches(name, _OF_ROOTS, 1, _CLOSE)
                 if close and close[0] not in given:
                     self._found.append((line, f"{node.name}.{name}", f"nothing reads this; did you mean {close[0]}?"))
+        self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """Notes a `fetch` of a callback that cannot await it."""
+        for call in _own_calls(node) if node.name.startswith("on_") and node.args.args else ():
+            if ast.unparse(call.func) == f"{node.args.args[0].arg}.fetch":
+                self._found.append((call.lineno, f"{ast.unparse(call.func)}()", _NOT_AWAITED))
+        self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        """Notes a name of the SDK's that is none, or a module of it that this one does not import."""
+        name = self._name(node)
+        if self._name(node.value) == proxy_wasm.__name__ and name not in self._modules and (why := _unknown(node.attr)):
+            self._found.append((node.lineno, name, why))
         self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> None:

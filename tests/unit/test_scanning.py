@@ -10,7 +10,7 @@ import pytest
 
 import proxy_wasm
 from command import lacking, project, scanning
-from proxy_wasm import _fetch
+from proxy_wasm import _fetch, timers
 from toolchain.tools import ToolchainError
 
 
@@ -64,6 +64,13 @@ def test_a_misspelt_module_of_the_library_is_named(tmp_path: Path, source: str, 
         ("from concurrent.futures import ThreadPoolExecutor as E\nE()", "concurrent.futures.ThreadPoolExecutor()"),
         ("import subprocess\nsubprocess.run(['x'])", "subprocess.run()"),
         ("import time\ntime.sleep(1)", "time.sleep()"),
+        ("import asyncio\nasync def f(): await asyncio.sleep(1)", "asyncio.sleep()"),
+        ("from asyncio import gather\nasync def f(): await gather()", "asyncio.gather()"),
+        ("class A:\n    def on_tick(self): self.fetch('a')", "self.fetch()"),
+        ("class A:\n    def on_tick(this):\n        if this.x: return this.fetch('a').status", "this.fetch()"),
+        ("import proxy_wasm\nproxy_wasm.get_propery('x')", "proxy_wasm.get_propery"),
+        ("import proxy_wasm as p\nx = p.Acton.PAUSE", "proxy_wasm.Acton"),
+        ("import proxy_wasm\nproxy_wasm.timers.sleep(1)", "proxy_wasm.timers"),
         ("def f():\n    import sqlite3", "import sqlite3"),
         ("from sqlite3 import connect", "import sqlite3"),
         ("import json, multiprocessing.pool", "import multiprocessing.pool"),
@@ -81,6 +88,15 @@ def test_a_call_that_can_do_nothing_is_named(tmp_path: Path, source: str, name: 
     "source",
     [
         "def f(self):\n    self.open()\n    self.file.read_text()",
+        "class A:\n    async def on_tick(self):\n        await self.fetch('a')",
+        "class A:\n    def ask(self): return self.fetch('a')\n    def on_tick(self): self.other.fetch('a')",
+        "class A:\n    def on_tick(self):\n        async def f():\n            await self.fetch('a')",
+        "class A:\n    def on_tick(): pass",
+        "import proxy_wasm\nproxy_wasm.HttpContext, proxy_wasm.gather, proxy_wasm.Action.PAUSE",
+        "import proxy_wasm.timers\nproxy_wasm.timers.sleep(1)",
+        "import proxy_wasm\nfrom proxy_wasm import grpc\nproxy_wasm.grpc.call('a', 'b', 'c')",
+        "def f(proxy_wasm): return proxy_wasm.nothing",
+        "import asyncio\nasyncio.iscoroutine(1)",
         "def open(path): ...\nopen('x')",
         "from mine import open\nopen('x')",
         "def f(input): return input()",
@@ -135,7 +151,7 @@ def test_what_is_advised_is_there() -> None:
     reasons = {*scanning._CALLS.values(), *lacking._WHY_TOLD.values(), *lacking._WHY_UNTOLD.values()}
     advised = {name for why in reasons for name in re.findall(r"(\w+)\(\)", why)}
     assert "http_call" in advised and "fetch" in advised
-    places = (proxy_wasm, proxy_wasm.RootContext, _fetch)
+    places = (proxy_wasm, proxy_wasm.RootContext, _fetch, timers)
     assert [name for name in advised if not any(hasattr(place, name) for place in places)] == []
 
 
