@@ -191,8 +191,8 @@ def _explained(project: Project, taken: list[Package]) -> Iterator[None]:
         notes: list[str] = []
         if _MISSING in text:
             missing = text.rpartition(_MISSING)[2].split("\n")[0].strip("'")
-            notes += filter(None, [packages.advice(missing, taken)])
-            notes += [f"{sentence}; only pure Python fits into a filter" for sentence in _left_out(taken)]
+            notes += filter(None, [packages.advice(missing, taken), packages.nobodys(missing)])
+            notes += [f"{sentence}; {packages.PURE}" for sentence in _left_out(taken)]
         if any(kind in text for kind in _NOTHING_TO_REACH):
             notes += scanning.scan(project)
         raise ToolchainError("\nnote: ".join([text, *notes])) from None

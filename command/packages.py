@@ -7,9 +7,10 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, PackagePath
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 _MACHINE_CODE = (".so", ".pyd", ".dylib")
+_LISTED = "packages in [tool.proxy-wasm] of pyproject.toml"
+PURE = "only pure Python fits into a filter"
 _CLOSE = 0.8
 """How alike two packages' names are, if one may be the other misspelt."""
 
@@ -67,7 +70,20 @@ def advice(module: str, taken: Collection[Package]) -> str:
     package = provider(module)
     if not package or package in {found.name for found in taken}:
         return ""
-    return f'{package} is installed: add "{package}" to packages in [tool.proxy-wasm] of pyproject.toml'
+    if lacks := _lacks_python(importlib.metadata.distribution(package)):
+        return f"{package} is installed, but it {lacks}; {PURE}"
+    return f'{package} is installed: add "{package}" to {_LISTED}'
+
+
+def nobodys(module: str) -> str:
+    """Returns what to do for a module that nobody has, else nothing."""
+    # Parts of packages are the project's, or of packages that it names.
+    if "." in module or module in sys.stdlib_module_names or provider(module):
+        return ""
+    return (
+        f"neither the project nor an installed package has {module}: is the name right? "
+        f"A package is to be installed, and named in {_LISTED}"
+    )
 
 
 def _closure(names: Collection[str]) -> list[Distribution]:
@@ -102,9 +118,7 @@ def _wish(name: str) -> Requirement:
     try:
         return Requirement(name)
     except InvalidRequirement:
-        raise ToolchainError(
-            f"packages in [tool.proxy-wasm] of pyproject.toml: {name!r} is no package's name, such as netaddr"
-        ) from None
+        raise ToolchainError(f"{_LISTED}: {name!r} is no package's name, such as netaddr") from None
 
 
 def _installed(name: str, because: str) -> Distribution:
@@ -133,13 +147,29 @@ def _instead(name: str) -> str:
     return f"is the name right? `pip install {name}` installs it"
 
 
+def _files(distribution: Distribution) -> list[PackagePath]:
+    return sorted(file for file in distribution.files or () if not _is_left_out(file.parts))
+
+
+def _machine_code(files: Collection[PackagePath]) -> tuple[str, ...]:
+    return tuple(str(file) for file in files if file.name.endswith(_MACHINE_CODE))
+
+
+def _lacks_python(distribution: Distribution) -> str:
+    """Returns what a package has instead of Python; nothing if it has Python."""
+    files = _files(distribution)
+    if any(file.suffix == ".py" for file in files):
+        return ""
+    machine_code = _machine_code(files)
+    return f"has no Python, only machine code ({machine_code[0]})" if machine_code else "has no Python files"
+
+
 def _copy(distribution: Distribution, root: Path) -> Package:
     name, version = distribution.metadata["Name"], distribution.version
-    files = sorted(file for file in distribution.files or () if not _is_left_out(file.parts))
-    machine_code = tuple(str(file) for file in files if file.name.endswith(_MACHINE_CODE))
-    if not any(file.suffix == ".py" for file in files):
-        what = f"has no Python, only machine code ({machine_code[0]})" if machine_code else "has no Python files"
-        raise ToolchainError(f"the package {name} {version} {what}; only pure Python fits into a filter")
+    if lacks := _lacks_python(distribution):
+        raise ToolchainError(f"the package {name} {version} {lacks}; {PURE}")
+    files = _files(distribution)
+    machine_code = _machine_code(files)
     digest = hashlib.sha256()
     for file in files:
         target = root / file

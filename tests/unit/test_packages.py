@@ -23,6 +23,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mine-1.0.dist-info" / "direct_url.json").write_text(json.dumps(source))
     installed(tmp_path, "whole", "whole.py", "mine>=1")
     installed(tmp_path, "half", "half.py", "netadress")
+    installed(tmp_path, "quick", "quickly.so")
+    (tmp_path / "quick-1.0.dist-info" / "top_level.txt").write_text("quickly")
     # The packages that run the tests are many.
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     return tmp_path
@@ -72,4 +74,16 @@ def test_a_module_that_an_installed_package_has(site: Path, tmp_path: Path) -> N
     wanted = 'NetAddress is installed: add "NetAddress" to packages in [tool.proxy-wasm] of pyproject.toml'
     assert packages.advice("address.part", []) == wanted
     assert packages.advice("address", packages.gather(["netaddress==1"], tmp_path / "root")) == ""
+    quick = (
+        "quick is installed, but it has no Python, only machine code (quickly.so); only pure Python fits into a filter"
+    )
+    assert packages.advice("quickly", []) == quick
+
+
+def test_a_module_that_nobody_has(site: Path) -> None:
     assert packages.advice("nobodys", []) == ""
+    assert packages.nobodys("nobodys") == (
+        "neither the project nor an installed package has nobodys: is the name right? "
+        "A package is to be installed, and named in packages in [tool.proxy-wasm] of pyproject.toml"
+    )
+    assert packages.nobodys("_ctypes") == packages.nobodys("mine.nothing") == packages.nobodys("address") == ""

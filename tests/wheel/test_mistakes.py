@@ -35,7 +35,10 @@ def with_packages(*names: str) -> Callable[[Path], None]:
         (append("\ndef broken(:\n"), ["error: plugin.py:40: SyntaxError: invalid syntax"]),
         (
             append("\nimport nothing_of_the_kind\n"),
-            ["error: plugin.py:40: ModuleNotFoundError: No module named 'nothing_of_the_kind'"],
+            [
+                "error: plugin.py:40: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
+                "note: neither the project nor an installed package has nothing_of_the_kind: is the name right?",
+            ],
         ),
         (append("\nimport click\n"), ["note: click is installed", 'add "click" to packages']),
         (edit("on_new_connection", "on_new_conection", "plugin.py"), ["did you mean on_new_connection?"]),
