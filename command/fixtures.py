@@ -73,6 +73,9 @@ def _separate(node: pytest.Item | pytest.Collector) -> None:
     with contextlib.suppress(ToolchainError):
         found = project.find(node.path.parent)
         node.config.stash.setdefault(_OWN_MODULES, OwnModules()).enter(found.directory, found.root)
+        # A test file may import the filter, in whatever way pytest imports the test file.
+        if str(found.root) not in sys.path:
+            sys.path.insert(0, str(found.root))
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -119,8 +122,6 @@ def _root_classes(_project: Project, _kept: _Kept) -> dict[str | None, type[Root
 def _imported(project: Project) -> dict[str | None, type[RootContext]]:
     from proxy_wasm import _dispatch
 
-    if str(project.root) not in sys.path:
-        sys.path.insert(0, str(project.root))
     before = dict(_dispatch.root_classes)
     importlib.import_module(project.filter)
     registered = {root: found for root, found in _dispatch.root_classes.items() if before.get(root) is not found}

@@ -1,6 +1,6 @@
 import json
 
-from examples.ab_report.plugin import variant_of
+from plugin import variant_of
 from proxy_wasm.testing.lifecycle import Vm
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from examples.http_body_operations.plugin import Echo
+from plugin import Echo
 from proxy_wasm.testing.inprocess import InProcess
 from proxy_wasm.testing.lifecycle import Vm
 

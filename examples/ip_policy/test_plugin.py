@@ -1,6 +1,6 @@
 import pytest
 
-from examples.ip_policy.plugin import read_policy
+from plugin import read_policy
 from proxy_wasm.testing.lifecycle import Vm
 
 POLICY = b"""\

@@ -1,4 +1,4 @@
-from examples.shared_data.plugin import KEY, Plugin
+from plugin import KEY, Plugin
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.inprocess import InProcess
 from proxy_wasm.testing.lifecycle import Vm

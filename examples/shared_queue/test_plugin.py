@@ -1,6 +1,6 @@
 import hashlib
 
-from examples.shared_queue.plugin import RECEIVER_VM, Receiver, Sender
+from plugin import RECEIVER_VM, Receiver, Sender
 from proxy_wasm.testing.inprocess import InProcess
 
 

@@ -49,6 +49,19 @@ def test_imports_follow_the_table() -> None:
     assert not wrong, "\n".join(sorted(wrong))
 
 
+def test_an_example_works_where_it_is_copied_to() -> None:
+    here = set(table()) - {"proxy_wasm"}
+    files = [path for path in modules("examples") if path.parent.parent == Path("examples")]
+    assert len(files) > 50
+    wrong = [
+        f"{path} imports {name}"
+        for path in files
+        for name in imports(path.read_text(encoding="utf-8"))
+        if name.partition(".")[0] in here
+    ]
+    assert not wrong, "\n".join(sorted(wrong))
+
+
 def test_every_folder_of_modules_is_in_the_table() -> None:
     folders = {
         path.name for path in Path().iterdir() if path.is_dir() and not path.name.startswith(("bazel-", "external"))
