@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class RootContext:
-    """The plugin: one object for each plugin and VM, there before the first connection and after the last."""
+    """The plugin: one object for each plugin and VM, there before the first connection and after the last.
+
+    A callback that is `async def` may `await self.fetch(cluster, path)`, and so it is in the contexts of connections and requests.
+    """
 
     stream_context: type[StreamContext] | SourceRouter | None = None
     """The class of the connections' contexts, or what routes them; None where the plugin does not look at connections."""
@@ -74,6 +77,8 @@ class RootContext:
 
 class StreamContext:
     """One connection: made with its first callback, `on_new_connection`, and dropped after `on_delete`.
+
+    A callback that is `async def` may `await self.fetch(cluster, path)`: the connection waits meanwhile.
 
     Where a class overrides nothing that comes after `on_new_connection`, it is dropped with that. A class that needs no attributes of
     its own is made faster if it says `__slots__ = ()`.

@@ -47,6 +47,8 @@ class StreamStateError(RuntimeError):
 class HttpContext:
     """One HTTP request and its response: made with its first callback and dropped after `on_delete`.
 
+    A callback that is `async def` may `await self.fetch(cluster, path)`: the request, or the response, waits meanwhile.
+
     A request that is no HTTP, or has no authority, has only `on_done`, `on_log` and `on_delete`.
     """
 

@@ -7,6 +7,7 @@ every other call is UNIMPLEMENTED.
 from __future__ import annotations
 
 import importlib
+import inspect
 import ipaddress
 import re
 import sys
@@ -15,7 +16,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from proxy_wasm.testing.abi import CALLBACKS, HOST_CALLS, STATUS, HostCall, Kind
-from proxy_wasm.testing.docstrings import of_calls
+from proxy_wasm.testing.docstrings import declared, of_calls
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.records import HostStatus
 
@@ -303,7 +304,17 @@ def _function(call: HostCall) -> Callable[..., Any]:
 
     function.__name__ = call.name
     function.__doc__ = _DOCSTRINGS.get(call.name)
+    function.__signature__ = _signature(call)  # type: ignore[attr-defined]
     return function
+
+
+def _signature(call: HostCall) -> inspect.Signature:
+    """Returns what the type stubs say of a host call, for `help()`."""
+    by_place = inspect.Parameter.POSITIONAL_ONLY
+    parameters = [inspect.Parameter(name, by_place, annotation=kind.python) for name, kind in call.inputs.items()]
+    results = [kind.python for kind in call.outputs.values()]
+    result = f"tuple[{', '.join(results)}]" if len(results) > 1 else "".join(results) or "None"
+    return inspect.Signature(parameters, return_annotation=f"{result} | None" if call.absent else result)
 
 
 BOUNDARY = Boundary()
@@ -334,3 +345,8 @@ sys.modules.setdefault("_proxy_wasm", _MODULE)
 _CALLS = importlib.import_module("proxy_wasm.testing.calls")
 for _name in ("HttpAnswer", "Task", "Wait", "awaited_calls", "fetch", "get_http_answer", "http_call"):
     setattr(_MODULE, _name, getattr(_CALLS, _name))
+for _name, _docstring in declared().items():
+    _owner, _, _name = _name.rpartition(".")
+    _found = getattr(getattr(_CALLS, _owner) if _owner else _CALLS, _name, None)
+    if _found is not None:
+        _found.__doc__ = _docstring
