@@ -58,7 +58,7 @@ def call(
 
 
 def cancel(number: int) -> None:
-    """Cancels a call; its `answered` is not called any more."""
+    """Cancels a call; its `answered` is not called any more. NotFoundError: it is over."""
     _forget(number)
     _proxy_wasm.proxy_grpc_cancel(number)
 
@@ -74,15 +74,15 @@ class Stream:
         _remember(self.number, self)
 
     def send(self, message: Text, end_of_stream: bool = False) -> None:
-        """Sends a message; after the last one the server knows that none follows."""
+        """Sends a message; after the last one the server knows that none follows. NotFoundError: the stream is over."""
         _proxy_wasm.proxy_grpc_send(self.number, message, int(end_of_stream))
 
     def close(self) -> None:
-        """Says that no message follows."""
+        """Says that no message follows. NotFoundError: the stream is over."""
         _proxy_wasm.proxy_grpc_close(self.number)
 
     def cancel(self) -> None:
-        """Resets the stream; nothing is called any more."""
+        """Resets the stream; nothing is called any more. NotFoundError: it is over."""
         cancel(self.number)
 
     def on_initial_metadata(self, metadata: Pairs) -> None:

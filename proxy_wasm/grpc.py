@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 __all__ = ["OK", "Answer", "Stream", "call", "cancel", "unary"]
 
 
+def __dir__() -> list[str]:
+    return [*globals(), "unary"]
+
+
 def __getattr__(name: str) -> object:
     # `register` imports it if there are coroutines; an import statement would put it into every filter with gRPC.
     if name != "unary":

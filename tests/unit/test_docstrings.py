@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import cast
 
 import proxy_wasm
-from proxy_wasm import _fetch
+from proxy_wasm import _fetch, grpc
 from proxy_wasm.testing.docstrings import of_calls
 
 
@@ -42,3 +42,7 @@ def test_help_shows_each_name() -> None:
     shown = pydoc.plain(pydoc.render_doc(proxy_wasm))
     assert [name for name in proxy_wasm.__all__ if name not in dir(proxy_wasm) or name not in shown] == []
     assert "class HttpContext(" in shown and "gather(" in shown
+
+
+def test_help_shows_a_call_that_is_awaited() -> None:
+    assert set(grpc.__all__) <= set(dir(grpc)) and "unary(" in pydoc.plain(pydoc.render_doc(grpc))
