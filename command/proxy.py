@@ -32,6 +32,7 @@ TEXT = "type.googleapis.com/google.protobuf.StringValue"
 _PROXY_PROTOCOL = "envoy.filters.listener.proxy_protocol"
 _PROXY_HEADERS = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
 _LISTENERS = "listener_manager.lds."
+_OUTCOMES = "success", "rejected", "failure"
 _NO_PLUGIN = "Unable to create Wasm"
 _IN_USE = "Address already in use"
 _APPLY_SECONDS = 60.0
@@ -99,9 +100,11 @@ class Served:
         deadline = time.monotonic() + _APPLY_SECONDS
         while time.monotonic() < deadline:
             try:
-                taken, refused = (envoy.counter(_LISTENERS + name) for name in ("update_success", "update_rejected"))
+                taken, refused, unread = (envoy.counter(f"{_LISTENERS}update_{name}") for name in _OUTCOMES)
             except (OSError, http.client.HTTPException):
                 continue  # while Envoy compiles the module, it answers nobody
+            if unread:
+                raise ToolchainError(f"Envoy cannot read {self._project.envoy.name}: {_unreadable(envoy)}")
             if taken + refused >= self._published:
                 if refused > self._refused:
                     self._refused = refused
@@ -172,6 +175,8 @@ def load(project: Project) -> dict[str, Any]:
                 raise ToolchainError(f"{project.envoy}: one of the {name} is {one!r}, and no mapping")
     for address in _addresses(whole):
         address["port_value"] = _port(address["port_value"], project.envoy)
+    for number, listener in enumerate(whole["static_resources"]["listeners"]):
+        listener.setdefault("name", f"listener {number}")
     found = [config for _, config in plugins(whole["static_resources"]["listeners"])]
     if not found:
         raise ToolchainError(
@@ -264,7 +269,7 @@ def expect_free_ports(project: Project) -> None:
     for name, holder in wanted:
         for address in _addresses(holder.get("address")):
             host, port = address.get("address", ""), address["port_value"]
-            if address.get("protocol") != "UDP" and _is_taken(host, port):
+            if address.get("protocol") != "UDP" and isinstance(host, str) and _is_taken(host, port):
                 raise ToolchainError(
                     f"{host}:{port} is taken, which is {name} of {project.envoy.name}: "
                     "stop what listens there (another `proxy-wasm run`?), or change the port in the file"
@@ -313,6 +318,13 @@ def _addresses(value: Any) -> Iterator[dict[str, Any]]:
             yield address
         for item in value.values():
             yield from _addresses(item)
+
+
+def _unreadable(envoy: process.Envoy) -> str:
+    text = envoy.log.read_text(errors="replace").rpartition("update failure: ")[2].partition("\n")[0]
+    why = text.partition("Unable to parse JSON as proto (")[2] or text
+    # Envoy repeats the whole file behind it.
+    return why.partition("): {")[0]
 
 
 def _refusal(envoy: process.Envoy) -> str:

@@ -97,6 +97,7 @@ def test_without_envoy_the_command_says_so_and_the_test_is_skipped(without_envoy
         ("static_resources:", "static: [", "envoy.yaml is not YAML"),
         ("network.wasm.v3.Wasm", "network.wasm.v3.Wsam", "has no filter envoy.filters.network.wasm"),
         ("stat_prefix: main", "stat_prefx: main", "stat_prefx"),
+        ("v3.TcpProxy", "v3.TcpProxxy", "error: Envoy cannot read envoy.yaml: INVALID_ARGUMENT: could not find @type"),
     ],
 )
 def test_a_wrong_envoy_configuration_is_explained(
