@@ -19,8 +19,8 @@ _NO_CLUSTER = {("http_call", 2), ("grpc_call", 4), ("grpc_stream", 4)}
 class HostError(Exception):
     """A host call was refused; `call` names it, and `status` is the ABI's number.
 
-    `about` is the cluster that an HTTP call was to go to. Of a foreign function it is its name, with the key or name that it was refused
-    for.
+    `about` is the cluster that an HTTP or gRPC call was to go to. Of a foreign function it is its name, with the key or name that it was
+    refused for.
     """
 
     def __init__(self, call: str, status: int, about: str | bytes | None = None) -> None:

@@ -63,11 +63,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class HostCall:
-    """A host call: its name, its parameters' kinds in order, and the statuses that mean `None`."""
+    """A host call: its name, its parameters' kinds in order, and the statuses that mean `None`.
+
+    `about` is the parameter that the exception of a refused call names.
+    """
 
     name: str
     parameters: dict[str, Kind]
     absent: frozenset[int]
+    about: str | None
 
     @property
     def inputs(self) -> dict[str, Kind]:
@@ -138,7 +142,8 @@ def read_abi(path: Path) -> Abi:
 
 def _host_call(name: str, row: dict[str, Any], status: dict[str, int]) -> HostCall:
     parameters = {parameter: KINDS[kind] for parameter, kind in row["parameters"].items()}
-    return HostCall(name, parameters, frozenset(status[answer] for answer in row.get("absent", ())))
+    absent = frozenset(status[answer] for answer in row.get("absent", ()))
+    return HostCall(name, parameters, absent, row.get("about"))
 
 
 def _callback(name: str, row: dict[str, Any]) -> Callback:

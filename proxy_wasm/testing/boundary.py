@@ -24,7 +24,6 @@ _PORT = re.compile(r":[0-9]{1,5}", re.ASCII)
 _BYTES = HOST_CALLS["proxy_remove_header_map_value"].inputs["key"]
 _BAD_MAP = "header map: cut off, or a text does not end in a zero byte"
 _LINE_ENDS = frozenset(b"\r\n\0")
-_ABOUT = ("proxy_call_foreign_function", "proxy_http_call")
 
 
 class Boundary:
@@ -116,7 +115,7 @@ class Boundary:
                 return None
             if self.status_handler is None:
                 raise
-            about = arguments[:1] if call.name in _ABOUT else ()
+            about = [value for name, value in zip(inputs, arguments, strict=True) if name == call.about]
             self.status_handler(call.name, answer.status, *about)
 
     def call_guest(self, callback: str, arguments: tuple[int, ...]) -> int | None:

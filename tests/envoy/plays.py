@@ -46,6 +46,8 @@ nobody: BadArgumentError
 self again: None
 no cluster: BadArgumentError about 'none'
 no headers: BadArgumentError about 'authz'
+no cluster to call: ParseFailureError about 'none'
+no cluster to stream: ParseFailureError about 'none'
 no function: NotFoundError about 'none'
 one gauge: 7
 numbers: (1, 4, 0, 2)

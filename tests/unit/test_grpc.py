@@ -121,7 +121,7 @@ def test_no_such_cluster() -> None:
         vm.start()
         exchange = vm.exchange()
         exchange.request()
-        assert any("ParseFailureError" in line for line in vm.host.lines(4))
+        assert any("proxy_grpc_call (authz): status 4; is the cluster" in line for line in vm.host.lines(4))
         assert exchange.upstream.headers is not None
         exchange.close()
 

@@ -43,9 +43,6 @@ BUILD_GLOBAL = "build_global_"
 STACK_POINTER = "build_stack_pointer"
 
 
-# What a call was about, which its error says: an argument.
-_ABOUT = {"proxy_call_foreign_function": 0, "proxy_http_call": 0}
-
 # The boundary notes who speaks (contexts.h).
 _DONE = {"proxy_set_effective_context": ["  effective = context_id;"]}
 
@@ -114,10 +111,9 @@ def _passed(call: HostCall) -> Iterator[str]:
 def _given(call: HostCall) -> Iterator[str]:
     """Yields what returns the result, None for a status that means that there is nothing, or the error."""
     nothing = " || ".join(f"status == {status}" for status in sorted(call.absent))
-    about = _ABOUT.get(call.name)
     fails = f'failed("{call.name}", status)'
-    if about is not None:
-        fails = f'failed_about("{call.name}", status, arguments[{about}])'
+    if call.about:
+        fails = f'failed_about("{call.name}", status, arguments[{list(call.inputs).index(call.about)}])'
     dropped = "drop_answer_bytes(), " if _answers(call) else ""
     yield f"  if (status) return {dropped}{f'{nothing} ? new_none() : ' if nothing else ''}{fails};"
     yield from _DONE.get(call.name, [])

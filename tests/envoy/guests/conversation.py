@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 import proxy_wasm
-from proxy_wasm import Action, Buffer, FailurePolicy, HeaderMap, HostError, LogLevel, MetricKind
+from proxy_wasm import Action, Buffer, FailurePolicy, HeaderMap, HostError, LogLevel, MetricKind, grpc
 from tests.envoy.guests.talking import SOURCE, Actor, Witness
 
 UNKNOWN = 99_999
@@ -79,6 +79,8 @@ def look_around() -> list[str]:
         "self again": lambda: proxy_wasm.set_effective_context(0),
         "no cluster": lambda: ask("none", "/", 1),
         "no headers": lambda: proxy_wasm.http_call("authz", {}),
+        "no cluster to call": lambda: grpc.call("none", "Service", "Method"),
+        "no cluster to stream": lambda: grpc.Stream("none", "Service", "Method"),
         "no function": lambda: proxy_wasm.call_foreign_function("none", b""),
         "one gauge": lambda: proxy_wasm.get_metric(again),
         "numbers": lambda: (gauge % 4, again - gauge, counter % 4, histogram % 4),
