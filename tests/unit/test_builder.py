@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,6 +59,7 @@ RUNTIME = """
   (func (export "status") (result i32) (call $status (i32.const 0) (i32.const 0) (i32.const 0)))
   (func (export "close") (result i32) (call $close (i32.const 3)))
   (func (export "exit") (call $exit (i32.const 3)))
+  (func (export "spin") (loop (br 0)))
   (func (export "say") (result i32) (call $log (i32.const 2) (i32.const 2048) (i32.const 8)))
 )
 """
@@ -184,3 +189,47 @@ def test_memory_becomes_as_few_segments_as_engines_take(monkeypatch: pytest.Monk
     assert builder._segments(data, (32, 64)) == [(0, bytes(data[:22]))]
     monkeypatch.setattr(builder, "_MAX_SEGMENTS", 1)
     assert builder._segments(data) == [(0, bytes(data[:22]))]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_what_does_not_end(number: signal.Signals) -> None:
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    made = vm()
+    before = signal.signal(number, end)
+    try:
+        threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+        begin = time.monotonic()
+        with pytest.raises(KeyboardInterrupt), made.limited("spinning"):
+            made.call("spin")
+    finally:
+        signal.signal(number, before)
+    assert time.monotonic() - begin < 10
+
+
+def test_what_ends_is_not_disturbed_by_a_signal_that_ends_nothing() -> None:
+    made = vm()
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
+    try:
+        with made.limited("asking"):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert made.python("echo", b"x") == b"x"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert heard == [signal.SIGUSR1] and signal.set_wakeup_fd(-1) == -1
+    assert made.python("echo", b"y") == b"y"
+
+
+def test_what_is_limited_in_another_thread_ends_too() -> None:
+    def ask() -> None:
+        with made.limited("asking"):
+            answers.append(made.python("echo", b"x"))
+
+    made = vm()
+    answers: list[bytes] = []
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join(10)
+    assert answers == [b"x"]

@@ -10,6 +10,9 @@ import contextlib
 import functools
 import hashlib
 import re
+import select
+import signal
+import socket
 import sys
 import threading
 import time
@@ -48,11 +51,31 @@ _NOT_FOUND, _UNIMPLEMENTED = 1, 12
 _WASI_NOSYS = 52
 _MONOTONIC = 1
 _TELL_SECONDS, _LIMIT_SECONDS = 10, 60  # of the processor's time
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _MAX_SEGMENTS = 60_000  # V8 takes 100,000
 _GAPS = (10, 16, 32, 64, 128, 256, 1024, PAGE)
 
 Answers = dict[bytes, Callable[[str], bytes]]
 """What the program in it (boot/boot.py) can ask for: foreign functions by name, which no proxy has."""
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Yields the ends of a pair of sockets: what the second sends is read from the first, and so is each signal's number.
+
+    While WebAssembly runs, Python does not hear of a signal otherwise.
+    """
+    signals, over = socket.socketpair()
+    with signals, over:
+        over.setblocking(False)
+        before = None
+        with contextlib.suppress(ValueError):  # this is not the main thread
+            before = signal.set_wakeup_fd(over.fileno())
+        try:
+            yield signals, over
+        finally:
+            if before is not None:
+                signal.set_wakeup_fd(before)
 
 
 class BuilderVm:
@@ -102,31 +125,35 @@ class BuilderVm:
     def limited(self, what: str) -> Iterator[None]:
         """Says that something takes long, and in the end raises `ToolchainError` with where the filter's module stands."""
         begin = time.process_time()  # what else runs on the machine does not count
-        over, interrupted = threading.Event(), threading.Event()
+        interrupted = threading.Event()
 
-        def watch() -> None:
+        def watch(over: socket.socket) -> None:
             told = False
-            while not over.wait(_TELL_SECONDS / 4):
+            while not select.select([over], [], [], _TELL_SECONDS / 4)[0]:
                 seconds = time.process_time() - begin
                 if seconds > _LIMIT_SECONDS:
                     interrupted.set()
-                    self.engine.increment_epoch()
-                    return
+                    break
                 if seconds > _TELL_SECONDS and not told:
                     told = True
                     print(f"{what} takes long; it is ended after {_LIMIT_SECONDS} s", file=sys.stderr)
+            if interrupted.is_set() or over.recv(1)[0] in _ENDING:
+                self.engine.increment_epoch()
 
-        threading.Thread(target=watch, daemon=True).start()
-        try:
-            yield
-        except wasmtime.Trap:
-            if not interrupted.is_set():
-                raise
-            self.store.set_epoch_deadline(1)
-            place = self.python("where", b"").decode()
-            raise ToolchainError(f"{what} did not end within {_LIMIT_SECONDS} s; it stands in\n{place}") from None
-        finally:
-            over.set()
+        with _heard() as (signals, over):
+            watcher = threading.Thread(target=watch, args=(signals,), daemon=True)
+            watcher.start()
+            try:
+                yield
+            except wasmtime.Trap:
+                if not interrupted.is_set():
+                    raise
+                self.store.set_epoch_deadline(1)
+                place = self.python("where", b"").decode()
+                raise ToolchainError(f"{what} did not end within {_LIMIT_SECONDS} s; it stands in\n{place}") from None
+            finally:
+                over.send(b"\0")
+                watcher.join()
 
     def start(self) -> None:
         """Starts CPython in the libraries' pristine memory."""
