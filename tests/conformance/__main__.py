@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.conformance import natively
+from tests.conformance.kinds import is_explained
 from tests.conformance.page import page
 from tests.conformance.record import (
     PAGE,
@@ -27,7 +29,9 @@ from tests.conformance.record import (
     Record,
     Specification,
     explain,
+    is_new,
     read,
+    remember,
     unexplained,
     write,
 )
@@ -108,7 +112,10 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="*", default=[], help="some scripts, or some modules of tests such as test_json"
     )
-    parser.add_argument("--resume", action="store_true", help="of CPython's: what the record has not yet")
+    parser.add_argument("--resume", action="store_true", help="of CPython's: what ran on an earlier runtime or never")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="of CPython's: when it begins no further filter of tests"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="of CPython's: how many filters are run at a time")
     parser.add_argument(
         "--compiled", action="store_true", help="of CPython's: compiled alone, for modules that take too long cold"
@@ -133,12 +140,19 @@ def main() -> int:
         save()
         return 0
     found = record.cpython = _begun(record.cpython, options)
+    wrong: list[tuple[str, str]] = []
     for lot in _lots(directory, found, options):
-        found.left = max(0, found.left - len(lot.modules))
+        found.left -= len(lot.modules.keys() - found.modules.keys())
         found.runtime = lot.runtime or found.runtime
+        for name in lot.modules.keys() & found.modules.keys():
+            remember(name, lot.modules[name], found.modules[name])
+        for module in lot.modules.values():
+            wrong += unexplained(module)
+            wrong += [(test, "is not the same in all settings") for test in module.different if not is_explained(test)]
         found.modules.update(lot.modules)
         save()
-    return 1 if any(tests.different for tests in found.modules.values()) else 0
+    print("\n".join(f"{test}: {message}" for test, message in wrong))
+    return 1 if wrong else 0
 
 
 def _ask_natively(found: CPython, python: Path, library: Path) -> None:
@@ -165,10 +179,10 @@ def _lots(directory: Path, found: CPython, options: argparse.Namespace) -> Itera
     modules = [
         name
         for name in names(directory, options.only or every(directory))
-        if not (options.resume and name in found.modules)
+        if not (options.resume and name in found.modules and is_new(found.modules[name], lots.digest()))
     ]
-    found.left = len(modules)
-    return lots.run(directory, modules, options.jobs, options.compiled)
+    found.left = len(set(modules) - found.modules.keys())
+    return lots.run(directory, modules, options.jobs, options.compiled, options.minutes)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,11 @@ def explained(test: str) -> str:
     return next((why for pattern, why in EXPLAINED.items() if re.search(pattern, test)), "not explained")
 
 
+def is_explained(test: str) -> bool:
+    """Tells whether it is known why a test comes to something else in another setting."""
+    return any(re.search(pattern, test) for pattern in EXPLAINED)
+
+
 def reason_of(test: str, message: str) -> str | None:
     """Returns the name of the reason for which a test failed, or None if no pattern fits."""
     if change_of(test):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import functools
 import hashlib
+import math
 import multiprocessing
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,14 +61,23 @@ def say(text: str) -> None:
     print(f"{datetime.datetime.now():%H:%M:%S} {text}", flush=True)
 
 
-def run(library: Path, modules: Sequence[str], jobs: int, compiled_alone: bool = False) -> Iterator[Lot]:
+def run(
+    library: Path, modules: Sequence[str], jobs: int, compiled_alone: bool = False, minutes: float = math.inf
+) -> Iterator[Lot]:
     """Runs modules of tests in lots, so many at a time, and yields what each lot came to.
 
-    In the first setting alone they take a small part of the time.
+    In the first setting alone they take a small part of the time. After so many minutes no lot begins.
     """
+    until = time.monotonic() + minutes * 60
     lots = divided({name: source(library, name).stat().st_size for name in modules})
     with _FORK.Pool(jobs, maxtasksperchild=1) as pool:
-        yield from pool.imap_unordered(functools.partial(_run_lot, library, compiled_alone), lots, chunksize=1)
+        yield from pool.imap_unordered(
+            functools.partial(_run_in_time, until, library, compiled_alone), lots, chunksize=1
+        )
+
+
+def _run_in_time(until: float, library: Path, compiled_alone: bool, modules: Sequence[str]) -> Lot:
+    return _run_lot(library, compiled_alone, modules) if time.monotonic() < until else Lot()
 
 
 def _run_lot(library: Path, compiled_alone: bool, modules: Sequence[str]) -> Lot:
@@ -78,7 +89,7 @@ def _run_lot(library: Path, compiled_alone: bool, modules: Sequence[str]) -> Lot
         if len(modules) == 1:
             why = str(error).strip().splitlines()[-1]
             say(f"{modules[0]}: not built: {why}")
-            return Lot("", {modules[0]: ModuleRun(absent=f"not built: {why}")})
+            return Lot("", {modules[0]: ModuleRun(absent=f"not built: {why}", on=digest())})
     half = len(modules) // 2
     made = Lot()
     for part in (modules[:half], modules[half:]):
@@ -97,7 +108,7 @@ def _run_compiled(library: Path, modules: Sequence[str], work: Path) -> Lot:
         for cls in classes:
             found.update(compiled.run(name, cls))
         made.modules[name] = compare(name, absent, [found])
-        made.modules[name].alone, made.modules[name].on = SETTINGS[0], _digest()
+        made.modules[name].alone, made.modules[name].on = SETTINGS[0], digest()
         say(f"{name}: {counted(found)} {absent}")
     return made
 
@@ -129,7 +140,7 @@ def _run_built(library: Path, modules: Sequence[str], work: Path) -> Lot:
         in_proxy = {test: proxied[test] for test in found.cold if test in proxied}
         outcomes = [found.compiled, found.cold, _with_endless(found.cold, in_proxy)]
         made.modules[name] = compare(name, found.absent, outcomes)
-        made.modules[name].on = _digest()
+        made.modules[name].on = digest()
         for test, words in made.modules[name].different.items():
             say(f"differs: {test}: {words}")
     if unknown := proxied.keys() - all_cold.keys():
@@ -137,7 +148,7 @@ def _run_built(library: Path, modules: Sequence[str], work: Path) -> Lot:
     return made
 
 
-def _digest() -> str:
+def digest() -> str:
     """Returns how the SHA-256 of the runtime begins."""
     return hashlib.sha256(Path("toolchain/runtime.wasm").read_bytes()).hexdigest()[:12]
 

@@ -44,7 +44,8 @@ The tests are those that CPython's own runner loads. It has no tests of networks
 nobody asks for them. Each test has a bounded time, and its VM a bounded memory.
 
 The directory is CPython's own `Lib`. Or it is what Debian's `libpython3.14-testsuite` and `libpython3.14-stdlib` have in
-`usr/lib/python3.14/test`, put together. A run that ended goes on with `--resume`.
+`usr/lib/python3.14/test`, put together, as `tools/cpython-tests` brings them. With `--resume` those modules run that ran on an earlier
+runtime or never, the small ones first.
 """
 
 

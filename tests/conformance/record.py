@@ -129,6 +129,18 @@ def explain(name: str, run: ModuleRun, reasons: Mapping[str, str]) -> None:
         run.failed.setdefault(reason, []).append(test.removeprefix(f"{name}."))
 
 
+def remember(name: str, run: ModuleRun, before: ModuleRun) -> None:
+    """Notes what `natively` said in an earlier run of tests that still fail for no other reason."""
+    known = {test: reason for reason, tests in before.failed.items() for test in tests}
+    short = {test: test.removeprefix(f"{name}.") for test, _ in unexplained(run)}
+    explain(name, run, {test: known[end] for test, end in short.items() if end in known})
+
+
+def is_new(run: ModuleRun, runtime: str) -> bool:
+    """Tells whether a module of tests ran on the runtime whose SHA-256 begins so, or is in no filter."""
+    return bool(run.absent) or run.on == runtime
+
+
 def write(record: Record) -> str:
     """Returns the record as JSON, a line for each module of tests."""
     data = asdict(record)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tests.conformance import natively
-from tests.conformance.kinds import ENDLESS, PATTERNS, REASONS, explained, reason_of
+from tests.conformance.kinds import ENDLESS, PATTERNS, REASONS, is_explained, reason_of
 from tests.conformance.later import CHANGES
 from tests.conformance.loading import load
 from tests.conformance.page import UNCLASSIFIED, page, unclassified
@@ -23,7 +23,9 @@ from tests.conformance.record import (
     Specification,
     compare,
     explain,
+    is_new,
     read,
+    remember,
     unexplained,
     write,
 )
@@ -90,10 +92,6 @@ def test_every_failure_has_a_reason() -> None:
     assert unclassified(record.cpython) == []
 
 
-def is_explained(test: str) -> bool:
-    return explained(test) != "not explained"
-
-
 def test_every_pattern_is_one_and_can_be_found() -> None:
     assert all(re.compile(pattern) for pattern in (*PATTERNS.values(), *CHANGES, *ENDLESS))
     assert PATTERNS.keys() <= REASONS.keys()
@@ -126,6 +124,20 @@ def test_of_a_test_that_fails_for_a_known_reason_the_name_is_kept() -> None:
     explain("test.test_a", run, {"e": "library"})
     assert run.failed["library"] == ["e"]
     assert run.otherwise == {"f": ["failed", odd.message]}
+
+
+def test_what_a_native_python_said_is_known_when_the_test_runs_again() -> None:
+    before = ModuleRun(failed={"library": ["T.test_b"], "columns": ["T.test_passes_now"]})
+    again = {f"test.test_a.T.test_{name}": Outcome("failed", "Strange") for name in "bc"}
+    run = compare("test.test_a", "", [again])
+    remember("test.test_a", run, before)
+    assert run.failed == {"library": ["T.test_b"]}
+    assert unexplained(run) == [("test.test_a.T.test_c", "Strange")]
+
+
+def test_what_ran_on_an_earlier_runtime_is_not_new() -> None:
+    runs = [ModuleRun(on="abc"), ModuleRun(on="def"), ModuleRun(), ModuleRun(absent="skipped: no sockets")]
+    assert [is_new(run, "abc") for run in runs] == [True, False, False, True]
 
 
 def test_where_cpython_was_built_is_in_no_record() -> None:
