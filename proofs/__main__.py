@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from proofs import compatibility
 from proofs.record import PAGE, PROOFS, RECORD, Proof, Run, page, read_proofs, read_runs, write_runs
 
 
@@ -40,6 +41,23 @@ def prove(proof: Proof) -> Run:
     return Run(date, commit, _processor(), round(time.monotonic() - started), passed)
 
 
+def _recorded() -> dict[str, Run]:
+    return read_runs(RECORD.read_text()) if RECORD.exists() else {}
+
+
+def keep(name: str, run: Run) -> None:
+    """Records a run, beside those that others have recorded since this one began."""
+    RECORD.write_text(write_runs(_recorded() | {name: run}))
+
+
+def write_pages() -> None:
+    """Writes what is made of the record: the page of proofs, and that of compatibility."""
+    runs = _recorded()
+    PAGE.write_text(page(read_proofs(PROOFS.read_text()), runs))
+    table = compatibility.read_table(compatibility.TABLE.read_text(), compatibility.read_facts())
+    compatibility.COMPATIBILITY_PAGE.write_text(compatibility.page(table, runs))
+
+
 def main() -> None:
     """Runs what the command line names, one after the other, and records each as soon as it has ended."""
     parser = argparse.ArgumentParser(prog="python3 -m proofs", description=(__doc__ or "").partition("\n")[0])
@@ -50,15 +68,16 @@ def main() -> None:
     proofs = read_proofs(PROOFS.read_text())
     if unknown := set(names) - set(proofs):
         sys.exit(f"error: no such proof: {', '.join(sorted(unknown))}; there are: {', '.join(proofs)}")
-    runs = read_runs(RECORD.read_text()) if RECORD.exists() else {}
+    failed = []
     for name in names:
         print(f"proofs: {name}: {proofs[name].command}", file=sys.stderr, flush=True)
-        runs[name] = prove(proofs[name])
-        RECORD.write_text(write_runs(runs))
-    PAGE.write_text(page(proofs, runs))
+        run = prove(proofs[name])
+        keep(name, run)
+        failed += [] if run.passed else [name]
+    write_pages()
     if not names:
         print("\n".join(f"{proof.name:12} {proof.says}" for proof in proofs.values()))
-    if failed := [name for name in names if not runs[name].passed]:
+    if failed:
         sys.exit(f"error: {', '.join(failed)} failed")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from proofs.__main__ import keep
 from proofs.record import PAGE, PROOFS, RECORD, Proof, Run, page, read_proofs, read_runs, write_runs
 
 PROOF = Proof("slow", "It holds.", "true")
@@ -37,6 +39,14 @@ def test_what_failed_and_what_never_ran_says_so() -> None:
 
 def test_a_record_is_read_as_it_was_written() -> None:
     assert read_runs(write_runs({"slow": RUN})) == {"slow": RUN}
+
+
+def test_proofs_that_run_at_a_time_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    RECORD.parent.mkdir()
+    keep("slow", RUN)
+    keep("slower", RUN)
+    assert read_runs(RECORD.read_text()) == {"slow": RUN, "slower": RUN}
 
 
 def test_a_row_without_a_command_is_refused() -> None:
