@@ -97,8 +97,9 @@ def test_the_gateway_routes_and_tells_how_it_is(tmp_path: Path) -> None:
             assert get(f"http://{host}:{port}/ready") == "LIVE"
             statistics = get(f"http://{host}:{port}/stats/prometheus")
             assert 'tcp_routing_routed{cluster="egress-router1"} 1' in statistics
-            with pytest.raises(urllib.error.HTTPError, match="404"):
+            with pytest.raises(urllib.error.HTTPError, match="404") as refused:
                 get(f"http://{host}:{port}/quitquitquit")
+            refused.value.close()
 
 
 def get(url: str) -> str:

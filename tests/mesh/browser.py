@@ -84,7 +84,8 @@ class Browser:
             with self._namespace.entered(), urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
-            raise BrowserError(f"{path}: {json.load(error)['value']['message']}") from None
+            with error:
+                raise BrowserError(f"{path}: {json.load(error)['value']['message']}") from None
 
 
 def missing() -> str:

@@ -90,12 +90,13 @@ def serve(work: Path, password: bool = False) -> Iterator[Registry]:
 def _wait(registry: Registry, process: subprocess.Popen[bytes], log: Path) -> None:
     def answers() -> bool:
         assert process.poll() is None, log.read_text(errors="replace")
-        with contextlib.suppress(OSError):
-            # A registry that asks for a password answers, too.
-            with contextlib.suppress(urllib.error.HTTPError):
-                registry.get("")
-            return True
-        return False
+        try:
+            registry.get("")
+        except urllib.error.HTTPError as error:
+            error.close()  # a registry that asks for a password answers, too
+        except OSError:
+            return False
+        return True
 
     assert wait_for(answers, START_SECONDS), log.read_text(errors="replace")
 
