@@ -78,7 +78,7 @@ CODE = f"""
 
 def _found(code: str = CODE) -> tuple[Module, Owners]:
     module = _module(code)
-    graph = call_graph(module, 0, lambda _: True, (BASE, TABLE_BASE))
+    graph = call_graph(module, 0, lambda _: True, {BASE: 1 << 21, TABLE_BASE: 30})
     names = {name: index for index, name in module.function_names().items()}
     table = read_table(module, read_constants(module, 0))
     always = [names["always"]]
@@ -139,6 +139,12 @@ def test_data_that_may_be_named_by_what_is_always_there_stays(near: int) -> None
     )
     _, found = _found(CODE.replace("(func $always", f"(func $always (local i32) {name}"))
     assert not any(begin <= max(NUMBERS + near, NUMBERS) < end for begin, end, _ in found.data)
+
+
+def test_what_is_added_to_where_functions_begin_is_no_address_of_data() -> None:
+    name = f"(drop (i32.add (i32.add (global.get $table) (local.get 0)) (i32.const {NUMBERS - TABLE_BASE})))"
+    _, found = _found(CODE.replace("(func $always", f"(func $always (local i32) {name}"))
+    assert (NUMBERS, NUMBERS + 64, frozenset({"two"})) in found.data
 
 
 def test_in_the_runtime_whoever_needs_a_function_needs_what_it_calls() -> None:

@@ -35,7 +35,9 @@ def drop(text: str, pieces: list[tuple[str, str]] = PIECES) -> tuple[Module, int
     module = Module(bytes(wasmtime.wat2wasm(f"(module {LIBRARY} {text})")))
     rules = rules_of(module.function_names(), TABLES)
     table = read_table(module, read_constants(module, 0))
-    return module, unused.drop(module, call_graph(module, 0, rules.unfollowed), table, rules, pieces)
+    return module, unused.drop(
+        module, call_graph(module, 0, rules.unfollowed), table, rules, unused.find(rules, pieces)
+    )
 
 
 def test_the_pieces_become_traps_and_what_lies_around_them_stays() -> None:

@@ -27,6 +27,7 @@ from toolchain.guard.pointers import (
     CONSTANT,
     FIELD,
     FIXED,
+    NO_BASES,
     PARAMETER,
     SYMBOL,
     UNKNOWN,
@@ -113,12 +114,12 @@ class _Facts:
 
 
 def call_graph(
-    module: Module, stack_pointer: int, unfollowed: Callable[[int], bool], bases: Collection[int] = ()
+    module: Module, stack_pointer: int, unfollowed: Callable[[int], bool], bases: Mapping[int, int] = NO_BASES
 ) -> CallGraph:
     """Returns the calls of a module.
 
     Args: the merged module; the index of the shadow stack's pointer; whether a function's calls through pointers are not followed; where
-    the libraries' own data and elements begin (`pointers.run`).
+    the libraries' own data and elements begin and end (`pointers.run`).
     """
     facts = _facts(module, stack_pointer, bases)
     calls = _Calls(facts)
@@ -129,7 +130,7 @@ def call_graph(
     return CallGraph(facts.runs, calls.following, calls.unknown, facts.data)
 
 
-def _facts(module: Module, stack_pointer: int, bases: Collection[int]) -> _Facts:
+def _facts(module: Module, stack_pointer: int, bases: Mapping[int, int]) -> _Facts:
     constants = read_constants(module, stack_pointer)
     runs, table = _runs(module, constants, bases), read_table(module, constants)
     relocations = {e.index for e in module.exports() if e.name.endswith(RELOCATIONS) and e.kind == FUNC_KIND}
@@ -144,7 +145,7 @@ def _kind(function: FunctionType) -> Kind:
     return bytes(function.parameters), bytes(function.results)
 
 
-def _runs(module: Module, constants: Mapping[int, int], bases: Collection[int]) -> dict[int, Run]:
+def _runs(module: Module, constants: Mapping[int, int], bases: Mapping[int, int]) -> dict[int, Run]:
     types, functions = module.types(), list(module.function_types())
     imported = sum(i.kind == FUNC_KIND for i in module.imports())
     own: list[FunctionType] = functions[imported:]

@@ -6,7 +6,7 @@ a fixed address, or be a parameter. What comes in any other way is `UNKNOWN`, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from toolchain.wasm import opcodes as wasm
@@ -33,6 +33,8 @@ _ARITHMETIC: Mapping[int, Callable[[int, int], int]] = {
 }
 _NO_RESULT = -0x40  # as a block's type
 _MANY = 12  # a value of more origins than this is as good as unknown
+NO_BASES: Mapping[int, int] = {}
+"""Those of code that is in no library."""
 
 Value = frozenset[Origin]
 """Where a number may come from: one origin, or several where ways meet."""
@@ -86,19 +88,20 @@ def run(
     types: list[FunctionType],
     functions: list[FunctionType],
     constants: Mapping[int, int],
-    bases: Collection[int] = (),
+    bases: Mapping[int, int] = NO_BASES,
 ) -> Run:
     """Runs a function's body.
 
     Args: the body and its type; the module's types; those of its functions; the globals that hold a number for good; the numbers of them
-    to which a library adds the places of what is its own.
+    to which a library adds the places of what is its own, each with the end of what such a sum can be.
     """
     code = list(read_instructions(read_body(body).code))
     running = _Running(code, type_, types, functions, constants, frozenset(bases))
     for at, instruction in enumerate(code):
         running.step(at, instruction)
     for base in running.lost():
-        running.done.guesses.update(base + number for number in _numbers(code))
+        sums = (base + number for number in _numbers(code))
+        running.done.guesses.update(number for number in sums if number < bases[base])
     return running.done
 
 

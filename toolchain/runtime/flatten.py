@@ -20,7 +20,7 @@ the table as large as the boundary asks for. What stays exported is the ABI, the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +122,8 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> 
     tools.say("making one module of the component")
     layout = recognise(*split(component))
     # Before the imports, by which they are found, get other names.
-    place, bases = _place(layout), layout.bases()
+    place = _place(layout)
+    bases = layout.bases(place.table)
     extension = _extension(boundary.build(tools, abi, place, tools.work))
     data = _pristine(layout, wheel)
     flat = _merged([*_parts(layout, extension, data), Part(BOUNDARY, extension.module)], tools)
@@ -133,8 +134,9 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> 
     rules.verify(graph)
     table = read_table(flat, read_constants(flat, stack_pointer))
     tools.say("looking for what only some modules of C need")
-    needed = _owners(flat, graph, table, exports, extension, place)
-    tools.say(f"leaving out {unused.drop(flat, graph, table, rules, UNUSED):,} bytes of code that nothing can reach")
+    nobodys = unused.find(rules, UNUSED)
+    needed = _owners(flat, graph, table, exports, extension, place, nobodys)
+    tools.say(f"leaving out {unused.drop(flat, graph, table, rules, nobodys):,} bytes of code that nothing can reach")
     stackguard.check(flat, {name: export.index for name, export in exports.items()}, stack_pointer, rules)
     waits.refuse(flat)
     flat.put_exports(_exports(exports, extension))
@@ -149,8 +151,12 @@ def _owners(
     exports: Mapping[str, Export],
     extension: Extension,
     place: boundary.Place,
+    nobodys: Collection[int],
 ) -> Owners:
-    """Returns who needs what: always needed is what the boundary exports or has in the table, and what makes the libraries ready."""
+    """Returns who needs what: always needed is what the boundary exports or has in the table, and what makes the libraries ready.
+
+    What is `nobodys` needs nothing.
+    """
     constants = read_constants(flat, exports[_STACK_POINTER].index)
     inittab = constants[exports[f"{MAIN}.{LIBPYTHON}:{BUILTINS}"].index]
     functions = {name: export.index for name, export in exports.items() if export.kind == FUNC_KIND}
@@ -158,7 +164,7 @@ def _owners(
     always += [index for name, index in functions.items() if name in extension.adapter]
     always += [function for element, function in table.items() if element >= place.table]
     relocations = {index for name, index in functions.items() if name.endswith(RELOCATIONS)}
-    runs = {index: run for index, run in graph.runs.items() if index not in relocations}
+    runs = {index: run for index, run in graph.runs.items() if index not in relocations.union(nobodys)}
     types = find_types(flat, graph.data, table, constants)
     return owners.owners(CallGraph(runs, {}, (), graph.data), table, types, inittab, always)
 

@@ -76,14 +76,20 @@ class Layout:
             raise FormatError(f"the WASI adapter lacks {wanted}")
         return self._named(provider)
 
-    def bases(self) -> set[int]:
-        """Returns where the data and the elements of each library begin: its code adds to them."""
-        wanted = ("__memory_base", "__table_base")
-        found = ((part, i) for part in self.modules for i in self.modules[part].imports() if i.name in wanted)
-        bases = {self.address(self.component.provider(part, imported).name) for part, imported in found}
-        if not bases:
+    def bases(self, elements: int) -> dict[int, int]:
+        """Returns where the data and the elements of each library begin, to which its code adds, each with an end that lies behind them.
+
+        `elements` is how many elements there are. Behind a library's data lies the next one's, or the heap.
+        """
+        data, functions = self._bases("__memory_base"), self._bases("__table_base")
+        if not data:
             raise FormatError("none of its libraries says where it lies")
-        return bases
+        ends = [*data[1:], self.address("__heap_end")]
+        return dict(zip(data, ends, strict=True)) | dict.fromkeys(functions, elements)
+
+    def _bases(self, wanted: str) -> list[int]:
+        found = ((part, i) for part in self.modules for i in self.modules[part].imports() if i.name == wanted)
+        return sorted({self.address(self.component.provider(part, imported).name) for part, imported in found})
 
     def _named(self, provider: Provider) -> tuple[str, str]:
         assert provider.instance is not None

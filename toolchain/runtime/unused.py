@@ -8,7 +8,7 @@ functions become traps, and the optimiser makes one function of all those.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from toolchain.guard.callgraph import RELOCATIONS, CallGraph
 from toolchain.guard.pointers import SYMBOL, Run
@@ -17,14 +17,8 @@ from toolchain.wasm.code import UNREACHABLE, function_body
 from toolchain.wasm.format import FUNC_KIND, FormatError, Module
 
 
-def drop(
-    module: Module, graph: CallGraph, table: Mapping[int, int], rules: Rules, pieces: Sequence[tuple[str, str]]
-) -> int:
-    """Puts a trap in the place of each function of these pieces, and returns how many bytes of code that saves.
-
-    Graph and table are those of the module. Raises FormatError, with names, if a function outside leads to one of them.
-    """
-    refused = {rules.index(name) for name in rules.tables.refused}
+def find(rules: Rules, pieces: Sequence[tuple[str, str]]) -> set[int]:
+    """Returns the functions of these pieces."""
     unused: set[int] = set()
     for first, last in pieces:
         begin, end = rules.index(first), rules.index(last)
@@ -33,10 +27,21 @@ def drop(
                 f"{first} comes behind {last}, and UNUSED in cpython/recursion.py has them the other way round"
             )
         unused.update(range(begin, end + 1))
-    unused -= refused
+    return unused - _refused(rules)
+
+
+def _refused(rules: Rules) -> set[int]:
+    return {rules.index(name) for name in rules.tables.refused}
+
+
+def drop(module: Module, graph: CallGraph, table: Mapping[int, int], rules: Rules, unused: Collection[int]) -> int:
+    """Puts a trap in the place of each of these functions, and returns how many bytes of code that saves.
+
+    Graph and table are those of the module. Raises FormatError, with names, if a function outside leads to one of them.
+    """
     writing = {e.index for e in module.exports() if e.name.endswith(RELOCATIONS) and e.kind == FUNC_KIND}
-    for index in graph.runs.keys() - unused - refused - writing:
-        for found in sorted(_named(graph.runs[index], table) & unused):
+    for index in graph.runs.keys() - set(unused) - _refused(rules) - writing:
+        for found in sorted(_named(graph.runs[index], table).intersection(unused)):
             raise FormatError(
                 f"{rules.names.get(index, index)} leads to {rules.names.get(found, found)}, which UNUSED in cpython/recursion.py leaves out"
             )
