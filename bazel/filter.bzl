@@ -88,7 +88,7 @@ _ATTRIBUTES = {
     ),
     "deps": attr.label_list(allow_files = [".py"], doc = "Other sources that the filter imports, of this repository or another."),
     "keep": attr.string_list(
-        doc = "Modules of C, such as `_pickle`, and codecs, such as `encodings.gbk`, that the filter imports by names which none of " +
+        doc = "Modules, such as `_pickle`, and codecs, such as `encodings.gbk`, that the filter imports by names which none of " +
               "its sources has.",
     ),
     "module": attr.string(mandatory = True, doc = "The module to import, such as `filter.plugin`."),

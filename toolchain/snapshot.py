@@ -24,6 +24,7 @@ from toolchain.memo import Memo
 from toolchain.tools import ToolchainError
 from toolchain.vm import late
 from toolchain.vm.builder import Answers, BuilderVm, Compiler, make_engine
+from toolchain.vm.calling import Part
 from toolchain.vm.late import Import
 from toolchain.vm.sources import Found, Sources
 from toolchain.wasm.format import Module
@@ -115,7 +116,7 @@ def snapshot(
         e for e in frozen.exports() if e.name not in unused and not e.name.startswith(boundary.BUILD_PREFIX)
     )
     frozen.drop_custom_sections()
-    found = (sources.find(name) for name in [*sealed.loaded, *sealed.late])
+    found = (sources.find(name) for name in {*sealed.loaded, *executed, *sealed.late})
     unreached = imports.unreached(abi.host_calls, [module.source for module in found if module is not None])
     modules = [Frozen(name, sizes[name], late=False) for name in sealed.loaded if sizes.get(name)]
     modules += [Frozen(name, size, late=True) for name, size in sealed.late.items()]
@@ -140,11 +141,15 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources, keep: Sequence[st
             [Import(*entry) for entry in index["imports"].get(name, ())] if found.standard else compiler.imports(found)
         )
 
+    def parts(name: str, found: Found) -> list[Part]:
+        return [Part(*part) for part in index["parts"].get(name, ())] if found.standard else compiler.parts(found)
+
     for name in keep:
         if name not in index["builtin"] and sources.find(name) is None:
             raise ToolchainError(f"there is no module {name} to keep; is its name right?")
     loaded = vm.python("loaded", b"").decode().splitlines()
-    found = late.find(loaded, late.Known(sources, index["builtin"], functools.cache(imported)), keep, executed)
+    known = late.Known(sources, index["builtin"], functools.cache(imported), parts, vm.has_text)
+    found = late.find(loaded, known, keep, executed)
     sizes, warnings = {}, list(found.warnings)
     for name in found.names:
         module = sources.find(name)

@@ -118,3 +118,10 @@ def test_a_filter_for_http_does_not_import_grpc(tmp_path: Path) -> None:
 
 def test_a_filter_that_names_it_imports_it(tmp_path: Path) -> None:
     assert not unreached(tmp_path, f"from proxy_wasm import grpc\n{TCP}") & OF_GRPC
+
+
+def test_what_a_module_calls_that_was_unloaded_is_imported(tmp_path: Path) -> None:
+    write(tmp_path, {"mine.py": "import _proxy_wasm\ncall = lambda: _proxy_wasm.proxy_get_status()\n"})
+    assert "proxy_get_status" not in unreached(
+        tmp_path, f"import mine, sys\ncall = mine.call\ndel sys.modules['mine']\n{TCP}"
+    )

@@ -146,7 +146,7 @@ def test_a_module_of_c_that_nobody_names_is_left_out_and_says_how_to_keep_it(gue
     )
     spec = "__import__('types').SimpleNamespace(name='_lsprof')"
     refused = guest(f"__import__('_imp').create_builtin({spec})")
-    assert refused == "ImportError: this module of C is not in the filter"
+    assert refused.startswith("ImportError: this module of C is not in the filter: name it in keep")
 
 
 def test_what_is_kept_can_be_imported_and_named(tmp_path: Path) -> None:
@@ -167,6 +167,78 @@ def test_what_is_kept_can_be_imported_and_named(tmp_path: Path) -> None:
         assert full(expression) == value
     with pytest.raises(ToolchainError, match="there is no module _cvs to keep"):
         filter.freeze(replace(inputs(tmp_path), keep=("_cvs",)))
+
+
+# It evaluates no text, so nobody calls what its source does not name.
+_BARE = """
+import os, sys, proxy_wasm
+
+async def forgotten():
+    pass
+
+def digits():
+    sys.set_int_max_str_digits(0)
+    return len(str(3**40000)), int("7" * 20000) % 1000003, divmod(7**20000, 3**9000)[1] % 1000003
+
+TRIED = {
+    "import": lambda: __import__("typ" + "ing"),
+    "call": lambda: getattr(os.path, "expand" + "vars")("$HOME"),
+    "errors": lambda: "é".encode("ascii", "name" + "replace"),
+    "identifier": lambda: collections.namedtuple("X", ["é"]),
+    "pattern": lambda: re.compile("\\\\" + "N{DIGIT ONE}"),
+    "union": lambda: type(int | str)["x"],
+    "reduce": lambda: getattr(complex(1), "__reduce" + "_ex__")(2),
+    "digits": digits,
+    "forgotten": lambda: forgotten() and None,
+}
+
+class Root(proxy_wasm.RootContext):
+    def on_configure(self, configuration):
+        try:
+            proxy_wasm.info(repr(TRIED[configuration.decode()]()))
+        except Exception as error:
+            proxy_wasm.info(f"{type(error).__name__}: {error}")
+        return True
+
+proxy_wasm.register(Root)
+"""
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
+    root = tmp_path_factory.mktemp("bare")
+    write(root, {"plugin.py": _BARE, "more.py": f"import collections, re\n{_BARE}"})
+    less, more = (evaluator(freeze(root, module).module, root / "cache") for module in ("plugin", "more"))
+    return lambda tried: (more if tried in ("identifier", "pattern") else less)(tried)
+
+
+@pytest.mark.parametrize(
+    ("tried", "module"),
+    [
+        ("import", "typing"),
+        ("errors", "unicodedata"),
+        ("identifier", "unicodedata"),
+        ("pattern", "unicodedata"),
+        ("union", "typing"),
+    ],
+)
+def test_what_the_filter_does_not_name_says_how_to_keep_it(bare: Evaluate, tried: str, module: str) -> None:
+    refused = bare(tried)
+    assert f'no module of the filter imports {module} by its name: keep = ["{module}"] keeps it' in refused
+
+
+def test_what_cpython_does_without_a_module_of_its_library(bare: Evaluate) -> None:
+    assert bare("digits") == str((19085, 7 * (10**20000 - 1) // 9 % 1000003, 7**20000 % 3**9000 % 1000003))
+    assert bare("reduce").startswith("(<function __newobj__ at")
+    vm_lines = bare("forgotten")
+    assert "never awaited" in vm_lines or vm_lines == "None"
+
+
+def test_nothing_is_in_a_module_that_only_uncalled_functions_import(tmp_path: Path) -> None:
+    write(tmp_path, {"with.py": f"import os\nHOME = os.path.expandvars\n{_BARE}", "without.py": _BARE})
+    late = {name: {m.name for m in freeze(tmp_path, name).modules if m.late} for name in ("with", "without")}
+    assert late["without"] <= {"_pylong", "copyreg", "encodings.ascii", "struct"}
+    assert "re" in late["with"]
 
 
 @pytest.mark.parametrize("name", ["ssl", "_ssl", "ctypes", "bz2", "fcntl", "tkinter"])

@@ -107,6 +107,7 @@ TESTED_BY = {
     "toolchain/tools.py": "tests/host/test_recipe.py",
     "toolchain/vm/heap.py": "tests/host/test_light.py",
     "toolchain/vm/imported.py": "tests/unit/test_late.py",
+    "toolchain/vm/named.py": "tests/unit/test_calling.py",
     "toolchain/vm/sources.py": "tests/host/test_snapshot.py",
     "toolchain/wasm/format.py": "tests/host/test_verify.py",
     "toolchain/wasm/instructions.py": "tests/cold/test_opcodes.py",

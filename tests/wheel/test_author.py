@@ -24,7 +24,7 @@ IMPORT_ALL = """
 import importlib, pathlib, proxy_wasm
 root = pathlib.Path(proxy_wasm.__file__).parent
 for path in sorted(root.rglob("*.py")):
-    if "templates" not in path.parts and path.name != "imported.py":
+    if "templates" not in path.parts and path.name not in ("imported.py", "named.py"):
         name = ".".join((root.name, *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
         importlib.import_module(name)
         print(name)

@@ -95,7 +95,7 @@ class Finder:
 
 
 class Refuser:
-    """Refuses the modules of C that a filter is built without, and the one that no filter can have."""
+    """Refuses the modules that a filter is built without, and the one that no filter can have."""
 
     names: ClassVar[set[str]] = set()
     asked: ClassVar[set[str]] = set()
@@ -296,13 +296,19 @@ def _strip_docstrings(tree: Any) -> None:
 
 
 def leave_out(names: bytes) -> bytes:
-    """Refuses the modules of C of these names, a line each, from now on."""
+    """Refuses the modules and codecs of these names, a line each, from now on."""
     Refuser.names.update(names.decode().splitlines())
     if Refuser.names:
         import codecs
 
         codecs.register(_refuse_codec)
+        if "unicodedata" in Refuser.names:
+            codecs.register_error("namereplace", _refuse_names)
     return b""
+
+
+def _refuse_names(error: UnicodeError) -> tuple[str, int]:
+    raise LookupError(_NOT_KEPT.format(name="unicodedata"))
 
 
 def _refuse_codec(encoding: str) -> None:

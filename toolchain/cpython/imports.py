@@ -19,12 +19,13 @@ AT_IMPORT = {
 """What modules of C import when they are imported."""
 
 WHEN_USED: dict[tuple[str, str], tuple[str, ...]] = {
-    ("builtins", ""): ("_pylong", "copyreg", "io", "struct", "typing", "warnings"),
+    ("builtins", ""): ("_pylong", "copyreg", "io", "struct"),
     ("builtins", "templatelib"): ("string.templatelib",),
     ("_datetime", "strptime"): ("_strptime", "time"),
     ("_decimal", "format"): ("_pydecimal",),
     ("_operator", "methodcaller"): ("functools",),
     ("_sre", ""): ("re",),
+    ("_typing", ""): ("typing",),
     ("array", ""): ("array",),
     ("time", "strptime"): ("_strptime",),
     ("_zoneinfo", ""): ("pickle",),
@@ -33,6 +34,7 @@ WHEN_USED: dict[tuple[str, str], tuple[str, ...]] = {
 
 NOT_FOLLOWED = {
     "traceback": "CPython writes tracebacks in C without it, and a VM has no memory to spare for its dozen of modules",
+    "warnings": "CPython warns in C without it, in the same words",
     "linecache": "interactive sources only, beside what `warnings` imports by itself",
     "decimal": "no import, but what _decimal says its classes' module is",
     "runpy": "subinterpreters, which this CPython does not have",
@@ -75,11 +77,20 @@ NAMED_BY_THE_CALLER = {
 }
 """Modules of the library that import what nobody can know beforehand, and why that is so."""
 
-SHALLOW = frozenset({"_pylong"})
-"""What CPython calls one function of: what the functions of modules behind it import is out of reach."""
+SHALLOW = frozenset({"_pylong", "copyreg"})
+"""What CPython calls some functions of: what others import, and what it can do without, is out of reach."""
 
-OF_CHARACTERS_NAMES = ("\\N{", "namereplace", "unicode_escape", "unicode-escape", "unicodeescape")
-"""Words by which a filter's sources ask for characters by their names, which `unicodedata` has."""
+WHEN_WRITTEN = {
+    "typing": ("UnionType",),
+    "unicodedata": ("\\N{", "namereplace", "unicode_escape", "unicode-escape", "unicodeescape"),
+}
+"""Modules that CPython imports for what a filter's sources write: types that are put together, and characters by their names."""
+
+CALLED = frozenset({("reprlib", "Repr.repr_int")})
+"""Functions of the library that import something and are called by names that are put together."""
+
+BY_NAMES = frozenset({"_pickle", "logging.config", "pickle", "pkgutil"})
+"""Modules by which data names what is called."""
 
 BY_CHARACTERS_NAMES = frozenset({("re._parser", "unicodedata")})
 """Modules of the library, and what they import only for such a name."""
@@ -87,7 +98,18 @@ BY_CHARACTERS_NAMES = frozenset({("re._parser", "unicodedata")})
 NEEDED = frozenset({"_codecs", "_imp", "_io", "_thread", "_warnings", "builtins", "marshal", "sys", "zlib"})
 """Modules of C that CPython or boot.py needs in each filter."""
 
-CHOSEN = {"json": ("utf_8_sig", "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le")}
+_SINGLE_BYTE = """
+charmap cp037 cp1006 cp1026 cp1125 cp1140 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 cp437 cp720 cp737 cp775 cp850 cp852
+cp855 cp856 cp857 cp858 cp860 cp861 cp862 cp863 cp864 cp865 cp866 cp869 cp874 iso8859_10 iso8859_11 iso8859_13 iso8859_14 iso8859_15
+iso8859_16 iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 koi8_r koi8_t koi8_u kz1048 latin_1 mac_cyrillic
+mac_greek mac_iceland mac_latin2 mac_roman mac_turkish ptcp154 tis_620
+"""
+
+CHOSEN = {
+    "json": ("utf_8_sig", "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le"),
+    # A document names one, and pyexpat asks it for each byte.
+    **dict.fromkeys(("xml.etree.ElementTree", "xml.parsers.expat"), tuple(_SINGLE_BYTE.split())),
+}
 """Codecs among which modules of the library choose."""
 
 FILES = frozenset(

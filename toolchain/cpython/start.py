@@ -30,11 +30,21 @@ STACK_MARGIN = 8192
 THREAD_STATE = 1024
 """How many words of the thread state are searched for these limits."""
 
-MENDED = {
+MENDED: dict[str, dict[bytes, bytes]] = {
     # Its C encoder keeps the indentations of all levels, and may read past the last of them (CPython 3.14.0); Python's own does not.
-    "json/encoder.py": (
-        b"if _one_shot and c_make_encoder is not None:",
-        b"if _one_shot and c_make_encoder and indent is None:",
-    ),
+    "json/encoder.py": {
+        b"if _one_shot and c_make_encoder is not None:": b"if _one_shot and c_make_encoder and indent is None:",
+    },
+    # It does without `decimal` but for numbers of a hundred thousand digits, and `re` is for a function that nobody calls.
+    "_pylong.py": {
+        b"import re\nimport decimal\ntry:\n": b"try:\n    import re\n    import decimal\n",
+        b"\n_unbounded_dec_context = decimal": b"\nif _decimal is not None:\n _unbounded_dec_context = decimal",
+        b"\n_unbounded_dec_context.prec = decimal": b"\n _unbounded_dec_context.prec = decimal",
+        b"\n_unbounded_dec_context.Emax = decimal": b"\n _unbounded_dec_context.Emax = decimal",
+        b"\n_unbounded_dec_context.Emin = decimal": b"\n _unbounded_dec_context.Emin = decimal",
+        b"\n_unbounded_dec_context.traps[": b"\n _unbounded_dec_context.traps[",
+        b"\nfrom collections import defaultdict\n": b"\nif _decimal is not None:\n from collections import defaultdict\n",
+        b"\n_spread = defaultdict(int)\ndel defaultdict\n": b"\n _spread = defaultdict(int)\n del defaultdict\n",
+    },
 }
 """Lines of the standard library that are exchanged for others, by file."""

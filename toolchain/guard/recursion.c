@@ -45,7 +45,8 @@ EXPORT("stackguard#refuse_marshal") int refuse_marshal(void) {
 }
 
 EXPORT("stackguard#no_module") PyObject *no_module(void) {
-  PyErr_SetString(import_error, "this module of C is not in the filter");
+  PyErr_SetString(import_error, "this module of C is not in the filter: name it in keep, "
+                                "an attribute of the rule and a line of [tool.proxy-wasm] in pyproject.toml");
   return 0;
 }
 

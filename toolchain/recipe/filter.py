@@ -49,7 +49,7 @@ class FilterInputs:
     module: Annotated[str, "the filter's module, such as filter.plugin"]
     training: Annotated[str, "the module that trains it, such as filter.training"] = "proxy_wasm.testing.training"
     keep: Annotated[
-        tuple[str, ...], "a module of C or a codec to keep that no source names, such as _pickle; repeatable"
+        tuple[str, ...], "a module or a codec to keep that no source names, such as _pickle; repeatable"
     ] = ()
 
 

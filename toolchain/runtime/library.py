@@ -1,4 +1,4 @@
-"""The standard library as filters can import it late: what each module imports, and its code, stripped and compressed.
+"""The standard library as filters can import it late: what each module imports and names, and its code, stripped and compressed.
 
 It is worked out once for a runtime, since it takes half a minute, and lies in the library's archive beside the sources.
 """
@@ -28,7 +28,8 @@ def add_late(stdlib: Path, compiler: Compiler) -> None:
     builtin = compiler.builtin_names()
     imports = {name: compiler.imports(found) for name in sources.names() if (found := sources.find(name)) is not None}
     names = _importable(imports, set(builtin))
-    index = {"builtin": builtin, "imports": {name: imports[name] for name in names}}
+    parts = {name: compiler.parts(found) for name in names if (found := sources.find(name)) is not None}
+    index = {"builtin": builtin, "imports": {name: imports[name] for name in names}, "parts": parts}
     with zipfile.ZipFile(stdlib, "a") as archive:
         archive.writestr(zipfile.ZipInfo(LATE_INDEX), json.dumps(index, separators=(",", ":")))
         for name in names:

@@ -22,7 +22,7 @@ BLOCK = 1 << 15
 """So many bytes of bodies are unpacked when one of them is first called."""
 
 _PIECE = 1 << 16  # of the image; there must be room for what is packed, and in each VM that room stays
-_LEVEL, _QUICK = 10, 1
+_LEVEL, _QUICK = 12, 1
 _ZEROS = bytes(1 << 12)  # of a page of this size that is all zeros a VM need not have a copy
 
 

@@ -26,6 +26,7 @@ from toolchain.boundary import generate as boundary
 from toolchain.memo import Memo, answered
 from toolchain.tools import ToolchainError, read
 from toolchain.vm import heap
+from toolchain.vm.calling import Part
 from toolchain.vm.late import Import
 from toolchain.vm.sources import Found
 from toolchain.wasm.code import data_segment, expression, i32_const, i64_const
@@ -52,6 +53,7 @@ _WASI_NOSYS = 52
 _MONOTONIC = 1
 _TELL_SECONDS, _LIMIT_SECONDS = 10, 60  # of the processor's time
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_READING = ("imported.py", "named.py")  # the programs that read sources
 _MAX_SEGMENTS = 60_000  # V8 takes 100,000
 _GAPS = (10, 16, 32, 64, 128, 256, 1024, PAGE)
 
@@ -154,6 +156,14 @@ class BuilderVm:
             finally:
                 over.send(b"\0")
                 watcher.join()
+
+    def has_text(self, text: str) -> bool:
+        """Tells whether a text ends somewhere in the data of CPython and its libraries, which lies before the heap."""
+        return text.encode() + b"\0" in self._data
+
+    @functools.cached_property
+    def _data(self) -> bytes:
+        return self._read(0, self.call("build_heap"))
 
     def start(self) -> None:
         """Starts CPython in the libraries' pristine memory."""
@@ -288,6 +298,11 @@ class Compiler:
         found = self._read_imports("imports", module.origin.encode() + b"\0" + module.source)
         return [Import(*entry) for entry in found]
 
+    def parts(self, module: Found) -> list[Part]:
+        """Returns the parts of a module's source, with what they name; nothing for one that does not compile."""
+        found = self._read_imports("named", module.origin.encode() + b"\0" + module.source)
+        return [Part(*entry) for entry in found]
+
     def builtin_names(self) -> list[str]:
         """Returns the names of the modules that are built in."""
         return list(self._read_imports("builtin_names", b""))
@@ -304,15 +319,18 @@ class Compiler:
 
     def _reader(self) -> BuilderVm:
         if not self._reads_imports:
-            path = Path(__file__).with_name("imported.py")
-            program = self.answer(Found("M", path.name, read(path), False))
-            self._vm.answers[b"build.code"] = lambda name: program if name == path.stem else b""
-            self._vm.answers[b"build.source"] = lambda origin: b""
-            error = self._vm.python("load", path.stem.encode())
-            if error:
-                raise ToolchainError(f"{path.name} does not start:\n{error.decode()}")
+            for program in _READING:
+                self._start(Path(__file__).with_name(program))
             self._reads_imports = True
         return self._vm
+
+    def _start(self, path: Path) -> None:
+        program = self.answer(Found("M", path.name, read(path), False))
+        self._vm.answers[b"build.code"] = lambda name: program if name == path.stem else b""
+        self._vm.answers[b"build.source"] = lambda origin: b""
+        error = self._vm.python("load", path.stem.encode())
+        if error:
+            raise ToolchainError(f"{path.name} does not start:\n{error.decode()}")
 
 
 def make_engine() -> wasmtime.Engine:

@@ -5,6 +5,7 @@ It runs in the CPython that compiles (`builder.Compiler`), since the builder's o
 
 import _ast
 import sys
+from encodings import normalize_encoding
 from encodings.aliases import aliases
 
 TYPE_CHECKING = False
@@ -20,9 +21,9 @@ _CODECS = ("decode", "encode")
 _OF_TEXTS = ("str", "bytes", "bytearray")
 _OF_CODECS = {"iterdecode": 1, "iterencode": 1, "decode": 1, "encode": 1, "lookup": 0}
 _NOT_OF_CODECS = ("register", "register_error", "lookup_error", "CodecInfo", "Codec", "utf_8_decode", "ascii_encode")
-_ANY_ENCODING, _COMPILED = "encodings.*", "compile()"
-"""Names in the place of a module's: of any encoding, and of what CPython imports to compile."""
-_COMPILING = ("compile", "eval", "exec", "literal_eval")
+_ANY_ENCODING, _COMPILED, _ANY_NAME = "encodings.*", "compile()", "eval()"
+"""Names in the place of a module's: of any encoding, of what CPython imports to compile, of what a text can call."""
+_COMPILING = ("compile", "eval", "exec")
 _FORGIVING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException", "")
 
 
@@ -53,6 +54,8 @@ class _Walk:
 
     def one(self, node: Any, scope: _Scope) -> None:
         """Walks through a node."""
+        if getattr(node, "type_params", None) or type(node).__name__ == "TypeAlias":
+            self._note_optional(node, scope, "typing")
         if isinstance(node, _ast.Import):
             for alias in node.names:
                 self._note(node, scope, 0, alias.name, ())
@@ -95,8 +98,10 @@ class _Walk:
             getattr(getattr(node.func, "value", None), "id", "") == "codecs",
         )
         plain = getattr(node.func, "id", "")
-        if plain in _COMPILING or name == "literal_eval":
+        if plain in (*_COMPILING, "literal_eval") or name == "literal_eval":
             self._note_optional(node, scope, _COMPILED)
+        if plain in _COMPILING:
+            self._note_optional(node, scope, _ANY_NAME)
         if of_codecs and (name in _OF_CODECS or name.startswith(("get", "open", "Enc"))):
             position = _OF_CODECS.get(name, 0)
         elif name in _CODECS:
@@ -149,7 +154,7 @@ def _codec(encoding: Any) -> str:
         return "encodings.utf_8"
     if not isinstance(encoding, _ast.Constant) or not isinstance(value, str):
         return _ANY_ENCODING
-    name = "".join(c if c.isalnum() else "_" for c in value.lower())
+    name = normalize_encoding(value.lower()).replace(".", "_")
     return f"encodings.{aliases.get(name, name)}"
 
 

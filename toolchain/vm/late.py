@@ -1,6 +1,7 @@
 """What a filter can come to import once it is sealed: found by following the imports inside of functions, of Python and of C.
 
 Nobody can import what nobody names. Of a loaded module, what its functions import is reachable; of what they import, all that it imports.
+A function of the library counts if somebody can call it (`calling.py`).
 What CPython's C code imports is in no source: the tables of `cpython/imports.py` have it, and a test finds it in the runtime itself. What
 is reachable is kept in the module, compressed (`boot.LATE`). What is not to be had is a warning, for the filter's own sources.
 """
@@ -13,15 +14,19 @@ from typing import NamedTuple
 from toolchain.cpython.imports import (
     AT_IMPORT,
     BY_CHARACTERS_NAMES,
+    BY_NAMES,
+    CALLED,
     CHOSEN,
     COMPUTED,
     FILES,
     NEEDED,
-    OF_CHARACTERS_NAMES,
+    NOT_FOLLOWED,
     SHALLOW,
     STARTUP_ONLY,
     WHEN_USED,
+    WHEN_WRITTEN,
 )
+from toolchain.vm.calling import Calling, Part
 from toolchain.vm.sources import Found, Sources
 
 _PROGRAMS = """
@@ -44,8 +49,8 @@ They are there if the filter's own sources import them, each with the rest of it
 ENCODINGS = "encodings."
 """What the names of codecs' modules begin with."""
 
-ANY_ENCODING, COMPILED = "encodings.*", "compile()"
-"""What imported.py notes: text that is data chooses among the codecs, and code is compiled."""
+ANY_ENCODING, COMPILED, ANY_NAME = "encodings.*", "compile()", "eval()"
+"""What imported.py notes: text that is data chooses among the codecs, code is compiled, and a text can call anything."""
 
 
 class Import(NamedTuple):
@@ -71,6 +76,9 @@ class Known(NamedTuple):
     sources: Sources
     builtin: Collection[str]
     imports: Callable[[str, Found], Iterable[Import]]
+    parts: Callable[[str, Found], Iterable[Part]]
+    in_c: Callable[[str], bool]
+    """Whether CPython itself has such a name."""
 
 
 class Late(NamedTuple):
@@ -80,7 +88,7 @@ class Late(NamedTuple):
     warnings: list[str]
 
     left_out: Sequence[str] = ()
-    """The modules of C and the codecs that nobody can import."""
+    """The modules and the codecs that nobody can import, though CPython or its library names them."""
 
 
 def find(loaded: Collection[str], known: Known, keep: Collection[str] = (), executed: Collection[str] = ()) -> Late:
@@ -101,10 +109,13 @@ class _Search:
         self.kept: set[str] = set()
         self.c_modules = {"builtins"}
         self.any_encoding = False
-        self.texts: list[bytes] = []
+        self.texts: dict[str, bytes] = {}
         self.own_texts: list[bytes] = []
         self.found: dict[str, Found | None] = {}
         self.shallow = False
+        self.imported_by_c = {*NOT_FOLLOWED, *WHEN_WRITTEN}
+        self.calling = Calling(known.in_c, self.imported_by_c)
+        self.waiting: list[tuple[str, Found, Import]] = []
 
     def run(self, keep: Collection[str], executed: Collection[str]) -> None:
         """Follows what is loaded, and then what is found, to the end."""
@@ -119,16 +130,22 @@ class _Search:
                 self._follow(sorted(name for name in self.library if name.startswith(ENCODINGS)))
                 self.shallow = False
             todo = [name for name in self._from_c() if name not in SHALLOW and self._is_new(name)]
-            if not todo:
+            waiting, any_encoding = len(self.waiting), self.any_encoding
+            todo += self._called()
+            if not todo and (waiting, any_encoding) == (len(self.waiting), self.any_encoding):
                 break
         self.shallow = True
         self._follow(sorted(SHALLOW))
 
     def left_out(self) -> set[str]:
-        """Returns the modules of C and the codecs that nobody can import."""
-        codecs = {name for name in self.library if name.startswith(ENCODINGS)}
+        """Returns the modules of C, the codecs, and what uncalled code would import, if nobody can import it."""
+        named = {name for name in self.library if name.startswith(ENCODINGS)}
+        named |= {target for targets in (*WHEN_USED.values(), WHEN_WRITTEN) for target in targets}
+        for name, found, entry in self.waiting:
+            if not _is_left_out(self._base(name, found, entry), name):
+                named.update(self._targets(name, found, entry))
         there = self.c_modules.union(self.loaded, self.kept, NEEDED)
-        return {*self.known.builtin, *codecs} - there
+        return {*self.known.builtin, *named.intersection(self.library)} - there
 
     def _is_new(self, name: str) -> bool:
         return name not in self.c_modules if name in self.known.builtin else self._is_missing(name)
@@ -153,39 +170,75 @@ class _Search:
         found = self._find(name)
         if found is None or name in STARTUP_ONLY:
             return
-        self.texts.append(found.source)
+        self.texts[name] = found.source
         if not found.standard:
             self.own_texts.append(found.source)
+        if name in BY_NAMES and found.standard:
+            self.calling.allow_everything()
+        if not self.shallow:
+            self.calling.add(name, self.known.parts(name, found), own=not found.standard, loaded=loaded)
         for entry in self.known.imports(name, found):
             if loaded and not entry.late:
                 # It has run; what is of C was imported, and has functions.
                 self.c_modules |= {n for n in self._targets(name, found, entry) if n in self.known.builtin}
+            elif self.shallow and (entry.late or (entry.optional and name in SHALLOW)):
                 continue
-            if entry.module == COMPILED:
-                yield from () if found.standard else ("unicodedata",)
-                continue
-            if entry.module == ANY_ENCODING:
-                self.any_encoding |= not (
-                    self.shallow or (found.standard and name.startswith(ENCODINGS)) or name in FILES
-                )
-                continue
-            if (name, entry.module) in BY_CHARACTERS_NAMES:
-                continue
-            if entry.late and (self.shallow or (found.standard and _is_left_out(self._base(name, found, entry), name))):
-                continue
-            if entry.instead and all(self._is_available(n) for n in entry.instead):
-                continue
-            yield from self._targets(name, found, entry)
+            elif found.standard and entry.late:
+                self.waiting.append((name, found, entry))
+            else:
+                yield from self._followed(name, found, entry)
         yield from COMPUTED.get(name, ())
         yield from (f"{ENCODINGS}{codec}" for codec in CHOSEN.get(name, ()))
 
+    def _followed(self, name: str, found: Found, entry: Import) -> Iterator[str]:
+        """Yields what an import imports that can run."""
+        if entry.module == COMPILED:
+            yield from () if found.standard else ("typing", "unicodedata")
+        elif entry.module == ANY_NAME:
+            if not found.standard:
+                self.calling.allow_everything()
+        elif entry.module == ANY_ENCODING:
+            self.any_encoding |= not ((found.standard and name.startswith(ENCODINGS)) or name in FILES)
+        elif not self._is_out_of_reach(name, found, entry):
+            yield from self._targets(name, found, entry)
+
+    def _is_out_of_reach(self, name: str, found: Found, entry: Import) -> bool:
+        if (name, entry.module) in BY_CHARACTERS_NAMES or (
+            entry.late and found.standard and _is_left_out(self._base(name, found, entry), name)
+        ):
+            return True
+        return bool(entry.instead) and all(self._is_available(n) for n in entry.instead)
+
+    def _called(self) -> list[str]:
+        """Returns what functions of the library import that can be called by now."""
+        if "_pickle" in self.c_modules:
+            self.calling.allow_everything()
+        self.imported_by_c.update(*(AT_IMPORT.get(module, ()) for module in self.c_modules))
+        self.imported_by_c.update(*(named for (module, _), named in WHEN_USED.items() if module in self.c_modules))
+        self.calling.follow()
+        found: list[str] = []
+        waiting, self.waiting = self.waiting, []
+        for entry in waiting:
+            if self._is_called(*entry):
+                found += self._followed(*entry)
+            else:
+                self.waiting.append(entry)
+        return found
+
+    def _is_called(self, name: str, found: Found, entry: Import) -> bool:
+        return (name, entry.where) in CALLED or self.calling.reaches(name, entry.where)
+
     def _from_c(self) -> Iterator[str]:
-        text = b"".join(self.texts)
         for (module, word), targets in WHEN_USED.items():
-            if module in self.c_modules and word.encode() in text:
+            # The module's own part in Python has the word because it hands the function out.
+            texts = (text for name, text in self.texts.items() if name != module.removeprefix("_"))
+            if module in self.c_modules and any(word.encode() in text for text in texts):
                 yield from targets
         own = b"".join(self.own_texts)
-        if self.any_encoding or any(word.encode() in own for word in OF_CHARACTERS_NAMES):
+        for module, words in WHEN_WRITTEN.items():
+            if any(word.encode() in own for word in words):
+                yield module
+        if self.any_encoding:
             yield "unicodedata"
 
     def _base(self, name: str, found: Found, entry: Import) -> str:

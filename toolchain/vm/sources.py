@@ -114,12 +114,13 @@ class Sources:
 
     def _mended(self, member: str) -> bytes:
         source = self.archive.read(member)
-        wrong, right = MENDED.get(member, (b"", b""))
-        if wrong and source.count(wrong) != 1:
-            raise ToolchainError(
-                f"{member} of the standard library is not what cpython/start.py mends; look at it again"
-            )
-        return source.replace(wrong, right) if wrong else source
+        for wrong, right in MENDED.get(member, {}).items():
+            if source.count(wrong) != 1:
+                raise ToolchainError(
+                    f"{member} of the standard library is not what cpython/start.py mends; look at it again"
+                )
+            source = source.replace(wrong, right)
+        return source
 
     def source(self, origin: str) -> bytes:
         """Returns the source of a module that was found, by its origin."""
