@@ -11,10 +11,10 @@ from toolchain.wasm.format import CODE, DATA, MEMORY, Module, Reader, read_limit
 BUDGETS = {
     # 15.23 MB and 202 pages of memory for each VM when nothing had been done about it. What CPython imports late is among it, and what
     # reads rules of every kind.
-    "filter/wasm.snapshot.wasm": (8_200_000, 121),
+    "filter/wasm.snapshot.wasm": (7_850_000, 112),
     # The same with its cold tier, which compresses its data. The tier's stack has most of these pages: they are only touched when
     # cold code recurses. What reads a configuration is compiled too: it happens in each worker, and holds up the worker's connections.
-    "filter/filter.wasm": (3_200_000, 340),
+    "filter/filter.wasm": (2_620_000, 290),
 }
 """For each module the most bytes and pages that it may have."""
 
