@@ -32,11 +32,15 @@ class Proxy:
         """Returns the nanoseconds that the threads of a name prefix have been on a processor, by the scheduler's own accounting."""
         return thread_cpu(self.envoy.process.pid, name)
 
+    def worker(self) -> int:
+        """Returns the number of the first worker's thread."""
+        tasks = Path(f"/proc/{self.envoy.process.pid}/task").iterdir()
+        return next(int(task.name) for task in tasks if (task / "comm").read_text().startswith(_FIRST_WORKER))
+
     @contextlib.contextmanager
     def worker_alone(self) -> Iterator[int]:
         """Keeps the first worker on one processor until the block is over, and yields that processor's number."""
-        tasks = Path(f"/proc/{self.envoy.process.pid}/task").iterdir()
-        worker = next(int(task.name) for task in tasks if (task / "comm").read_text().startswith(_FIRST_WORKER))
+        worker = self.worker()
         before = os.sched_getaffinity(worker)
         processor = max(before)
         os.sched_setaffinity(worker, {processor})

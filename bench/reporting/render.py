@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.intervals import STATISTICS
-from bench.measure import instructions
+from bench.measure import instructions, lines
 from bench.measure.startup import MEGABYTE, fewest
 from bench.reporting import Report, aims, busy, requests, workloads
 from bench.reporting.plots import PLOTS
@@ -65,6 +65,7 @@ def tables(report: Report) -> list[Table]:
         *_scale(report),
         *requests.tables(report),
         *_instructions(report),
+        *_lines(report),
         *_guest(report),
         *workloads.tables(report),
         _startup(report),
@@ -166,6 +167,19 @@ def _instructions(report: Report) -> list[Table]:
         return []
     note = "WebAssembly instructions, counted by wasmtime: the same on every machine. A row is what runs until the host call that it names."
     return [Table("Instructions of a connection", note, ["", *found], instructions.table(found))]
+
+
+def _lines(report: Report) -> list[Table]:
+    found = report.get("lines")
+    if not found:
+        return []
+    if "error" in found:
+        return [Table("Cache lines of a connection", found["error"], ["", "not measured"], [])]
+    note = (
+        "Cache lines of 64 bytes that a connection touches in Envoy's worker, by code that V8 has made, and that code's machine "
+        "instructions. They are counted by single steps. Envoy's own code is not counted."
+    )
+    return [Table("Cache lines of a connection", note, ["", *found], lines.table(found))]
 
 
 def _guest(report: Report) -> list[Table]:

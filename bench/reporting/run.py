@@ -29,6 +29,7 @@ from bench.measure import (
     held,
     instructions,
     latency,
+    lines,
     machine,
     open_loop,
     plugins,
@@ -249,6 +250,8 @@ def _in_one_envoy(
         with progress.stage(f"latency where caches are in use, {effort.busy_rounds} rounds"):
             routed = [variant for variant in variants if variant.proxied]
             report["busy"] = busy_part.figures(busy.measure(running, routed, effort.busy_rounds))
+        with progress.stage("cache lines of a connection"):
+            report["lines"] = lines.part(running, variants)
         with progress.stage("processor time and saturation") as told:
             found = throughput.bursts(running, variants, routers, effort.bursts, effort.burst, told)
             report["throughput"] = figures.of_bursts(found)
@@ -285,7 +288,7 @@ def run(
     """
     variants = [*VARIANTS, *more]
     modules = [variant for variant in variants if variant.module]
-    progress = Progress(15 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
+    progress = Progress(16 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
     others = machine.Others()
     report = _facts(effort, quick, variants, workspace)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, load.routers() as routers:

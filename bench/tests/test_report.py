@@ -189,6 +189,10 @@ def test_instructions_are_those_between_host_calls(made: Draft) -> None:
     assert 50 < floor["sum"] < 200 < python["sum"]
 
 
+def test_cache_lines_are_counted_where_that_can_be(made: Draft) -> None:
+    assert "error" in made["lines"] or list(made["lines"]) == MODULES
+
+
 def test_every_request_had_its_answer(made: Draft) -> None:
     http = made["http"]
     try:
