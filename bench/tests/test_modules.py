@@ -16,7 +16,7 @@ from proxy_wasm.testing.wasm import WasmModule
 from toolchain.wasm import format as wasm
 
 WARN, INFO = 3, 2
-AT_MOST = {"new_connection: to get_property": 250, "sum": 3_200}
+AT_MOST = {"new_connection: to get_property": 150, "sum": 2_950}
 """WebAssembly instructions of a connection. The first are more if the boundary looks the root's router up."""
 SOURCES = ["127.22.0.10:42148", "127.22.0.11:1", "10.0.0.255:65535"]
 

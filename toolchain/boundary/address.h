@@ -18,17 +18,24 @@ static int is_port(const char *from, const char *end) {
   return port <= 65535;
 }
 
-// Nearly every address: IPv4 as Envoy writes it, in one go. 0 for any other text, which `read_any_address` decides about.
-static u32 read_ipv4(const char *text, const char *end, u8 *packed) {
-  for (u32 octet = 0;; text++) {
-    u32 number = 0, digit;
+// Nearly every address: IPv4 as Envoy writes it, packed in the order of the network. 0 for any other text, which `read_any_address` decides
+// about. The port goes through the same loop as the octets: V8 repeats the body of each small loop that it meets, and each copy is more cache
+// lines.
+static int read_ipv4(const char *text, const char *end, u32 *packed) {
+  u32 address = 0, most = 255;
+  for (u32 numbers = 1;; numbers++, text++) {
     const char *from = text;
+    u32 number = 0, digit;
     for (; text < end && (digit = (u8)*text - '0') < 10; text++) number = 10 * number + digit;
     u32 digits = text - from;
-    if (digits - 1 > 2 || number > 255 || (digits > 1 && number < 10) || (digits > 2 && number < 100)) return 0;
-    packed[octet] = number;
-    if (++octet == 4) return is_port(text, end) ? 4 : 0;
-    if (text == end || *text != '.') return 0;
+    if (digits - 1 > 4 || number > most || (digits > 1 && *from == '0')) return 0;
+    if (numbers <= 4) address = address >> 8 | number << 24;
+    if (text == end) {
+      *packed = address;
+      return numbers >= 4;
+    }
+    if (numbers == 5 || *text != (numbers < 4 ? '.' : ':')) return 0;
+    if (numbers == 4) most = 65535;
   }
 }
 
@@ -76,8 +83,10 @@ static u32 read_any_address(const char *text, u32 size, u8 *packed) {
 
 // The same, with a shorter way for IPv4.
 static u32 read_address(const char *text, u32 size, u8 *packed) {
-  u32 length = read_ipv4(text, text + size, packed);
-  return length ? length : read_any_address(text, size, packed);
+  u32 address;
+  if (!read_ipv4(text, text + size, &address)) return read_any_address(text, size, packed);
+  __builtin_memcpy(packed, &address, sizeof address);
+  return sizeof address;
 }
 
 static PyObject *py_packed_address(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {

@@ -27,7 +27,8 @@ static int watcher;
 static u32 names_word; // of a class: where it has the list of names
 
 // What is kept before an object whose class has attributes of any name.
-static PyObject *dictionary_of(PyObject *object) { return ((PyObject **)object)[DICT_WORD]; }
+static PyObject **dictionary_place(PyObject *object) { return (PyObject **)object + DICT_WORD; }
+static PyObject *dictionary_of(PyObject *object) { return *dictionary_place(object); }
 static PyObject *weak_reference_of(PyObject *object) { return ((PyObject **)object)[WEAKREF_WORD]; }
 
 static Attributes *attributes_of(const Look *look, PyObject *object) { return (Attributes *)slot_of(object, look->words); }

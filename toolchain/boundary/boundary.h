@@ -29,6 +29,13 @@ typedef struct {
 // What each connection reads or writes: it lies side by side, in few cache lines.
 #define HOT __attribute__((section(".data.hot")))
 
+// A hot function is one piece, without what hardly ever happens.
+#define IN_LINE inline __attribute__((always_inline))
+#define OUT_OF_LINE __attribute__((noinline, cold))
+
+// Begins a cache line.
+#define LINE __attribute__((aligned(64)))
+
 void *LIBC(malloc)(u32);
 void LIBC(free)(void *);
 void *LIBC(memcpy)(void *, const void *, u32);
@@ -151,7 +158,7 @@ int start_recursion(void);
 enum { NOT_FOUND = 1, BAD_ARGUMENT }; // statuses
 
 static PyObject *type_error, *value_error, *key_error, *none HOT, *true_object, *false_object, *zero;
-static PyObject *str_type, *bytes_type HOT, *list_type, *tuple_type, *dict_type, *function_type HOT;
+static PyObject *str_type, *bytes_type, *list_type, *tuple_type, *dict_type, *function_type;
 static PyObject *status_handler, *error_handler, *action_type HOT, *known_roots HOT;
 
 // As CPython's own macros do it.
@@ -200,9 +207,14 @@ static PyObject *wrong_argument(const char *call, const char *parameter, const c
   return 0;
 }
 
-// Where the host is to write its answer: memory of the bytes that Python gets. Who asks for an answer begins and ends one.
-static PyObject *answer;
-static int wants_answer;
+// Where the host is to write its answer. Who asks for one says so before the host call, and after a short one that it is over.
+static enum { NO_ANSWER, SHORT_ANSWER, BYTES_ANSWER } wanted_answer HOT;
+
+// The memory of bytes that Python gets. Who asks for them begins and ends that.
+static PyObject *answer HOT;
+
+// A short answer needs no memory of its own: it is read before the next one comes. An IPv6 address with its port has room.
+static char short_answer[48] HOT LINE;
 
 static char *data_of(PyObject *bytes) {
   char *data = 0;
@@ -211,24 +223,28 @@ static char *data_of(PyObject *bytes) {
   return data;
 }
 
-static char *memory_for_bytes(u32 size) {
-  if (!wants_answer) return 0;
-  wants_answer = 0;
-  if (!(answer = PyBytes_FromStringAndSize(0, size))) PyErr_Clear();
-  return answer ? data_of(answer) : 0;
+static void *memory_for_answer(u32 size) {
+  u32 wanted = wanted_answer;
+  wanted_answer = NO_ANSWER;
+  if (wanted == SHORT_ANSWER && size <= sizeof short_answer) return short_answer;
+  if (wanted == BYTES_ANSWER) {
+    if ((answer = PyBytes_FromStringAndSize(0, size))) return data_of(answer);
+    PyErr_Clear();
+  }
+  return malloc(size ? size : 1);
 }
 
 // The host gave no answer; whatever it took memory for.
 static void drop_answer_bytes(void) {
   PyObject *made = answer;
-  wants_answer = 0;
+  wanted_answer = NO_ANSWER;
   answer = 0;
   Py_DecRef(made);
 }
 
 static void begin_answer(void) {
   if (answer) drop_answer_bytes();
-  wants_answer = 1;
+  wanted_answer = BYTES_ANSWER;
 }
 
 // The host's answer, in memory that it had from proxy_on_memory_allocate.
@@ -305,9 +321,9 @@ static u32 as_number(const char *callback, PyObject *object, u32 fallback) {
   return !~value && PyErr_Occurred() ? fallback : (u32)value;
 }
 
-// The same for a result that is an action: True would be PAUSE, and meant as its opposite.
+// The same for a result that is an action, and not None: True would be PAUSE, and meant as its opposite.
 static u32 as_action(const char *callback, PyObject *object, u32 fallback) {
-  if (object == none || Py_TYPE(object) == action_type) return as_number(callback, object, fallback);
+  if (Py_TYPE(object) == action_type) return as_number(callback, object, fallback);
   PyErr_Format(type_error, "%s() returned %R: return a proxy_wasm.Action, or nothing", callback + sizeof "proxy", object);
   Py_DecRef(object);
   return fallback;

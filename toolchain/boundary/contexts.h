@@ -20,7 +20,7 @@ static Speaker begin_callback(u32 context_id) {
   Speaker outer = {running, effective, answer};
   running = context_id;
   effective = 0;
-  wants_short_answer = wants_answer = 0; // that host call is under way, and its answer is not this callback's
+  wanted_answer = NO_ANSWER; // that host call is under way, and its answer is not this callback's
   answer = 0;
   return outer;
 }
@@ -196,7 +196,7 @@ static PyObject *first_quickly(
   else if (!known && quick->kind == TCP && is_router(type)) {
     *is_quick = *is_over = 1;
     know_router(root_id, root, class_names[TCP], type);
-    PyObject *routed = route_connection(type);
+    PyObject *routed = route_connection((Router *)type);
     Py_DecRef(type);
     return routed;
   } else Py_DecRef(type); // the root's class, or the root, has it still
@@ -293,23 +293,28 @@ static PyObject *call_first(PyObject *function, PyObject *root, const u32 *numbe
   return result;
 }
 
-// What a callback gives back. A failure's value is the fallback; None never failed.
+// What a callback gives back: 0 for None. A failure's value is the fallback.
 static u32 take_value(
     const char *callback, PyObject *result, u32 context_id, u32 parent_context_id, u32 fallback, Reader *read
 ) {
+  if (result == none) return 0;
   u32 value = result ? read(callback, result, fallback) : fallback;
-  if (value != fallback || result == none || !PyErr_Occurred()) return value;
+  if (value != fallback || !PyErr_Occurred()) return value;
   return raised(callback, context_id, parent_context_id, fallback);
 }
 
-// A new connection whose router is known already.
-static int is_routed(u32 parent_context_id) { return has_known_router(parent_context_id) && is_router(latest_router.router); }
+// Whether the router of a new connection is known already.
+static int is_routed(u32 parent_context_id) {
+  return parent_context_id && has_known_router(parent_context_id) && is_made((const Router *)latest_router.router);
+}
 
-static u32 run_routed(const char *callback, u32 context_id, u32 parent_context_id, u32 fallback, Reader *read) {
+static u32 run_routed(const char *callback, u32 context_id, u32 fallback, Reader *read) {
+  u32 parent = held_back_parent(context_id), value = 0;
   Speaker outer = begin_callback(context_id);
   PyObject *router = latest_router.router;
   Py_IncRef(router); // whatever its function does to the root
-  u32 value = take_value(callback, route_connection(router), context_id, parent_context_id, fallback, read);
+  PyObject *result = route_quickly((Router *)router);
+  if (result != none) value = take_value(callback, result, context_id, parent, fallback, read);
   Py_DecRef(router);
   note_over(context_id);
   end_callback(outer);

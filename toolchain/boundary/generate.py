@@ -134,16 +134,18 @@ def _callback(index: int, callback: Callback) -> list[str]:
     before = [line.replace("%d", str(index)) for line in _BEFORE.get(name, ["  settle(context_id);"])]
     # A stream's end is more than its method: where it is not quick altogether (`forget`), the SDK's function sees to it.
     way = "&no_quick_way" if name == "proxy_on_delete" else f"&quick[{index}]"
+    quickly: list[str] = []
     function = f'callbacks[{index}], {way}, "{name}"'
     if callback.first:
         made = f'run_first(first[{index}], &quick[{index}], "{name}", numbers, {len(parameters)}, parent, {rest}'
         parent = f"  u32 parent = first[{index}] ? held_back_parent(context_id) : 0;"
         before = [parent, f"  if (parent) return {made}", *before]
         if name == "proxy_on_new_connection":
-            routed = f'run_routed("{name}", context_id, parent, {rest}'
-            before.insert(1, f"  if (parent && is_routed(parent)) return {routed}")
+            routed = f'run_routed("{name}", context_id, {rest}'
+            quickly = [f"  if (is_routed(parent_of(context_id))) return {routed}"]
     return [
         f'EXPORT("{name}") {"u32" if callback.result else "void"} export_{name}({signature}) {{',
+        *quickly,
         f"  u32 numbers[] = {{{', '.join(parameters)}}};",
         *before,
         f"  {'return ' if callback.result else ''}run_callback({function}, numbers, {len(parameters)}, {rest}",
@@ -301,9 +303,7 @@ EXPORT("build_registered") u32 build_registered(u32 callback) {{ return callback
 EXPORT("{abi.version_export}") void export_abi_version(void) {{}}
 EXPORT("_initialize") void export_initialize(void) {{}}
 EXPORT("proxy_on_memory_allocate") void *export_memory_allocate(u32 size) {{
-  char *memory = memory_for_answer(size);
-  if (!memory) memory = memory_for_bytes(size);
-  return memory ? memory : malloc(size ? size : 1);
+  return memory_for_answer(size);
 }}
 """
 

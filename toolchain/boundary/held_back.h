@@ -20,13 +20,16 @@ static int hold_back(u32 context_id, u32 parent_context_id) {
   return 1;
 }
 
+// The parent of a stream that is held back; else 0.
+static u32 parent_of(u32 context_id) {
+  u32 place = context_id % HELD_BACK, parent = held_back[place].parent_context_id;
+  return held_back[place].context_id == context_id && parent != OVER ? parent : 0;
+}
+
 // The parent of a stream that was held back, and is no longer; else 0.
 static u32 held_back_parent(u32 context_id) {
-  u32 place = context_id % HELD_BACK;
-  if (held_back[place].context_id != context_id) return 0;
-  u32 parent = held_back[place].parent_context_id;
-  if (parent == OVER) return 0;
-  held_back[place].parent_context_id = 0;
+  u32 parent = parent_of(context_id);
+  if (parent) held_back[context_id % HELD_BACK].parent_context_id = 0;
   return parent;
 }
 

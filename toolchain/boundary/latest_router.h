@@ -28,9 +28,9 @@ static struct {
   PyObject *source;
   // The router's dictionary of targets when the clusters below were looked up there, and which of them makes room next.
   PyObject *targets;
-  u32 next;
   Chosen chosen[CHOSEN];
-} latest_router HOT __attribute__((aligned(64)));
+  u32 next;
+} latest_router HOT LINE;
 
 // The messages' objects: they keep the clusters' messages alive.
 static PyObject *chosen_targets[CHOSEN];
@@ -62,7 +62,7 @@ static void know_router(u32 root_id, PyObject *root, PyObject *name, PyObject *r
     assign(&latest_router.router, router);
     latest_router.place = latest_router.dict = 0;
   } else if (!latest_router.dict) {
-    latest_router.dict = slot_of(root, DICT_WORD);
+    latest_router.dict = dictionary_place(root);
     latest_router.place = find_place(root, name, router);
     PyErr_Clear();
   }
@@ -92,7 +92,7 @@ static PyObject *call_function(PyObject *function, PyObject *source, PyObject *a
 // ---- its argument, the address
 
 // Where bytes have their own: behind their hash, which is ~0 until somebody asks for it. 0 if they have not.
-static u32 bytes_word;
+static u32 bytes_word HOT;
 
 static u32 find_bytes_word(void) {
   PyObject *example = PyBytes_FromStringAndSize("\x0a\0\0\1", IPV4);
@@ -106,17 +106,16 @@ static u32 find_bytes_word(void) {
   return is_hash ? own - (PyObject **)example : 0;
 }
 
-static PyObject *make_source(const u8 *packed, u32 size) {
+static IN_LINE PyObject *make_source(const u8 *packed, u32 size) {
   PyObject *source = size == IPV4 ? latest_router.source : 0;
   if (!source) return PyBytes_FromStringAndSize((const char *)packed, size);
   latest_router.source = 0;
-  u8 *own = (u8 *)slot_of(source, bytes_word);
-  for (u32 i = 0; i < IPV4; i++) own[i] = packed[i];
+  __builtin_memcpy(slot_of(source, bytes_word), packed, IPV4);
   return source;
 }
 
 // Nobody can tell an object that only we have, and of which nobody has the hash, from a new one.
-static void drop_source(PyObject *source, u32 size) {
+static IN_LINE void drop_source(PyObject *source, u32 size) {
   if (size == IPV4 && !latest_router.source && bytes_word && *slot_of(source, 0) == (PyObject *)1 &&
       *slot_of(source, bytes_word - 1) == (PyObject *)~0)
     latest_router.source = source;

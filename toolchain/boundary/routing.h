@@ -5,48 +5,51 @@
 #include "address.h"
 #include "latest_router.h"
 
-// `SourceRouter`, and its subclass that was met last.
-static PyObject *router_type HOT, *latest_router_type HOT;
+static PyObject *router_type; // `SourceRouter`
 
-// Where a router has its slots, in words.
-static u32 choose_word HOT, argument_word HOT, targets_word HOT, routed_word HOT;
+// A router as CPython lays it out: its slots, sorted by name, behind what every object has. `set_router` makes sure of it.
+typedef struct {
+  u32 head[2];
+  PyObject *argument, *choose, *routed, *targets;
+} Router;
 
 // The names of a router's methods.
 enum { ADD, ON_UNROUTED, ON_FAILED, ON_UNCOUNTED, METHODS };
 static PyObject *router_methods[METHODS];
 
-static char source_address[] HOT = "source\0address", set_filter_state[] HOT = "set_envoy_filter_state";
+// What the host is asked for, in one cache line.
+static struct {
+  char source_address[14], set_filter_state[22];
+} wanted_names HOT LINE = {"source\0address", "set_envoy_filter_state"};
 enum { INFO = 2, LONGEST_LINE = 256 };
 
 // set_router(class, names of its methods, example, choose, argument, targets, routed)
 static PyObject *py_set_router(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
   enum { SLOTS = 4 };
-  u32 *words[SLOTS] = {&choose_word, &argument_word, &targets_word, &routed_word};
   if (count != 3 + SLOTS) return usage("set_router(class, methods, example, choose, argument, targets, routed)");
   for (u32 i = 0; i < METHODS; i++) {
     PyObject *name = PyTuple_GetItem(arguments[1], i);
     if (!name) return 0;
     Py_DecRef(replace(&router_methods[i], name));
   }
-  for (u32 i = 0; i < SLOTS; i++)
-    if (!(*words[i] = find_slot(arguments[2], arguments[3 + i], SLOTS))) return usage("set_router(): the example has no such slot");
+  const Router *example = (const Router *)arguments[2];
+  if (example->choose != arguments[3] || example->argument != arguments[4] || example->targets != arguments[5] ||
+      example->routed != arguments[6])
+    return usage("set_router(): the example does not have its slots where objects have them");
   bytes_word = find_bytes_word();
-  function_type = Py_TYPE(arguments[3]);
   return replace(&router_type, arguments[0]);
 }
 
-// Whether an object is a router; one whose constructor did not call its base class's is left to Python.
+// A router whose constructor did not call its base class's is left to Python.
+static int is_made(const Router *router) { return router->choose && router->argument && router->targets && router->routed; }
+
 static int is_router(PyObject *object) {
-  PyObject *type = Py_TYPE(object);
-  if (!router_type || (type != latest_router_type && !PyType_IsSubtype(type, router_type))) return 0;
-  if (type != latest_router_type) replace(&latest_router_type, type);
-  return *slot_of(object, choose_word) && *slot_of(object, argument_word) && *slot_of(object, targets_word) &&
-         *slot_of(object, routed_word);
+  return router_type && PyType_IsSubtype(Py_TYPE(object), router_type) && is_made((const Router *)object);
 }
 
 // Calls a router's method with one argument, which is given away, or two.
-static PyObject *tell_router(PyObject *router, u32 method, PyObject *first, PyObject *second) {
-  PyObject *arguments[] = {0, router, first, second};
+static OUT_OF_LINE PyObject *tell_router(Router *router, u32 method, PyObject *first, PyObject *second) {
+  PyObject *arguments[] = {0, (PyObject *)router, first, second};
   if (!first) return 0;
   assign(&latest_router.targets, 0); // whatever the method does to them
   PyObject *result =
@@ -55,35 +58,23 @@ static PyObject *tell_router(PyObject *router, u32 method, PyObject *first, PyOb
   return result;
 }
 
-static PyObject *tell_failure(PyObject *router, PyObject *cluster) {
+static PyObject *tell_failure(Router *router, PyObject *cluster) {
   return tell_router(router, ON_FAILED, PyErr_GetRaisedException(), cluster ? cluster : none);
 }
 
-// A short answer of the host's needs no memory of its own: it is read before the next one comes.
-static char short_answer[64] HOT;
-static int wants_short_answer HOT;
-
-static char *memory_for_answer(u32 size) {
-  if (!wants_short_answer || size > sizeof short_answer) return 0;
-  wants_short_answer = 0;
-  return short_answer;
+// The proxy did not take a cluster, which is given away.
+static OUT_OF_LINE PyObject *tell_refused(Router *router, PyObject *cluster) {
+  PyObject *result = tell_failure(router, cluster);
+  Py_DecRef(cluster);
+  return result;
 }
 
 static void drop_answer(char *answer) {
   if (answer && answer != short_answer) free(answer);
 }
 
-// Makes tcp_proxy choose a cluster. 0 with an exception if the proxy does not take it.
-static int choose_target(const Chosen *chosen) {
-  char *answer = 0;
-  u32 size = 0;
-  wants_short_answer = 1;
-  u32 status =
-      proxy_call_foreign_function(set_filter_state, sizeof set_filter_state - 1, chosen->message, chosen->size, &answer, &size);
-  wants_short_answer = 0;
-  drop_answer(answer);
-  if (!status) return 1;
-  PyObject *about = PyBytes_FromStringAndSize(set_filter_state, sizeof set_filter_state - 1);
+static OUT_OF_LINE int refuse_target(u32 status) {
+  PyObject *about = PyBytes_FromStringAndSize(wanted_names.set_filter_state, sizeof wanted_names.set_filter_state);
   if (about) {
     failed_about("proxy_call_foreign_function", status, about);
     Py_DecRef(about);
@@ -91,8 +82,21 @@ static int choose_target(const Chosen *chosen) {
   return 0;
 }
 
+// Makes tcp_proxy choose a cluster. 0 with an exception if the proxy does not take it.
+static int choose_target(const Chosen *chosen) {
+  char *answer = 0;
+  u32 size = 0;
+  wanted_answer = SHORT_ANSWER;
+  u32 status = proxy_call_foreign_function(
+      wanted_names.set_filter_state, sizeof wanted_names.set_filter_state, chosen->message, chosen->size, &answer, &size
+  );
+  wanted_answer = NO_ANSWER;
+  if (answer) drop_answer(answer);
+  return !status || refuse_target(status);
+}
+
 // Writes a line to the log: it has %b for the address and %b for the cluster.
-static int log_line(PyObject *line, Bytes address, PyObject *cluster) {
+static OUT_OF_LINE int log_line(PyObject *line, Bytes address, PyObject *cluster) {
   Bytes form, name;
   if (!take_bytes(line, &form) || !take_bytes(cluster, &name)) return 0;
   u32 most = form.size + address.size + name.size, size = 0;
@@ -122,28 +126,31 @@ static int tell_routed(PyObject *routed, Bytes address, PyObject *cluster) {
   return result != 0;
 }
 
-// Counts a connection, and tells of it: neither decides about it. 0 with an exception if one of the router's methods raised.
-static int count_routed(PyObject *router, u32 counter) {
-  u32 status = counter ? proxy_increment_metric(counter, 1) : 0;
-  if (!status) return 1;
+static OUT_OF_LINE int give_up_counting(Router *router, u32 status) {
   failed("proxy_increment_metric", status);
   PyObject *result = tell_router(router, ON_UNCOUNTED, PyErr_GetRaisedException(), 0);
   if (result) Py_DecRef(result);
   return result != 0;
 }
 
+// Counts a connection, which decides nothing about it. 0 with an exception if one of the router's methods raised.
+static int count_routed(Router *router, u32 counter) {
+  u32 status = counter ? proxy_increment_metric(counter, 1) : 0;
+  return !status || give_up_counting(router, status);
+}
+
 // What the router's function makes of an address: a cluster, None, an action, or 0 with an exception.
-static PyObject *choose_cluster(PyObject *router, const u8 *packed, u32 size) {
+static IN_LINE PyObject *choose_cluster(Router *router, const u8 *packed, u32 size) {
   PyObject *source = make_source(packed, size);
   if (!source) return 0;
-  PyObject *cluster = call_function(*slot_of(router, choose_word), source, *slot_of(router, argument_word));
+  PyObject *cluster = call_function(router->choose, source, router->argument);
   drop_source(source, size);
   return cluster;
 }
 
 // Reads the target of a cluster that was not met of late, and returns a new reference to it; 0 with an exception if there is none.
-static PyObject *find_target(PyObject *router, PyObject *cluster, Chosen *chosen) {
-  PyObject *target = PyDict_GetItemWithError(*slot_of(router, targets_word), cluster);
+static PyObject *find_target(Router *router, PyObject *cluster, Chosen *chosen) {
+  PyObject *target = PyDict_GetItemWithError(router->targets, cluster);
   if (!target && PyErr_Occurred()) return 0;
   int is_kept = target != 0;
   Py_IncRef(target ? target : cluster);
@@ -156,17 +163,17 @@ static PyObject *find_target(PyObject *router, PyObject *cluster, Chosen *chosen
   return 0;
 }
 
-// Sends a connection to its cluster. The address has data if it is told of.
-static PyObject *route_address(PyObject *router, const u8 *packed, u32 size, Bytes address) {
-  PyObject *cluster = choose_cluster(router, packed, size), *target = 0, *result = 0;
+// Sends a connection to the cluster that the router's function has returned, whatever that is. The address has data if it is told of.
+static OUT_OF_LINE PyObject *route_to(Router *router, PyObject *cluster, Bytes address) {
+  PyObject *target = 0, *result = 0;
   if (!cluster) return tell_failure(router, 0);
   if (cluster == none) return cluster;
-  const Chosen *met = find_chosen(*slot_of(router, targets_word), cluster);
+  const Chosen *met = find_chosen(router->targets, cluster);
   if (!met && Py_TYPE(cluster) == action_type) return cluster;
   Chosen chosen;
   if (met) chosen = *met;
   if ((met || (target = find_target(router, cluster, &chosen))) && choose_target(&chosen)) {
-    PyObject *routed = *slot_of(router, routed_word);
+    PyObject *routed = router->routed;
     int told = count_routed(router, chosen.counter) && (routed == none || !address.data || tell_routed(routed, address, cluster));
     result = told ? new_none() : 0;
   } else result = tell_failure(router, cluster);
@@ -175,13 +182,8 @@ static PyObject *route_address(PyObject *router, const u8 *packed, u32 size, Byt
   return result;
 }
 
-// What a new connection's router makes of it.
-static PyObject *route_connection(PyObject *router) {
-  char *answer = 0;
-  u32 size = 0;
-  wants_short_answer = 1;
-  u32 status = proxy_get_property(source_address, sizeof source_address - 1, &answer, &size);
-  wants_short_answer = 0;
+// Decides about a connection by whatever the host says of its address.
+static OUT_OF_LINE PyObject *route_any(Router *router, u32 status, char *answer, u32 size) {
   if (status == NOT_FOUND) return tell_router(router, ON_UNROUTED, new_none(), 0);
   if (status) return failed("proxy_get_property", status), tell_failure(router, 0);
   u8 packed[16];
@@ -189,15 +191,36 @@ static PyObject *route_connection(PyObject *router) {
   PyObject *result;
   char copy[sizeof short_answer];
   Bytes text = {answer, answer ? size : 0};
-  if (*slot_of(router, routed_word) == none) text.data = 0;
+  if (router->routed == none) text.data = 0;
   else if (answer == short_answer) {
     // The next answer comes to the same place.
     for (u32 i = 0; i < size; i++) copy[i] = answer[i];
     text.data = copy;
   }
-  if (length) result = route_address(router, packed, length, text);
+  if (length) result = route_to(router, choose_cluster(router, packed, length), text);
   else result = tell_router(router, ON_UNROUTED, PyBytes_FromStringAndSize(answer, text.size), 0);
   drop_answer(answer);
   return result;
 }
+
+// What a new connection's router makes of it. The usual way is here, in one piece, so that it is in few cache lines: an IPv4 address, a cluster
+// that was met of late, and nobody to tell of it.
+static IN_LINE PyObject *route_quickly(Router *router) {
+  char *answer = 0;
+  u32 size = 0, packed;
+  wanted_answer = SHORT_ANSWER;
+  u32 status = proxy_get_property(wanted_names.source_address, sizeof wanted_names.source_address, &answer, &size);
+  wanted_answer = NO_ANSWER;
+  if (status || answer != short_answer || router->routed != none || !read_ipv4(short_answer, short_answer + size, &packed))
+    return route_any(router, status, answer, size);
+  PyObject *cluster = choose_cluster(router, (const u8 *)&packed, sizeof packed);
+  const Chosen *met = cluster ? find_chosen(router->targets, cluster) : 0;
+  u32 counter = met ? met->counter : 0;
+  if (!met || !choose_target(met)) return met ? tell_refused(router, cluster) : route_to(router, cluster, (Bytes){0, 0});
+  PyObject *result = count_routed(router, counter) ? none : 0;
+  Py_DecRef(cluster);
+  return result;
+}
+
+static OUT_OF_LINE PyObject *route_connection(Router *router) { return route_quickly(router); }
 #endif
