@@ -83,7 +83,8 @@ def _wide(data: bytes) -> tuple[Tiered, int]:
 
 
 def _parts(data: bytes) -> tuple[Tiered, int]:
-    with patch.object(translate, "LARGE", 0), patch.object(parts, "_LEAST", 8):
+    every = patch.multiple(parts, _LEAST=8, _pay=lambda found, own: True)
+    with patch.object(translate, "LARGE", 0), every:
         module = Module(data)
         found = translate.translate(module).parts
         return assemble(data, _own(module), INTERPRETER, reached=dict.fromkeys(found, ())), len(found)

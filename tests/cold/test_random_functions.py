@@ -105,6 +105,7 @@ def test_parts_of_functions_cold(tools: Tools, monkeypatch: pytest.MonkeyPatch, 
     """Of compiled functions all parts are cold, but for some that a training may have reached."""
     monkeypatch.setattr(translate, "LARGE", 0)
     monkeypatch.setattr(parts, "_LEAST", 8)
+    monkeypatch.setattr(parts, "_pay", lambda found, own: True)
     module, chance = random_module(tools, seed), random.Random(seed)
     found = translate.translate(Module(module)).parts
     marks = {function: [part.mark for part in found[function] if chance.random() < 0.3] for function in found}

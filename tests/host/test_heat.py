@@ -23,7 +23,7 @@ def phase(**ran: int) -> dict[int, tuple[int, ...]]:
 
 
 def test_what_takes_a_small_part_of_the_time_cools() -> None:
-    phases = [(False, phase(f1=5)), (True, phase(f2=1000 * MUCH, f3=4 * MUCH, f4=4 * MUCH))]
+    phases = [(False, phase(f1=5)), (True, phase(f2=1000 * MUCH, f3=12 * MUCH, f4=12 * MUCH))]
     # Both together are more than may be interpreted: the larger one saves more.
     assert heat.cool(phases, [2, 3, 4], {2: 100, 3: 100, 4: 200}) == {4}
 

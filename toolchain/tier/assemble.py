@@ -60,7 +60,8 @@ from toolchain.tier.emit import FORGET, emit
 from toolchain.tier.image import lay_out
 from toolchain.tier.memories import Places
 from toolchain.tier.pack import Compress, compress
-from toolchain.tier.plan import Reached, plan
+from toolchain.tier.parts import Reached
+from toolchain.tier.plan import plan
 from toolchain.tier.translate import translate
 from toolchain.tier.translation import Part, Translation, digest
 from toolchain.tools import ToolchainError
@@ -90,7 +91,7 @@ class Tiered:
     """Where each function's body is among all bodies, by the function's number."""
 
     parts: Mapping[int, Sequence[Part]]
-    """The parts of large functions, cold or not."""
+    """The parts of functions, cold or not; small ones have none."""
 
     index: Mapping[int, int]
     """The functions that are still functions, with their indices here by those in the module before."""

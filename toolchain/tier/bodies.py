@@ -13,9 +13,10 @@ from toolchain.tier.memories import Places
 from toolchain.tier.parts import split
 from toolchain.tier.plan import Plan
 from toolchain.tier.stubs import stub
+from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.code import call, call_indirect, global_get, global_set, i32_const, local_get, local_set
 from toolchain.wasm.format import FunctionType
-from toolchain.wasm.instructions import read_body
+from toolchain.wasm.instructions import find, read_body
 
 
 def bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions, first: bytes) -> Iterator[bytes]:
@@ -38,7 +39,7 @@ def _bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions) -> I
         calls = _calls(plan, bridges, added, function)
         relocate = partial(plan.functions.relocate, call=calls, element=plan.own.element)
         if function in plan.cold_parts:
-            begin, leave = _leave(plan, places, kind, read_body(body).locals, cold_body[function], bridges.resume)
+            begin, leave = _leave(plan, places, kind, body, cold_body[function], bridges.resume)
             parts = plan.cold_parts[function]
             yield split(body, len(kind.parameters), kind.results, parts, begin, leave, relocate)
         elif function not in kept:
@@ -51,17 +52,19 @@ def _bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions) -> I
 
 
 def _leave(
-    plan: Plan, places: Places, kind: FunctionType, own_locals: bytes, cold_body: int, resume: int
+    plan: Plan, places: Places, kind: FunctionType, body: bytes, cold_body: int, resume: int
 ) -> tuple[bytes, bytes]:
     """Returns what a kept function begins with, and what leaves it for the interpreter, which runs its cold body; see `split`."""
     own, pointer = plan.own, plan.translation.stack_pointer
-    types = kind.parameters + own_locals
+    types = kind.parameters + read_body(body).locals
     at, frame, before = len(types), len(types) + 1, len(types) + 2
     begin = restore = code = b""
     if pointer is not None:
         # The interpreter gives back what the function itself took, but cannot know of this.
-        begin = global_get(pointer) + local_set(before)
-        code = take(pointer, COLD_CALL)
+        save = global_get(pointer) + local_set(before)
+        moves = any(place.operands == (pointer,) for place in find(read_body(body).code, {wasm.GLOBAL_SET}))
+        begin, code = (save, b"") if moves else (b"", save)
+        code += take(pointer, COLD_CALL)
         restore = local_get(before) + global_set(pointer)
     code += enter(own, types, frame)
     code += i32_const(places.state) + i32_const(cold_body) + local_get(at) + local_get(frame) + call(resume)

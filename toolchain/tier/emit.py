@@ -57,7 +57,9 @@ def emit(plan: Plan, contents: Contents, bridges: Bridges, added: Additions) -> 
     numbers = (contents.places.stack, 0, int(bool(contents.at_start)))
     own_globals = (Global(I32, True, expression(i32_const(number))) for number in numbers)
     module.put_globals([*module.globals(), *own_globals])
-    _append(module, TABLE, [bytes([FUNCREF]) + limits(len(bridges.table))])
+    # It never grows: an engine that knows so need not look whether an element is there.
+    size = len(bridges.table)
+    _append(module, TABLE, [bytes([FUNCREF]) + limits(size, size)])
     _append(module, ELEMENT, [element_segment(0, bridges.table, own.table)])
     if contents.at_start:
         module.put(DATA, leb(0))

@@ -9,6 +9,7 @@ from toolchain.tier import parts, without
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.functions import Functions, choose, read_elements
 from toolchain.tier.memories import Memories, image, survey
+from toolchain.tier.parts import Reached
 from toolchain.tier.translation import Part, Translation
 from toolchain.vm.builtins import NOTHING, LeftOut
 from toolchain.wasm.format import FUNC_KIND, FUNCREF, START, TABLE_KIND, Module
@@ -18,9 +19,6 @@ INITIALIZE = "_initialize"
 
 _FIRST = "proxy_on_context_create"
 """The callback that a proxy makes before all others, in each VM that is to do something."""
-
-Reached = Mapping[int, Collection[int]]
-"""Marks (`translation.Part`) that a training reached, by function."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def plan(
     declarations = Declarations(module)
     kept = [function for function in dict.fromkeys(keep) if function >= declarations.imported]
     everything = sorted({*kept, *range(declarations.imported)})
-    cold_parts = {f: parts.unreached(translation.parts[f], reached[f]) for f in everything if f in reached}
+    cold_parts = parts.unreached(translation, everything, reached)
     elements = None if translation.unknown else read_elements(module)
     memories = survey(module, training)
     packed = image(module, memories) if not training and _can_unpack(module) else None

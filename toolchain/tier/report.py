@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from toolchain.tier.assemble import Reached
 from toolchain.tier.declarations import Declarations
-from toolchain.tier.parts import unreached
+from toolchain.tier.parts import Reached, unreached
 from toolchain.tier.translation import Translation
 from toolchain.wasm.format import Module
 
@@ -15,6 +14,7 @@ _TRAINED = "the training ran it"
 _COOLED = "it runs seldom and little"
 _NOT_RUN = "the training did not run it"
 _LEFT_OUT = "nothing in the filter can reach it"
+_ALL_LEFT_OUT = "left out because nothing in the filter can reach them"
 
 
 class Weighed(NamedTuple):
@@ -90,13 +90,13 @@ def report(weights: Weights) -> str:
         f"left out: {_total(gone)}, and {weights.zeroed} bytes of data",
         "",
     ]
-    parts += [f"modules left out because {_LEFT_OUT}: {' '.join(weights.left_out)}", ""] if weights.left_out else []
+    parts += [f"modules {_ALL_LEFT_OUT}: {' '.join(weights.left_out)}", ""] if weights.left_out else []
     for reason in sorted({found.why for found in compiled}):
         parts += _section(f"compiled because {reason}", [found for found in compiled if found.why == reason])
     for reason in (_COOLED, _NOT_RUN):
         because = [found for found in cold if found.why == reason]
         parts += _section(f"cold because {reason}", because) if because else []
-    parts += _section(f"left out because {_LEFT_OUT}", gone) if gone else []
+    parts += _section(_ALL_LEFT_OUT, gone) if gone else []
     return "\n".join(parts)
 
 
@@ -108,9 +108,8 @@ def _names(lines: str) -> Mapping[int, str]:
 def _in_cold_parts(ran: Collection[int], reached: Reached, translation: Translation) -> Mapping[int, int]:
     """Returns how many bytes of each compiled function are in cold parts."""
     return {
-        index: sum(part.end - part.begin for part in unreached(translation.parts[index], marks))
-        for index, marks in reached.items()
-        if index in ran
+        index: sum(part.end - part.begin for part in found)
+        for index, found in unreached(translation, ran, reached).items()
     }
 
 

@@ -33,7 +33,7 @@ _ANOTHER_MEMORY = "another memory than the first"
 _SAME_SLOT = {wasm.I32_WRAP_I64, *_REINTERPRET}  # an i64's low half and a number's bits lie where the number lies
 
 
-LARGE = 1024
+LARGE = 128
 """From this many bytes on a function can have parts; a mark takes a byte and a moment."""
 
 

@@ -12,7 +12,7 @@ from toolchain.wasm.format import CODE, FUNCTION, IMPORT, TYPE, FormatError, Mod
 
 
 class Part(NamedTuple):
-    """A part of a large function, from a mark to the end of the block around it, where no operand is on the stack."""
+    """A part of a function that is not small, from a mark to the end of the block around it, where no operand is on the stack."""
 
     mark: int  # where the mark stands in the cold code, head included: the interpreter can begin there
     begin: int  # where the part begins in the body
@@ -22,7 +22,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Translation:
-    """The cold code of a module's functions by index, the parts of the large ones, and why others must stay compiled."""
+    """The cold code of a module's functions by index, the parts of those that are not small, and why others must stay compiled."""
 
     digest: bytes
     bodies: dict[int, bytes]
