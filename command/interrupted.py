@@ -11,6 +11,8 @@ from pathlib import Path
 
 _SECONDS = 30.0
 """How long a program may take to clean up."""
+_PATIENCE_SECONDS = 3.0
+"""How long it may take after Ctrl-C until the user is told."""
 
 
 def raise_on_sigterm() -> None:
@@ -20,13 +22,25 @@ def raise_on_sigterm() -> None:
 
 
 def run_in_foreground(command: Sequence[str]) -> int:
-    """Runs a program with this one's terminal, whose Ctrl-C it gets by itself; returns its exit status."""
+    """Runs a program with this one's terminal, whose Ctrl-C it gets by itself; returns its exit status.
+
+    A callback that never returns hears of no Ctrl-C. A program that does not end by the first one is killed by the next.
+    """
     process = subprocess.Popen(command)
+    patience: float | None = None
+    told = False
     while True:
         try:
-            return process.wait()
+            return process.wait(patience)
+        except subprocess.TimeoutExpired:
+            print("\nstill running: a callback that loops hears of no Ctrl-C; once more ends it", file=sys.stderr)
+            patience, told = None, True
         except KeyboardInterrupt:
-            continue
+            if told:
+                process.kill()
+                process.wait()
+                return 128 + signal.SIGINT
+            patience = _PATIENCE_SECONDS
         except SystemExit:
             _end(process)
             raise

@@ -340,6 +340,26 @@ def test_what_is_ended_cleans_up_first(
     assert not (tmp_path / "folder").exists()
 
 
+def test_tests_that_hear_of_no_ctrl_c_are_ended_by_the_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(os.path.abspath, sys.path)))
+    program = (
+        f"import sys; from command import interrupted; interrupted._PATIENCE_SECONDS = 0.2; sys.exit({RUNS['test']})"
+    )
+    loops = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('there', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, loops], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    with process:
+        assert process.stdout and process.stdout.readline() == b"there\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr and process.stderr.read(1) == b"\n"
+        assert b"a callback that loops hears of no Ctrl-C" in process.stderr.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 128 + signal.SIGINT
+
+
 def test_the_folder_that_image_wrote_is_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspecting, "verified", lambda path: "")
     pushed: list[Path] = []
