@@ -148,7 +148,7 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources, keep: Sequence[st
         if name not in index["builtin"] and sources.find(name) is None:
             raise ToolchainError(f"there is no module {name} to keep; is its name right?")
     loaded = vm.python("loaded", b"").decode().splitlines()
-    known = late.Known(sources, index["builtin"], functools.cache(imported), parts, vm.has_text)
+    known = late.Known(sources, index["builtin"], functools.cache(imported), parts, functools.cache(vm.has_text))
     found = late.find(loaded, known, keep, executed)
     sizes, warnings = {}, list(found.warnings)
     for name in found.names:
