@@ -322,6 +322,26 @@ def test_an_import_in_a_function_is_in_the_module(tmp_path: Path) -> None:
     assert evaluator(built.module, tmp_path / "cache")("late()") == "'[7]'"
 
 
+def test_what_a_function_imports_is_there_whatever_its_name_and_whatever_it_tries_before(tmp_path: Path) -> None:
+    source = """
+        import importlib
+        def main():
+            import colorsys
+            return colorsys.rgb_to_hsv(1, 0, 0)
+        def escape(text):
+            try:
+                from json import escape
+            except ImportError:
+                from html import escape
+            return escape(text)
+        def by_keyword():
+            return importlib.import_module(name="textwrap").dedent(" a")
+    """
+    write(tmp_path, {"plugin.py": dedent(source) + _REGISTER})
+    run = evaluator(freeze(tmp_path).module, tmp_path / "cache")
+    assert run("main(), escape('<'), by_keyword()") == str(((0.0, 1.0, 1), "&lt;", "a"))
+
+
 def test_the_librarys_computed_imports_are_in_the_module(tmp_path: Path) -> None:
     """Nobody names these modules, and all of them are imported when a connection comes."""
     source = """

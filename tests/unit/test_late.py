@@ -15,7 +15,7 @@ import pytest
 from toolchain.vm.late import Import, Known, find
 from toolchain.vm.sources import Found
 
-Imports = Callable[[str], list[Import]]
+Imports = Callable[..., list[Import]]
 
 
 def known(sources: Any, imports: Imports) -> Known:
@@ -55,8 +55,9 @@ def imports() -> Imports:
     sys.setrecursionlimit(limit)
     del sys.modules["boot"]
 
-    def run(source: str) -> list[Import]:
-        return [Import(*entry) for entry in ast.literal_eval(program.imports(b"x.py\0" + source.encode()).decode())]
+    def run(source: str, origin: str = "x.py") -> list[Import]:
+        request = f"{origin}\0{source}".encode()
+        return [Import(*entry) for entry in ast.literal_eval(program.imports(request).decode())]
 
     return run
 
@@ -101,7 +102,9 @@ class Sources:
             [(2, "", False, False, 0, "a", (), ()), (4, "", False, False, 0, "b", (), ())],
         ),
         ("if TYPE_CHECKING:\n    import a\nelse:\n    import b\n", [(4, "", False, True, 0, "b", (), ())]),
-        ("if __name__ == '__main__':\n    import a\ndef main():\n    import b\n", []),
+        ("if __name__ == '__main__':\n    import a\n", []),
+        ("def main():\n    import b\n", [(2, "main", True, False, 0, "b", (), ())]),
+        ("import_module(name='a')", [(1, "", False, False, 0, "a", (), ())]),
         (
             "import importlib\nf = lambda n: importlib.import_module(n)\n",
             [(1, "", False, False, 0, "importlib", (), ())],
@@ -111,6 +114,10 @@ class Sources:
 )
 def test_imports_are_found(imports: Imports, source: str, expected: list[tuple[object, ...]]) -> None:
     assert [tuple(entry) for entry in imports(source)] == expected
+
+
+def test_a_program_in_the_library_imports_nothing(imports: Imports) -> None:
+    assert imports("def main():\n    import b\n", "python/x.py") == []
 
 
 @pytest.mark.parametrize(
@@ -193,6 +200,14 @@ def test_cpythons_own_are_always_there(imports: Imports) -> None:
 def test_what_a_function_imports_is_there_with_what_that_imports(imports: Imports) -> None:
     kept, warnings = search(imports, {"plugin": "def f():\n    import time_user\n"})
     assert kept - CORE == {"time_user", "_strptime", "calendar"} and not warnings
+
+
+def test_what_an_older_python_would_have_is_there_beside_its_replacement(imports: Imports) -> None:
+    """The first has the module in this Python too, and not the name."""
+    source = (
+        "def f():\n    try:\n        from json import old\n    except ImportError:\n        from calendar import old\n"
+    )
+    assert search(imports, {"plugin": source})[0] - CORE == {"json", "calendar", "package", "package.part"}
 
 
 def test_a_function_of_c_counts_if_somebody_names_it(imports: Imports) -> None:

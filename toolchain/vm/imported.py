@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ONLY_AST = 0x400
 _FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.Lambda)
 _PROGRAMS = ("main", "_main", "test", "_test")
-"""Functions by these names are what a module does when it is run as a program."""
+"""Functions of the library by these names are what its module does when it is run as a program."""
 _IMPORTING = ("import_module", "__import__")
 _CODECS = ("decode", "encode")
 _OF_TEXTS = ("str", "bytes", "bytearray")
@@ -43,8 +43,9 @@ class _Scope:
 class _Walk:
     """A walk through a tree; `found` has an entry for each import."""
 
-    def __init__(self) -> None:
+    def __init__(self, standard: bool) -> None:
         self.found: list[tuple[object, ...]] = []
+        self._standard = standard
         self._called: set[int] = set()
 
     def all(self, nodes: Any, scope: _Scope) -> None:
@@ -124,8 +125,9 @@ class _Walk:
 
     def _call(self, node: Any, scope: _Scope) -> None:
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if called in _IMPORTING and node.args and isinstance(node.args[0], _ast.Constant):
-            module = node.args[0].value
+        given = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "name")]
+        if called in _IMPORTING and given and isinstance(given[0], _ast.Constant):
+            module = given[0].value
             if isinstance(module, str) and module and not module.startswith("."):
                 self._note(node, scope, 0, module, ())
 
@@ -133,7 +135,7 @@ class _Walk:
         name = getattr(node, "name", "<lambda>")
         own = [default for default in (*node.args.defaults, *node.args.kw_defaults) if default is not None]
         self.all((*getattr(node, "decorator_list", ()), *own), scope)
-        if name not in _PROGRAMS:
+        if not (self._standard and name in _PROGRAMS):
             body = node.body if isinstance(node.body, list) else [node.body]
             self.all(body, _Scope(scope.within(name), True, scope.optional, scope.instead))
 
@@ -184,7 +186,7 @@ def imports(request: bytes) -> bytes:
     The request is the origin, a NUL and the source.
     """
     origin, _, source = request.partition(b"\0")
-    walk = _Walk()
+    walk = _Walk(standard=origin.startswith(b"python/"))
     try:
         walk.one(compile(source, origin.decode(), "exec", _ONLY_AST, dont_inherit=True), _Scope())
     except (SyntaxError, ValueError, RecursionError):

@@ -207,7 +207,8 @@ class _Search:
             entry.late and found.standard and _is_left_out(self._base(name, found, entry), name)
         ):
             return True
-        return bool(entry.instead) and all(self._is_available(n) for n in entry.instead)
+        # A filter may try a name that a module has in other versions of Python only.
+        return found.standard and bool(entry.instead) and all(self._is_available(n) for n in entry.instead)
 
     def _called(self) -> list[str]:
         """Returns what functions of the library import that can be called by now."""
