@@ -17,7 +17,8 @@ from envoy import configuration, process
 
 ROUTERS = ("egress-router1", "egress-router2")
 _MANY = 1_000_000
-_STRUCT = "type.googleapis.com/google.protobuf.Struct"
+STRUCT = "type.googleapis.com/google.protobuf.Struct"
+"""The type of a configuration that is rules."""
 _FIRST_WORKER = "wrk:worker_0"
 
 
@@ -88,7 +89,7 @@ def configured(variants: Sequence[Variant], routers: dict[str, int], work: Path)
             plugin = front[0]["typed_config"]["config"]
             vm = plugin["vm_config"]
             if variant.rules:
-                plugin["configuration"] = {"@type": _STRUCT, "value": variant.rules}
+                plugin["configuration"] = {"@type": STRUCT, "value": variant.rules}
             vm["vm_id"] = variant.name
             vm["code"] = {"local": {"filename": str(binary(variant.module, work))}}
         chain = [{"filters": [*front, tcp_proxy]}]

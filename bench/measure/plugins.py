@@ -108,4 +108,4 @@ def _rules(name: str) -> dict[str, Any]:
     """Returns a plugin's own rules, which route by parity."""
     even, odd = ({"cluster": cluster} for cluster in proxy.ROUTERS)
     value = {"rules": [{"name": name, "match": {"source_parity": "EVEN"}, "action": even}], "default_action": odd}
-    return {"@type": "type.googleapis.com/google.protobuf.Struct", "value": value}
+    return {"@type": proxy.STRUCT, "value": value}
