@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -15,31 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import load, proxy
+from bench.measure import memory
+from bench.measure.memory import MEGABYTE
 from bench.variants import Variant, add_options, chosen
 from envoy import process
 from envoy.configuration import Configuration
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_CONNECTIONS = 200
-# Envoy's allocator gives back what compiling needed in steps of a second or more: envoy.yaml says how.
-_STEADY_SECONDS, _SETTLE_SECONDS, _STEP = 4.0, 20.0, 1_000_000
-MEGABYTE = 1e6
 
 
 @dataclass
-class Start:
-    """One start of Envoy; memory in bytes, after some connections and when it falls no more."""
+class Start(memory.Taken):
+    """One start of Envoy; memory in bytes, after some connections and when it has not fallen for some seconds."""
 
+    peak: int
     workers: int
     seconds: float
     cpu_seconds: float
-    resident: int
-    anonymous: int
-    """What belongs to the process alone: no file is behind it."""
-    peak: int
-    connections: int
-    misroutes: int
-    unanswered: int
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -48,31 +39,11 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
-def _kilobytes(text: str, name: str) -> int:
-    found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
-    if not found:
-        raise ValueError(f"the kernel tells no {name} of a process")
-    return int(found[1]) * 1024
-
-
-def _settled(of_process: Path) -> str:
-    """Returns the kernel's account of a process's memory, as soon as it has not fallen for some seconds."""
-    began = lowered = time.monotonic()
-    rollup = (of_process / "smaps_rollup").read_text()
-    least = _kilobytes(rollup, "Rss")
-    while time.monotonic() - lowered < _STEADY_SECONDS and time.monotonic() - began < _SETTLE_SECONDS:
-        time.sleep(0.25)
-        rollup = (of_process / "smaps_rollup").read_text()
-        if _kilobytes(rollup, "Rss") < least - _STEP:
-            least, lowered = _kilobytes(rollup, "Rss"), time.monotonic()
-    return rollup
-
-
 def start(variant: Variant, routers: load.Routers, workers: int) -> Start:
     """Starts Envoy with a listener for this variant and no other, and ends it again."""
     with tempfile.TemporaryDirectory(prefix="bench-start-") as name:
         work = Path(name)
-        return start_with(proxy.configured([variant], routers.ports, work), work, variant, _CONNECTIONS, workers)
+        return start_with(proxy.configured([variant], routers.ports, work), work, variant, memory.CONNECTIONS, workers)
 
 
 def start_with(
@@ -85,17 +56,10 @@ def start_with(
     began = time.monotonic()
     with process.run(configuration, work, workers, "warn") as envoy:
         seconds, cpu = time.monotonic() - began, _cpu_seconds(envoy.process.pid)
-        # Pages count from when they are touched: by connections, on every worker.
-        ports = [port for _, port in envoy.listeners.values()]
-        connections = connections_each * workers * len(ports)
-        made = load.client("flood", ports, connections, 16, 1)
-        of_process = Path(f"/proc/{envoy.process.pid}")
-        rollup, status = _settled(of_process), (of_process / "status").read_text()
-    resident, anonymous, peak = (
-        _kilobytes(text, name) for text, name in ((rollup, "Rss"), (rollup, "Anonymous"), (status, "VmHWM"))
-    )
-    wrong, none = load.wrong(variant, made.records)
-    return Start(workers, seconds, cpu, resident, anonymous, peak, connections, wrong, none)
+        made = memory.touch(envoy, variant, connections_each * workers)
+        taken = memory.taken(memory.settled(envoy.process.pid), made)
+        peak = memory.bytes_of(Path(f"/proc/{envoy.process.pid}/status").read_text(), "VmHWM")
+    return Start(**vars(taken), peak=peak, workers=workers, seconds=seconds, cpu_seconds=cpu)
 
 
 def fewest(by_workers: Mapping[str, object]) -> str:

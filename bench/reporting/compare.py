@@ -90,6 +90,7 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
     for engine in _common(old["guest"], new["guest"]):
         yield from _of_guest(old["guest"][engine], new["guest"][engine], engine)
     yield from _of_starts(old["startup"], new["startup"])
+    yield from _of_rest(old.get("at_rest", {}), new.get("at_rest", {}))
     yield from _of_reloads(old.get("reload", {}), new.get("reload", {}))
     yield from _of_plugins(old.get("plugins", []), new.get("plugins", []))
     yield from _of_workloads(old.get("workloads", {}), new.get("workloads", {}))
@@ -162,6 +163,12 @@ def _of_requests(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Dif
     before, after = old.get("steps", {}), new.get("steps", {})
     for name in _common(before, after):
         yield Difference(f"{name}: instructions of a request", "", [before[name]] * 3, [after[name]] * 3)
+
+
+def _of_rest(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    for name in _common(old, new):
+        spreads = (_spread([found[name]["resident"]] * 3, "bytes") for found in (old, new))
+        yield Difference(f"{name}: resident at rest", "bytes", *spreads)
 
 
 def _of_reloads(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:

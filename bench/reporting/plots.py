@@ -13,7 +13,8 @@ matplotlib.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from bench.measure.startup import MEGABYTE, fewest
+from bench.measure.memory import MEGABYTE
+from bench.measure.startup import fewest
 from bench.reporting import Report
 from bench.variants import BASELINE, FLOOR, Variant, chain
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bench.intervals import STATISTICS
 from bench.measure import instructions, lines
-from bench.measure.startup import MEGABYTE, fewest
+from bench.measure.memory import MEGABYTE
+from bench.measure.startup import fewest
 from bench.reporting import Report, aims, busy, requests, workloads
 from bench.reporting.plots import PLOTS
 from bench.reporting.table import Table, bounds
@@ -71,6 +72,7 @@ def tables(report: Report) -> list[Table]:
         _startup(report),
         *_reload(report),
         *_memory(report),
+        *_at_rest(report),
         *_plugins(report),
         _sizes(report),
         *_build(report),
@@ -246,6 +248,21 @@ def _memory(report: Report) -> list[Table]:
                 rows[-1].append(f"{found['per_worker'] / MEGABYTE:.1f}")
         made.append(Table(title, note, [*head, "per worker"] if field == "anonymous" else head, rows))
     return made
+
+
+def _at_rest(report: Report) -> list[Table]:
+    """What stays of memory, of reports that have it."""
+    found = report.get("at_rest")
+    if not found:
+        return []
+    rows = [
+        [name, f"{one['resident'] / MEGABYTE:.1f}", f"{one['anonymous'] / MEGABYTE:.1f}"] for name, one in found.items()
+    ]
+    note = (
+        f"MB with one worker, {report['effort']['rest_seconds']:g} seconds after connections. By then Envoy's allocator has given back "
+        "what compiling took."
+    )
+    return [Table("Memory at rest", note, ["", "resident MB", "own MB"], rows)]
 
 
 def _plugins(report: Report) -> list[Table]:

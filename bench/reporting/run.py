@@ -31,6 +31,7 @@ from bench.measure import (
     latency,
     lines,
     machine,
+    memory,
     open_loop,
     plugins,
     reload,
@@ -93,6 +94,9 @@ class Effort:
     starts: int
     """Starts of Envoy, for each variant and number of workers."""
 
+    rest_seconds: float
+    """How long Envoys rest before their memory is looked at once more."""
+
     workers: tuple[int, ...]
     """Numbers of workers that Envoy is started with."""
 
@@ -122,6 +126,7 @@ QUICK = Effort(
     guest_rounds=40,
     traps=20,
     starts=1,
+    rest_seconds=90,
     workers=(1, 2),
     build=False,
     plugins=plugins.QUICK,
@@ -141,6 +146,7 @@ FULL = Effort(
     guest_rounds=200,
     traps=60,
     starts=3,
+    rest_seconds=90,
     workers=(1, 2, 4),
     build=True,
     plugins=plugins.FULL,
@@ -288,7 +294,7 @@ def run(
     """
     variants = [*VARIANTS, *more]
     modules = [variant for variant in variants if variant.module]
-    progress = Progress(16 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
+    progress = Progress(17 + len(open_loop.SHARES) + len(engines.ENGINES) + effort.build)
     others = machine.Others()
     report = _facts(effort, quick, variants, workspace)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, load.routers() as routers:
@@ -318,6 +324,9 @@ def run(
         with progress.stage("start-up and memory") as told:
             starts = _starts([v for v in variants if v.proxied], routers, effort, told)
             report["startup"] = figures.of_starts(starts)
+        with progress.stage(f"memory after {effort.rest_seconds:g} seconds at rest"):
+            rested = memory.at_rest((BASELINE, FLOOR, PYTHON), routers, effort.rest_seconds, work)
+            report["at_rest"] = {name: dataclasses.asdict(one) for name, one in rested.items()}
         with progress.stage("connections that wait for a new VM"):
             report["reload"] = {
                 v.name: reload.measure(v, routers, effort.traps, work).as_json() for v in (FLOOR, PYTHON)
@@ -336,6 +345,7 @@ def run(
         report["latency_rules"],
         figures.sum_of_starts(starts),
         *report["plugins"],
+        *report["at_rest"].values(),
     ]
     report |= {count: sum(part[count] for part in counted) for count in COUNTS}
     report["others"] = others.share()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.measure.startup import MEGABYTE, fewest
+from bench.measure.memory import MEGABYTE
+from bench.measure.startup import fewest
 from bench.reporting import Report, busy, requests, workloads
 
 NOISY = 0.10
@@ -73,12 +74,13 @@ def _throughput(report: Report) -> str:
 def _start(report: Report) -> str:
     few = fewest(report["startup"]["python"])
     python, baseline = report["startup"]["python"], report["startup"]["baseline"]
-    one, without = python[few], baseline[few]
+    one, without, rested = python[few], baseline[few], report.get("at_rest")
     return (
         f"The price is paid at the start: Envoy is ready after {one['seconds'][0]:.1f} s and {one['cpu_seconds'][0]:.1f} s of processor "
         f"time instead of {without['seconds'][0]:.1f} s and {without['cpu_seconds'][0]:.1f} s, and takes "
         f"{one['resident'][0] / MEGABYTE:.0f} MB of memory with {few} worker{'s' if few != '1' else ''} instead of "
         f"{without['resident'][0] / MEGABYTE:.0f} MB, and {python['per_worker'] / MEGABYTE:.0f} MB for each worker more."
+        + (f" At rest it takes {rested['python']['resident'] / MEGABYTE:.0f} MB." if rested else "")
     )
 
 

@@ -39,6 +39,7 @@ TINY = run.Effort(
     guest_rounds=10,
     traps=2,
     starts=1,
+    rest_seconds=1,
     workers=(1, 2),
     build=False,
     plugins=plugins.TINY,
@@ -75,6 +76,7 @@ def test_every_variant_is_in_every_part(made: Draft) -> None:
     assert list(made["guest"]) == list(ENGINES)
     assert all(list(found) == MODULES for found in made["guest"].values())
     assert list(made["startup"]) == PROXIED
+    assert list(made["at_rest"]) == ["baseline", "floor", "python"]
     assert list(made["modules"]) == MODULES
 
 
@@ -116,7 +118,7 @@ def test_the_verdict_tells_by_how_much_an_aim_is_missed(made: Draft) -> None:
 
 def test_each_aim_is_met_or_missed_by_so_much(made: Draft) -> None:
     found = list(aims.aims(made))
-    assert len({aim.what for aim in found}) == len(found) == 13
+    assert len({aim.what for aim in found}) == len(found) == 14
     (table,) = aims.tables(made)
     assert [row[0] for row in table.rows] == [aim.what for aim in found]
     assert aims.Aim("MB", 40, [61, 61, 61]).missed == 21 and not aims.Aim("MB", 40, [39, 39, 39]).missed
@@ -242,6 +244,14 @@ def test_memory_and_sizes_are_plausible(made: Draft) -> None:
     for found in made["startup"].values():
         # The kernel is exact about the one, and a little late about the peak.
         assert 0 < found["1"]["anonymous"][0] <= found["1"]["resident"][0] <= 1.05 * found["1"]["peak"][0]
+    at_rest = {name: found["resident"] for name, found in made["at_rest"].items()}
+    assert (
+        0
+        < at_rest["baseline"]
+        < at_rest["floor"]
+        < at_rest["python"]
+        < 1.5 * made["startup"]["python"]["1"]["resident"][0]
+    )
     python = made["modules"]["python"]
     assert python["total"] > python["sections"]["code"] + python["sections"]["data"] > python["total"] * 0.9
 
