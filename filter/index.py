@@ -8,8 +8,8 @@ into pieces. Each piece has a set of rules: a number with a bit for each rule.
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import accumulate, compress
-from operator import gt, lt, xor
+from itertools import compress
+from operator import gt, lt
 
 from filter.cidrs import IPV4_END, PackedCidrs
 
@@ -72,17 +72,17 @@ class Index:
             starts += boundaries[::2]
             ends += boundaries[1::2]
             takers += [taker] * (len(boundaries) // 2)
-        order = sorted(range(len(starts)), key=starts.__getitem__)
-        sorted_starts, sorted_ends = list(map(starts.__getitem__, order)), sorted(ends)
+        sorted_starts, sorted_ends = sorted(starts), sorted(ends)
         if any(map(gt, sorted_ends, sorted_starts[1:])):
             self._lay_out_overlapping(starts, ends, takers, rest, axis, resolve)
             return
         # Nothing overlaps: each piece has one taker or none.
-        self.keys: list[Any] = [None] * (2 * len(order))
+        self.keys: list[Any] = [None] * (2 * len(starts))
         self.keys[::2], self.keys[1::2] = sorted_starts, sorted_ends
         rules = {taker: resolve(rest | taker) if resolve else rest | taker for taker, _ in taken}
-        self.sets = [rest] * (2 * len(order) + 1)
-        self.sets[1::2] = map(rules.__getitem__, map(takers.__getitem__, order))
+        taker_from = dict(zip(starts, takers, strict=True))
+        self.sets = [rest] * (2 * len(starts) + 1)
+        self.sets[1::2] = map(rules.__getitem__, map(taker_from.__getitem__, sorted_starts))
         self.distinct = set(rules.values())
         if any(map(lt, [axis[0], *sorted_ends], [*sorted_starts, axis[1]])):
             self.distinct.add(rest)
@@ -101,7 +101,8 @@ class Index:
         order = sorted(range(len(keys)), key=keys.__getitem__)
         self.keys = list(map(keys.__getitem__, order))
         # A taker's bit is set from where it begins to where it ends.
-        self.sets = list(accumulate(map(takers.__getitem__, order), xor, initial=rest))
+        here = rest
+        self.sets = [rest, *[here := here ^ takers[place] for place in order]]
         if resolve:
             resolved = {rules: resolve(rules) for rules in set(self.sets)}
             self.sets = list(map(resolved.__getitem__, self.sets))
