@@ -51,12 +51,14 @@ class Variant:
     """The plugin's configuration, if it is not the one of `envoy.yaml`."""
 
 
-def _rules(count: int) -> dict[str, Any]:
+def _rules(count: int, named: bool = False) -> dict[str, Any]:
     """Returns rules that route as the default one does, but that look at each source more closely."""
     blocks: list[dict[str, Any]] = [{"source_cidrs": [f"10.{number}.0.0/16"]} for number in range(count - 1)]
     matches = [*blocks, {"source_parity": "EVEN"}]
     even, odd = ({"cluster": cluster} for cluster in ("egress-router1", "egress-router2"))
-    rules = [{"name": f"rule{number}", "match": match, "action": even} for number, match in enumerate(matches)]
+    rules: list[dict[str, Any]] = [{"match": match, "action": even} for match in matches]
+    for number, rule in enumerate(rules) if named else ():
+        rule["name"] = f"rule{number}"
     return {"rules": rules, "default_action": odd}
 
 
@@ -97,6 +99,15 @@ RULES = Variant(
     rules=_rules(256),
 )
 
+NAMED = Variant(
+    "named",
+    "the Python filter with 256 rules that have names: one host call more than the floor makes",
+    module=FILTER,
+    beyond="rules",
+    adds="the rule's name for the access log",
+    rules=_rules(256, named=True),
+)
+
 VARIANTS = (
     Variant("direct", "no proxy", proxied=False, routes=False),
     BASELINE,
@@ -108,6 +119,9 @@ VARIANTS = (
 
 HEAVY = (UNTIERED,)
 """What the report measures too, and whoever asks for it; starting it takes too long for tests."""
+
+APART = (RULES, NAMED)
+"""What the report measures in an Envoy of their own, and whoever asks for it."""
 
 
 def another(given: str, directory: Path) -> Variant:
@@ -127,8 +141,9 @@ def add_options(parser: argparse.ArgumentParser, variants: bool = True) -> None:
     names = [variant.name for variant in VARIANTS]
     every = names + [variant.name for variant in HEAVY]
     if variants:
+        which = ",".join([*every, *(variant.name for variant in APART)])
         usual = f"(default: {','.join(names)})"
-        parser.add_argument("--variants", default=",".join(names), help=f"which of {','.join(every)} {usual}")
+        parser.add_argument("--variants", default=",".join(names), help=f"which of {which} {usual}")
     else:
         parser.set_defaults(variants=",".join(every))
     parser.add_argument(
@@ -142,7 +157,7 @@ def add_options(parser: argparse.ArgumentParser, variants: bool = True) -> None:
 
 def chosen(options: argparse.Namespace) -> list[Variant]:
     """Returns what the options choose; raises ValueError for a variant or file that is not there."""
-    by_name = {variant.name: variant for variant in (*VARIANTS, *HEAVY)}
+    by_name = {variant.name: variant for variant in (*VARIANTS, *HEAVY, *APART)}
     names = options.variants.split(",")
     if unknown := [name for name in names if name not in by_name]:
         raise ValueError(f"there is no variant {unknown[0]!r}; there are {', '.join(by_name)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ _WARN = 3
 class _Counter:
     """Divides what a module runs at its host calls. What the module runs to take a call's answer is the call's own."""
 
-    def __init__(self, module: Path, cache: Path) -> None:
+    def __init__(self, module: Path, configuration: bytes, cache: Path) -> None:
         host = Host()
         host.log_level = _WARN
         host.foreign_functions[b"set_envoy_filter_state"] = lambda argument: b""
@@ -37,7 +38,7 @@ class _Counter:
         self._callback = ""
         self._before = 0
         self._vm = WasmModule(module, host, cache=cache, counted=True)
-        assert self._vm.start(b"", b"standalone")
+        assert self._vm.start(b"", configuration)
 
     def _divided(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -73,9 +74,11 @@ def count(variants: Sequence[Variant], work: Path) -> dict[str, Steps]:
     found = {}
     for variant in variants:
         if variant.module:
-            counter = _Counter(binary(variant.module, work), work)
+            configuration = json.dumps(variant.rules).encode() if variant.rules else b"standalone"
+            counter = _Counter(binary(variant.module, work), configuration, work)
             taken = [counter.connect(f"127.22.0.{i + 1}:50000") for i in range(_WARM_UP + _COUNTED)][_WARM_UP:]
-            steps = {step: round(sum(one[step] for one in taken) / _COUNTED) for step in taken[0]}
+            names = dict.fromkeys(step for one in taken for step in one)  # a connection may take another way
+            steps = {step: round(sum(one.get(step, 0) for one in taken) / _COUNTED) for step in names}
             found[variant.name] = steps | {"sum": sum(steps.values())}
     return found
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.reporting import Report
-from bench.variants import BASELINE
+from bench.variants import BASELINE, NAMED, RULES
 from bench.workloads.measure import DESKTOP
 
 FORMAT = 1
@@ -82,8 +82,7 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
     """Yields what both reports measured, interesting or not."""
     for key, title in (("latency", ""), ("latency_log", ", log on")):
         yield from _of_latency(old[key]["ratios"], new[key]["ratios"], title)
-    before, after = (found.get("latency_rules", {}).get("ratios", {}) for found in (old, new))
-    yield from _of_latency(before, after, ", 256 rules")
+    yield from _of_latency(_of_rules(old), _of_rules(new), ", 256 rules")
     yield from _of_busy(old.get("busy", {}), new.get("busy", {}))
     yield from _of_instructions(old.get("instructions", {}), new.get("instructions", {}))
     yield from _of_throughput(old["throughput"], new["throughput"])
@@ -96,6 +95,14 @@ def differences(old: Report, new: Report) -> Iterator[Difference]:
     yield from _of_workloads(old.get("workloads", {}), new.get("workloads", {}))
     yield from _of_requests(old.get("http", {}), new.get("http", {}))
     yield from _of_modules(old["modules"], new["modules"])
+
+
+def _of_rules(report: Report) -> Report:
+    """Returns the ratios with 256 rules. In a report that has no rules without names, those that it has are the named ones."""
+    ratios: Report = report.get("latency_rules", {}).get("ratios", {})
+    if RULES.name in ratios and NAMED.name not in ratios:
+        return {NAMED.name if name == RULES.name else name: found for name, found in ratios.items()}
+    return ratios
 
 
 def _of_latency(old: Report, new: Report, title: str) -> Iterator[Difference]:

@@ -44,7 +44,7 @@ from bench.reporting import figures, publish, render, verdict
 from bench.reporting.compare import FORMAT
 from bench.reporting.figures import COUNTS, Draft
 from bench.reporting.progress import Progress
-from bench.variants import BASELINE, FLOOR, HEAVY, PYTHON, RULES, VARIANTS, Variant, add_options, chosen
+from bench.variants import APART, BASELINE, FLOOR, HEAVY, PYTHON, RULES, VARIANTS, Variant, add_options, chosen
 from bench.workloads import run as workloads
 from bench.workloads.measure import WorkloadError
 from envoy.process import EnvoyError
@@ -65,7 +65,7 @@ class Effort:
     """The same with the log on."""
 
     rules_rounds: int
-    """The same with 256 rules."""
+    """The same with 256 rules, without and with names."""
 
     busy_rounds: int
     """The same with something else in the worker's caches, of a connection to each variant in every regime."""
@@ -183,13 +183,15 @@ def _with_pytest_benchmark(out: Path, effort: Effort, more: Sequence[Variant]) -
     return latency.restore(rounds, [*VARIANTS, *more])
 
 
-def _apart(compared: Sequence[Variant], routers: load.Routers, rounds: int, log: bool = False) -> Draft:
-    """Measures some variants in an Envoy of their own, and holds the last one to the floor; with `log`, what logs a line logs it."""
+def _apart(
+    compared: Sequence[Variant], routers: load.Routers, rounds: int, subject: Variant = PYTHON, log: bool = False
+) -> Draft:
+    """Measures some variants in an Envoy of their own, and holds one to the floor; with `log`, what logs a line logs it."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-apart-") as work,
         proxy.run(compared, routers.ports, Path(work), log=log) as running,
     ):
-        return figures.of_latency(latency.interleaved(running, compared, rounds), compared[-1])
+        return figures.of_latency(latency.interleaved(running, compared, rounds), subject)
 
 
 _WORKERS = 2
@@ -307,7 +309,7 @@ def run(
         with progress.stage(f"latency with the log on, {effort.log_rounds} rounds"):
             report["latency_log"] = _apart([BASELINE, FLOOR, PYTHON], routers, effort.log_rounds, log=True)
         with progress.stage(f"latency with 256 rules, {effort.rules_rounds} rounds"):
-            report["latency_rules"] = _apart([BASELINE, FLOOR, RULES], routers, effort.rules_rounds)
+            report["latency_rules"] = _apart([BASELINE, FLOOR, *APART], routers, effort.rules_rounds, RULES)
         together, counted = _in_one_envoy(variants, routers, effort, work, progress)
         report |= together
         with progress.stage("instructions of a connection"):

@@ -69,7 +69,7 @@ def test_every_connection_reached_its_router(made: Draft) -> None:
 def test_every_variant_is_in_every_part(made: Draft) -> None:
     assert list(made["latency"]["values"]) == list(made["throughput"]) == NAMES
     assert list(made["latency_log"]["values"]) == ["baseline", "floor", "python"]
-    assert list(made["latency_rules"]["values"]) == ["baseline", "floor", "rules"]
+    assert list(made["latency_rules"]["values"]) == ["baseline", "floor", "rules", "named"]
     assert list(made["reload"]) == ["floor", "python"]
     assert [rate["share"] for rate in made["open_loop"]["rates"]] == [0.1, 0.5, 0.8]
     assert all(list(rate["values"]) == NAMES for rate in made["open_loop"]["rates"])
@@ -318,6 +318,26 @@ def test_a_report_is_no_worse_than_itself(
 ) -> None:
     assert compared(monkeypatch, tmp_path, made, made) == 0
     assert "0 worse, 0 better" in capsys.readouterr().out
+
+
+def test_rules_of_an_older_report_are_held_to_those_with_names(made: Draft) -> None:
+    older = json.loads(json.dumps(made))
+    ratios = older["latency_rules"]["ratios"]
+    ratios["rules"] = ratios.pop("named")
+    rules = [one for one in compare.differences(older, made) if one.what.endswith(", 256 rules")]
+    assert {one.what.partition(":")[0] for one in rules} >= {"floor", "named"}
+    assert not any(one.change for one in rules)
+    del older["latency_rules"]
+    assert not [one for one in compare.differences(older, made) if one.what.endswith(", 256 rules")]
+
+
+def test_what_names_add_is_said_only_where_it_was_measured(made: Draft) -> None:
+    (table,) = render._rules(made)
+    assert "one host call more" in table.note
+    older = json.loads(json.dumps(made))
+    del older["latency_rules"]["values"]["named"]
+    (table,) = render._rules(older)
+    assert "host call" not in table.note
 
 
 def test_a_bigger_module_is_worse_and_a_smaller_better(
