@@ -2,7 +2,7 @@
 
 All that does not depend on the connection is done when the configuration comes. Under the default rule a connection costs three
 host calls: its source address is read, the cluster is set and counted. In Istio the destination's port is read too. The SDK's router makes
-them, and asks `route` in between.
+them, and asks `route` in between. Rules that look at the source's address only are a table for it, and run no Python.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from filter.policy import Policy, Rule
 from filter.readers import ConfigurationError
 from filter.routing import Preset, route
 from filter.server_names import normal_form
+from filter.source_table import source_table
 from proto.set_envoy_filter_state_pb import LifeSpan, SetEnvoyFilterStateArguments
 from proxy_wasm import (
     Action,
@@ -41,7 +42,7 @@ SOURCE_PORT = proxy_wasm.property_path("source", "port")
 DESTINATION_ADDRESS = proxy_wasm.property_path("destination", "address")
 DESTINATION_PORT = proxy_wasm.property_path("destination", "port")
 SERVER_NAME = proxy_wasm.property_path("connection", "requested_server_name")
-RULE_NAME = "tcp_routing.rule"  # Envoy puts "wasm." before it
+RULE_NAME = b"tcp_routing.rule"  # Envoy puts "wasm." before it
 SET_FILTER_STATE = b"set_envoy_filter_state"
 ROUTED = b"[TCP WASM] Routed source %b to %b"
 MAX_PORTS = 256
@@ -99,15 +100,21 @@ class Routes(SourceRouter):
     __slots__ = ("clusters", "plugin")
 
     def __init__(self, plugin: Plugin, read: Preset | Policy) -> None:
-        choose: Callable[[bytes, Any], str | Action | None] = route_by_rules
+        choose: Callable[[bytes, Any], str | Action | None]
         argument: Any = plugin
-        if isinstance(read, Preset):
+        names: dict[str, str] = {}
+        if isinstance(read, Policy):
+            choose = source_table(read, route_by_rules) or route_by_rules
+            names = {rule.target: rule.name for rule in read.rules if rule.target and rule.name}
+        else:
             choose, argument = (route_by_port, read) if read.needs_port else (route, read.clusters)
         super().__init__(choose, argument, ROUTED if plugin.log_routes else None)
         self.plugin = plugin
         self.clusters = read.targets()
-        targets = {target: plugin.targets[cluster] for target, cluster in self.clusters.items()}
-        self.targets = {target: (made.argument, made.counter) for target, made in targets.items()}
+        for target, cluster in self.clusters.items():
+            made = plugin.targets[cluster]
+            name = (RULE_NAME, names[target].encode()) if target in names else None
+            self.targets[target] = made.argument, made.counter, name
 
     def on_unrouted(self, address: bytes | None) -> Action | None:
         """Leaves a connection without an IP address to the failure policy."""
@@ -122,6 +129,11 @@ class Routes(SourceRouter):
     def on_uncounted(self, error: HostError) -> None:
         """Counts no more."""
         super().on_uncounted(error)
+        self.plugin.go_without(error)
+
+    def on_unset(self, error: HostError) -> None:
+        """Tells the access log of rules no more."""
+        super().on_unset(error)
         self.plugin.go_without(error)
 
 
@@ -188,7 +200,7 @@ class Plugin(proxy_wasm.RootContext):
             return self.refuse(f"the proxy does not allow {refused}, which this needs; add it to allowed_capabilities")
         self.failure_policy = FailurePolicy.CLOSE if read.fail_closed else FailurePolicy.CONTINUE
         self.count: Callable[[int, int], None] = increment_metric
-        self.set_property: Callable[[str, str], None] = proxy_wasm.set_property
+        self.set_property: Callable[[bytes, str], None] = proxy_wasm.set_property
         # The messages are encoded here, and never again.
         self.targets = {cluster: Target(cluster) for cluster in read.all_clusters()}
         self.continued, self.rejected = counter("continued"), counter("rejected")
@@ -235,13 +247,6 @@ class Plugin(proxy_wasm.RootContext):
         except HostError as error:
             self.go_without(error)
         return action
-
-    def name(self, rule: Rule) -> None:
-        """Tells the access log of the rule that decides about a connection."""
-        try:
-            self.set_property(RULE_NAME, rule.name)
-        except HostError as error:
-            self.go_without(error)
 
     def give_up(self, error: BaseException) -> Action:
         """Counts a connection that cannot be decided upon, and does with it what the failure policy says."""
@@ -293,11 +298,7 @@ def route_by_rules(source: bytes, plugin: Plugin) -> str | Action | None:
     policy = plugin.policy
     port = destination_port() if policy.needs_port else 0
     rule = decide(policy, source, port) if policy.needs_more else policy.decide(source)
-    if rule.target is None:
-        return plugin.leave(rule)
-    if rule.name:
-        plugin.name(rule)
-    return rule.target
+    return plugin.leave(rule) if rule.target is None else rule.target
 
 
 def decide(policy: Policy, address: bytes, port: int) -> Rule:

@@ -28,6 +28,20 @@ _SHORT = {
     ],
     "default_action": {"cluster": "egress-router2"},
 }
+# What looks at the source's address alone runs no Python, but for what stays with `tcp_proxy`.
+_BY_SOURCE: dict[str, Any] = {
+    "rules": [
+        {
+            "name": "offices",
+            "match": {"source_cidrs": ["198.51.100.0/24", "2001:db8:1::/48"]},
+            "action": {"cluster": "offices"},
+        },
+        {"match": {"source_cidrs": ["203.0.113.0/24"]}, "action": {"continue": True}},
+        *[{"match": {"source_cidrs": [block]}, "action": {"cluster": "egress-router1"}} for block in _BLOCKS],
+        {"match": {"source_parity": "EVEN"}, "action": {"cluster": "egress-router1"}},
+    ],
+    "default_action": {"cluster": "egress-router2"},
+}
 _LONG: dict[str, Any] = {
     "cidr_lists": {
         "offices": {"cidrs": ["192.0.2.0/24", "198.51.100.7", "2001:db8:1::/48"]},
@@ -106,7 +120,10 @@ _OF_ONE_KIND: list[dict[str, Any]] = [
 _COLLECTED = 4000
 """So many connections at once that CPython looks for garbage among what they hold."""
 _USUAL = 2000
-"""So many connections under the default rule, half of them with the log on, that what these run counts for more than what is rare."""
+"""So many connections under the default rule, half of them with the log on, that what these run counts for more than what is rare.
+
+As many are under rules that are a table.
+"""
 _UNREADABLE = (None, "", "/run/envoy.sock", b"999.1.1.1:80", b"[::1")
 _PROPERTIES = {
     b"source\0port": (4711).to_bytes(8, "little"),
@@ -166,7 +183,9 @@ _FOREIGN: dict[str, Any] = {
     ]
 }
 # Both forms of each, but of those that take long to train, or that differ in their decisions only.
-_SMALL = (b"standalone", b"istio", json.dumps(_SHORT).encode(), _fields(_SHORT))
+_SMALL = (b"standalone", b"istio", _text(_SHORT), _fields(_SHORT), _text(_BY_SOURCE))
+_OFTEN = {_SMALL[0]: training.SOURCES[:2], _SMALL[-1]: (*training.SOURCES[:2], "198.51.100.7:1", "[2001:db8:1::7]:1")}
+"""Sources of many connections, by the configuration."""
 _LARGE = (
     *(_text(_LONG), _fields(_LONG), _fields(_many()), *map(_fields, (_FOREIGN, *_OF_ONE_KIND))),
     *map(_text, (_CROSSED, _FOREIGN, *_OF_ONE_KIND, *_ALONE)),
@@ -188,8 +207,8 @@ def train(module: bytes) -> Iterator[bytes]:
                 connection = vm.connection(dict(_PROPERTIES), source)
                 connection.new_connection()
                 connection.close()
-            if configuration == _SMALL[0]:
-                for source in training.SOURCES[:2] * (_USUAL // 4):
+            if usual := _OFTEN.get(configuration):
+                for source in usual * (_USUAL // 2 // len(usual)):
                     connection = vm.connection(source=source)
                     connection.new_connection()
                     connection.close()

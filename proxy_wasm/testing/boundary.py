@@ -333,7 +333,17 @@ for _name in (
     "speak_for",
 ):
     setattr(_MODULE, _name, getattr(BOUNDARY, _name))
-for _name in ("register_quick", "set_class", "set_layout", "set_router", "set_waiting", "set_tasks", "go_on", "freeze"):
+for _name in (
+    "register_quick",
+    "set_class",
+    "set_layout",
+    "set_router",
+    "set_source_table",
+    "set_waiting",
+    "set_tasks",
+    "go_on",
+    "freeze",
+):
     setattr(_MODULE, _name, BOUNDARY.no_quick_way)
 _MODULE.Table = dict  # type: ignore[attr-defined]
 for _own in (packed_address, parse_pairs, write_pairs, HeaderMap):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from proxy_wasm import Action, LogLevel
 from proxy_wasm.testing.host import Host
@@ -21,7 +24,7 @@ from tests.host.toolchain_case import build
 GUEST = """
 import proxy_wasm
 from proxy_wasm import Action, FailurePolicy, MetricKind
-from proxy_wasm.routing import SourceRouter
+from proxy_wasm.routing import SourceRouter, SourceTable
 
 def choose(source, argument):
     if argument == "many":
@@ -59,7 +62,46 @@ def change(source, root):
         del root.stream_context
     return CONSTANT[root.turn % 12]
 
+def value(text):
+    if "/" in text:
+        return tuple(value(one) for one in text.split("/"))
+    return None if text == "-" else text
+
+def table(one, other, otherwise):
+    parts = [family.partition("=") for family in (one, other)]
+    ipv4, ipv6 = [
+        ([int(start, 16) for start in starts.split(",") if start], [value(one) for one in values.split(",")])
+        for starts, _, values in parts
+    ]
+    return SourceTable(ipv4, ipv6, choose if otherwise == "choose" else None)
+
+class OwnTable(SourceTable):
+    def __call__(self, source, argument=None):
+        return f"own{super().__call__(source, argument)}"
+
+def changed_table(slot, which):
+    table = SourceTable(([0x0A000004], ("below", ("even", "odd"))))
+    setattr(table, slot, WRONG[int(which)])
+    return table
+
+WRONG = [None, 7, (), b"", ("a", 7), (("a",), ("b",)), b"1234" * 9, choose]
+TABLES = {
+    "table": table,
+    "own": lambda: OwnTable(([0x0A000004], ("below", "above"))),
+    "unmade": lambda: SourceTable.__new__(SourceTable),
+    "changed": changed_table,
+}
+
 class Router(SourceRouter):
+    def property_of(self, cluster):
+        return (b"guest.cluster", cluster.encode()) if self.argument in ("named", "unset") and cluster[-1] != "7" else None
+
+    def on_unset(self, error):
+        proxy_wasm.info(f"unset {error}")
+        super().on_unset(error)
+        if self.argument == "unset":
+            raise OSError("unset")
+
     def counter_of(self, cluster):
         return proxy_wasm.define_metric(MetricKind.COUNTER, cluster)
 
@@ -92,6 +134,9 @@ class Root(proxy_wasm.RootContext):
             self.stream_context = SourceRouter({b"keep": keep, b"change": change}[configuration], self)
             # The same router under another name too.
             self.other = self.stream_context if configuration == b"keep" else SourceRouter(change, self)
+        elif configuration.startswith(b"named "):
+            _, name, *arguments = configuration.decode().split(" ")
+            self.stream_context = Router(TABLES[name](*arguments), "named")
         elif configuration:
             told = {b"told": routed, b"line": b"%b went to %b."}.get(configuration)
             self.stream_context = Router(choose, configuration.decode(), told)
@@ -105,7 +150,7 @@ ADDRESSES = [
     "10.0.0.12:1",
 ]
 ADDRESSES += ["", "/run/x.sock", "/" + "x" * 100, "[fe80::1%" + "z" * 80 + "]:80", "999.1.1.1:80"]
-REFUSALS = ["", "get_property", "call_foreign_function", "increment_metric", "define_metric", "log"]
+REFUSALS = ["", "get_property", "call_foreign_function", "increment_metric", "define_metric", "log", "set_property"]
 
 
 class Recorder(Host):
@@ -176,12 +221,76 @@ def _is_error(call: object) -> bool:
 
 
 @pytest.mark.parametrize("refused", REFUSALS)
-@pytest.mark.parametrize("configuration", [b"", b"counted", b"told", b"line"])
+@pytest.mark.parametrize("configuration", [b"", b"counted", b"named", b"unset", b"told", b"line"])
 def test_it_does_what_its_python_does(vms: tuple[Vm, Vm], configuration: bytes, refused: str) -> None:
     for vm in vms:
         assert vm.configure(configuration)
     for source in (*ADDRESSES, None, ADDRESSES[5]):
         compiled, plain = (alike(outcome(vm, source, refused)) for vm in vms)
+        assert compiled == plain, source
+
+
+CLUSTERS = st.sampled_from(["-", "a", "b", "told7", *(f"c{place}" for place in range(12))])
+VALUES = st.one_of(CLUSTERS, st.tuples(CLUSTERS, CLUSTERS).map("/".join))
+
+
+def _near(places: list[int], bits: int) -> st.SearchStrategy[int]:
+    """Gives numbers of an axis, often those that begin a block and their neighbours."""
+    end = 1 << bits
+    close = [place + offset for place in [0, end, *places] for offset in (-1, 0, 1)]
+    return st.one_of(st.sampled_from([place for place in close if 0 <= place < end]), st.integers(0, end - 1))
+
+
+@st.composite
+def _tables(draw: st.DrawFn) -> tuple[bytes, list[str]]:
+    """Gives a table in the guest's writing, and sources of both families."""
+    written, sources = [], []
+    for size, address in ((4, ipaddress.IPv4Address), (16, ipaddress.IPv6Address)):
+        places = sorted(draw(st.lists(_near([7 << 8 * size - 8], 8 * size), max_size=draw(st.sampled_from([4, 40])))))
+        values = draw(st.lists(VALUES, min_size=len(places) + 1, max_size=len(places) + 1))
+        written.append(f"{','.join(map(hex, places))}={','.join(values)}")
+        found = draw(st.lists(_near(places, 8 * size), min_size=3, max_size=3))
+        sources += [f"[{address(place)}]:1" if size == 16 else f"{address(place)}:1" for place in found]
+    otherwise = draw(st.sampled_from(["choose", "nothing"]))
+    return f"named table {' '.join(written)} {otherwise}".encode(), sources
+
+
+@settings(max_examples=150, suppress_health_check=[*HealthCheck], deadline=None)
+@given(_tables(), st.sampled_from(REFUSALS))
+@example((b"named table 0x0a000004=a,- =- choose", [f"10.0.0.{last}:1" for last in range(8)] * 2), "")
+def test_a_table_says_what_its_python_says(vms: tuple[Vm, Vm], table: tuple[bytes, list[str]], refused: str) -> None:
+    """The blocks' edges, both families, and what the table leaves to a function, whatever the proxy refuses."""
+    configuration, sources = table
+    for vm in vms:
+        assert vm.configure(configuration)
+    for source in (*sources, "/run/x.sock"):
+        compiled, plain = (alike(outcome(vm, source, refused)) for vm in vms)
+        assert compiled == plain, source
+
+
+@pytest.mark.parametrize("slot", ["ipv4_starts", "ipv4_values", "otherwise"])
+@pytest.mark.parametrize("wrong", range(8))
+def test_a_table_that_was_changed_is_pythons(vms: tuple[Vm, Vm], slot: str, wrong: int) -> None:
+    _alike_for(vms, f"changed {slot} {wrong}")
+
+
+def test_a_table_of_another_class_is_pythons(vms: tuple[Vm, Vm]) -> None:
+    _alike_for(vms, "own")
+
+
+def test_a_table_without_its_slots_is_pythons(vms: tuple[Vm, Vm]) -> None:
+    for vm in vms:
+        assert vm.configure(b"named unmade")
+        action, closed, *calls = outcome(vm, "10.0.0.3:1", "")
+        assert (action, closed, len(calls)) == (Action.PAUSE, [], 2)
+        assert "AttributeError" in str(calls[1]) and "ipv4_starts" in str(calls[1])
+
+
+def _alike_for(vms: tuple[Vm, Vm], made: str) -> None:
+    for vm in vms:
+        assert vm.configure(f"named {made}".encode())
+    for source in ("10.0.0.3:1", "10.0.0.4:1", "10.0.0.5:1", "[::5]:1"):
+        compiled, plain = (alike(outcome(vm, source, "")) for vm in vms)
         assert compiled == plain, source
 
 
@@ -205,6 +314,20 @@ def test_what_it_does(vms: tuple[Vm, Vm]) -> None:
     assert vm.host.foreign_calls[-1][2].endswith(b"counted5")
     assert outcome(vm, "10.0.0.1:1", "")[:2] == [Action.PAUSE, [DOWNSTREAM]]
     assert outcome(vm, "10.0.0.2:1", "")[:2] == [Action.CONTINUE, []]
+
+
+def test_what_a_table_does(vms: tuple[Vm, Vm]) -> None:
+    vm = vms[0]
+    assert vm.configure(b"named table 0x0a00000a=below,even7/odd =ipv6 choose")
+    for source, cluster, named in (
+        ("10.0.0.9:1", "below", True),
+        ("10.0.0.10:1", "even7", False),
+        ("[::1]:1", "ipv6", True),
+    ):
+        outcome(vm, source, "")
+        calls = [call[0] for call in outcome(vm, source, "") if isinstance(call, tuple)]
+        assert calls == ["get_property", *["set_property"] * named, "call_foreign_function", "increment_metric"]
+        assert vm.host.foreign_calls[-1][2].endswith(cluster.encode())
 
 
 def test_many_at_once(vms: tuple[Vm, Vm]) -> None:

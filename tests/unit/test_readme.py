@@ -41,6 +41,7 @@ PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
     ENVOY,
     ENVOY_TEST,
     ROUTER,
+    TABLE,
     CONFIGURED,
     SHARED,
     PROJECT_TEST,
@@ -86,6 +87,18 @@ def awaiting() -> dict[str, Any]:
 @pytest.mark.parametrize(("source", "cluster"), [("10.0.0.2:1", "even"), ("[::3]:1", "odd"), ("/run/x.sock", None)])
 def test_the_quickest_way_to_route(source: str, cluster: str | None) -> None:
     with InProcess(names(PROGRAM.partition("class Connection")[0], ROUTER)["Parity"]) as vm:
+        assert vm.start()
+        connection = vm.connection(source=source)
+        assert connection.new_connection() == Action.CONTINUE
+        assert connection.cluster == cluster
+
+
+@pytest.mark.parametrize(
+    ("source", "cluster"),
+    [("9.9.9.9:1", "below"), ("10.0.0.2:1", "even"), ("10.0.0.3:1", "odd"), ("11.0.0.3:1", "odd"), ("[::]:1", "even")],
+)
+def test_a_table_routes_by_blocks(source: str, cluster: str) -> None:
+    with InProcess(names(PROGRAM.partition("class Connection")[0], ROUTER, TABLE)["Blocks"]) as vm:
         assert vm.start()
         connection = vm.connection(source=source)
         assert connection.new_connection() == Action.CONTINUE

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import proxy_wasm
 from proxy_wasm import Action, FailurePolicy, RootContext, _dispatch
-from proxy_wasm.routing import SourceRouter
+from proxy_wasm.routing import SourceRouter, SourceTable
 from proxy_wasm.testing.inprocess import InProcess
+from proxy_wasm.testing.records import HostStatus
 
 
 def parity(source: bytes, clusters: tuple[str, str]) -> str | None:
@@ -99,3 +101,100 @@ def test_a_line_has_an_address_and_a_cluster(line: bytes) -> None:
 def test_what_a_module_does_itself_cannot_be_overridden() -> None:
     with pytest.raises(TypeError, match=r"Mine\.connect would not be called"):
         type("Mine", (SourceRouter,), {"connect": lambda self: None})
+
+
+def ask(source: bytes, argument: object) -> str:
+    return f"asked {argument}"
+
+
+INSIDE = [0x0A000000, 0x0B000000]
+
+
+@pytest.mark.parametrize(
+    ("source", "cluster"),
+    [
+        ("9.255.255.255", "outside"),
+        ("10.0.0.0", "even"),
+        ("10.255.255.255", "odd"),
+        ("11.0.0.0", "asked it"),
+        ("255.255.255.255", "asked it"),
+        ("::", "ipv6"),
+        ("::ffff:10.0.0.1", "odd"),
+        ("2001:db8::1", "asked it"),
+        ("2001:db8::2", "documents"),
+    ],
+)
+def test_a_table_knows_blocks_of_both_families(vm: InProcess, source: str, cluster: str) -> None:
+    documents = 0x20010DB8 << 96
+    table = SourceTable((INSIDE, ["outside", ("even", "odd"), None]), ([documents], ["ipv6", ("documents", None)]), ask)
+    root_of(vm).stream_context = SourceRouter(table, "it")
+    connection = vm.connection(source=f"[{source}]:1" if ":" in source else f"{source}:1")
+    assert connection.new_connection() == Action.CONTINUE
+    assert connection.cluster == cluster
+
+
+def test_a_table_without_a_function_leaves_the_rest_to_tcp_proxy(vm: InProcess) -> None:
+    root_of(vm).stream_context = SourceRouter(SourceTable((INSIDE, (None, "inside", None))))
+    clusters = []
+    for source in ("9.0.0.1:1", "10.0.0.1:1", "[::1]:1"):
+        connection = vm.connection(source=source)
+        assert connection.new_connection() == Action.CONTINUE
+        clusters.append(connection.cluster)
+    assert clusters == [None, "inside", None]
+
+
+def test_the_value_behind_the_last_of_equal_addresses_counts() -> None:
+    assert SourceTable(([7, 7], ("below", "nowhere", "above")))(b"\0\0\0\7") == "above"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ((([7], ("a",)),), ValueError, "ipv4: 1 addresses must have one value more, not 1"),
+        ((([], ()),), ValueError, "ipv4: 0 addresses must have one value more, not 0"),
+        ((([7, 5], ("a", "b", "c")),), ValueError, "ipv4: the addresses must ascend"),
+        ((([1 << 32], ("a", "b")),), ValueError, "ipv4: an address has at most 32 bits, and no sign"),
+        ((([-1], ("a", "b")),), ValueError, "ipv4: an address has at most 32 bits, and no sign"),
+        ((([], "a"), ([1 << 128], ("a", "b"))), ValueError, "ipv6: an address has at most 128 bits, and no sign"),
+        ((([b"1234"], ("a", "b")),), TypeError, "descriptor 'to_bytes' for 'int'"),
+        ((([], (7,)),), TypeError, "ipv4: 7 must be a cluster, two of them, or None"),
+        ((([], (["a"],)),), TypeError, r"ipv4: \['a'\] must be a cluster, two of them, or None"),
+        ((([], (("a", "b", "c"),)),), TypeError, r"ipv4: \('a', 'b', 'c'\) must be a cluster, two of them, or None"),
+        ((([], (("a", 7),)),), TypeError, r"ipv4: \('a', 7\) must be a cluster, two of them, or None"),
+        ((([], (None,)), ([], (None,)), "ask"), TypeError, "otherwise: 'ask' must be a function, or None"),
+    ],
+)
+def test_a_table_is_looked_at_when_it_is_made(arguments: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        SourceTable(*arguments)
+
+
+class Told(SourceRouter):
+    def property_of(self, cluster: str) -> tuple[bytes, bytes] | None:
+        return (b"mine.rule", f"to {cluster}".encode()) if cluster == "even" else None
+
+
+def test_a_property_tells_of_a_cluster(vm: InProcess) -> None:
+    root_of(vm).stream_context = Told(parity, ("even", "odd"))
+    told = []
+    for source in ("10.0.0.2:1", "10.0.0.3:1"):
+        connection = vm.connection(source=source)
+        connection.new_connection()
+        told.append(dict(connection.context.filter_state))
+    assert [one.get(b"mine.rule") for one in told] == [b"to even", None]
+
+
+def test_a_property_that_is_refused_is_not_set_again(vm: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def refuse(path: bytes, value: bytes) -> None:
+        asked.append(path)
+        raise HostStatus("INTERNAL_FAILURE")
+
+    monkeypatch.setattr(vm.host, "proxy_set_property", refuse)
+    root_of(vm).stream_context = Told(parity, ("even", "odd"))
+    for _ in range(2):
+        connection = vm.connection(source="10.0.0.2:1")
+        assert connection.new_connection() == Action.CONTINUE
+        assert connection.cluster == "even"
+    assert asked == [b"mine.rule"]

@@ -249,8 +249,17 @@ static PyObject *py_set_contexts(PyObject *self, PyObject *const *arguments, Py_
 def _start(abi: Abi) -> str:
     """Returns the module's table of functions, what starts the module, and the exports that are no callbacks."""
     own = ["register", "register_first", "set_status_handler", "set_error_handler", "set_action_type", "set_contexts"]
-    own += ["register_quick", "set_class", "set_layout", "set_router", "set_waiting", "speaker", "speak_for"]
-    own += ["packed_address", "parse_pairs", "write_pairs", "get_http_answer", "set_tasks", "go_on", "freeze"]
+    own += ["register_quick", "set_class", "set_layout", "set_router", "set_source_table", "set_waiting", "set_tasks"]
+    own += [
+        "speaker",
+        "speak_for",
+        "packed_address",
+        "parse_pairs",
+        "write_pairs",
+        "get_http_answer",
+        "go_on",
+        "freeze",
+    ]
     table = ",\n  ".join(f'{{"{name}", py_{name}, METH_FASTCALL, 0}}' for name in (*own, *abi.host_calls))
     table += ',\n  {"http_call", py_http_call, METH_FASTCALL | METH_KEYWORDS, 0}'
     return f"""\

@@ -13,7 +13,7 @@ Py_ssize_t PYTHON(PyObject_Hash)(PyObject *);
 typedef struct {
   PyObject *cluster;
   const char *message;
-  u32 size, counter;
+  u32 size : 31, has_property : 1, counter;
 } Chosen;
 
 enum { CHOSEN = 8, IPV4 = 4 };
@@ -144,14 +144,16 @@ static const Chosen *find_chosen(PyObject *targets, PyObject *cluster) {
   return 0;
 }
 
-// A target is (message, number of a counter). 0 with an exception if it is anything else.
+// A target is (message, number of a counter, property or None). 0 with an exception if it is anything else.
 static int read_target(PyObject *cluster, PyObject *target, Chosen *chosen) {
   PyObject *message = PyTuple_GetItem(target, 0), *number = message ? PyTuple_GetItem(target, 1) : 0;
+  PyObject *property = number ? PyTuple_GetItem(target, 2) : 0;
   Bytes sent;
-  if (!number || (!~(chosen->counter = PyLong_AsUnsignedLong(number)) && PyErr_Occurred()) || !take_bytes(message, &sent)) return 0;
+  if (!property || (!~(chosen->counter = PyLong_AsUnsignedLong(number)) && PyErr_Occurred()) || !take_bytes(message, &sent)) return 0;
   chosen->cluster = cluster;
   chosen->message = sent.data;
   chosen->size = sent.size;
+  chosen->has_property = property != none;
   return 1;
 }
 #endif

@@ -1,9 +1,10 @@
 // The quick way of proxy_wasm.routing: what `SourceRouter.connect` does in Python, but that the host calls follow one another without Python
-// between them. Only the author's function is called. What is not as usual goes to the router's own methods.
+// between them. Only the author's function is called, and for what a table has not even that. What is not as usual goes to the router's own
+// methods.
 #ifndef ROUTING_H
 #define ROUTING_H
 #include "address.h"
-#include "latest_router.h"
+#include "source_table.h"
 
 static PyObject *router_type; // `SourceRouter`
 
@@ -14,7 +15,7 @@ typedef struct {
 } Router;
 
 // The names of a router's methods.
-enum { ADD, ON_UNROUTED, ON_FAILED, ON_UNCOUNTED, METHODS };
+enum { ADD, ON_UNROUTED, ON_FAILED, ON_UNCOUNTED, ON_UNSET, METHODS };
 static PyObject *router_methods[METHODS];
 
 // What the host is asked for, in one cache line.
@@ -139,17 +140,41 @@ static int count_routed(Router *router, u32 counter) {
   return !status || give_up_counting(router, status);
 }
 
-// What the router's function makes of an address: a cluster, None, an action, or 0 with an exception.
+// Sets the property of a target, if it has one. 0 with an exception if it is none, or one of the router's methods raised.
+static int set_target_property(Router *router, PyObject *target) {
+  PyObject *property = PyTuple_GetItem(target, 2), *result = 0;
+  if (property == none) return 1;
+  PyObject *path = PyTuple_GetItem(property, 0), *value = path ? PyTuple_GetItem(property, 1) : 0;
+  Bytes at, text;
+  if (!value || !take_bytes(path, &at) || !take_bytes(value, &text)) return 0;
+  u32 status = proxy_set_property(at.data, at.size, text.data, text.size);
+  if (!status) return 1;
+  failed("proxy_set_property", status);
+  result = tell_router(router, ON_UNSET, PyErr_GetRaisedException(), 0);
+  if (result) Py_DecRef(result);
+  return result != 0;
+}
+
+// What the router's table or function makes of an address: a cluster, None, an action, or 0 with an exception.
 static IN_LINE PyObject *choose_cluster(Router *router, const u8 *packed, u32 size) {
+  PyObject *function = router->choose, *cluster;
+  if (function != latest_router.choose && (cluster = look_up(&function, packed, size))) return cluster;
   PyObject *source = make_source(packed, size);
   if (!source) return 0;
-  PyObject *cluster = call_function(router->choose, source, router->argument);
+  cluster = call_function(function, source, router->argument);
   drop_source(source, size);
   return cluster;
 }
 
-// Reads the target of a cluster that was not met of late, and returns a new reference to it; 0 with an exception if there is none.
+// Reads the target of a cluster, and returns a new reference to it; 0 with an exception if there is none.
 static PyObject *find_target(Router *router, PyObject *cluster, Chosen *chosen) {
+  const Chosen *met = find_chosen(router->targets, cluster);
+  if (met) {
+    PyObject *known = chosen_targets[met - latest_router.chosen];
+    *chosen = *met;
+    Py_IncRef(known);
+    return known;
+  }
   PyObject *target = PyDict_GetItemWithError(router->targets, cluster);
   if (!target && PyErr_Occurred()) return 0;
   int is_kept = target != 0;
@@ -168,11 +193,9 @@ static OUT_OF_LINE PyObject *route_to(Router *router, PyObject *cluster, Bytes a
   PyObject *target = 0, *result = 0;
   if (!cluster) return tell_failure(router, 0);
   if (cluster == none) return cluster;
-  const Chosen *met = find_chosen(router->targets, cluster);
-  if (!met && Py_TYPE(cluster) == action_type) return cluster;
+  if (Py_TYPE(cluster) == action_type) return cluster;
   Chosen chosen;
-  if (met) chosen = *met;
-  if ((met || (target = find_target(router, cluster, &chosen))) && choose_target(&chosen)) {
+  if ((target = find_target(router, cluster, &chosen)) && set_target_property(router, target) && choose_target(&chosen)) {
     PyObject *routed = router->routed;
     int told = count_routed(router, chosen.counter) && (routed == none || !address.data || tell_routed(routed, address, cluster));
     result = told ? new_none() : 0;
@@ -204,7 +227,7 @@ static OUT_OF_LINE PyObject *route_any(Router *router, u32 status, char *answer,
 }
 
 // What a new connection's router makes of it. The usual way is here, in one piece, so that it is in few cache lines: an IPv4 address, a cluster
-// that was met of late, and nobody to tell of it.
+// that was met of late and has no property, and nobody to tell of it.
 static IN_LINE PyObject *route_quickly(Router *router) {
   char *answer = 0;
   u32 size = 0, packed;
@@ -216,6 +239,7 @@ static IN_LINE PyObject *route_quickly(Router *router) {
   PyObject *cluster = choose_cluster(router, (const u8 *)&packed, sizeof packed);
   const Chosen *met = cluster ? find_chosen(router->targets, cluster) : 0;
   u32 counter = met ? met->counter : 0;
+  if (met && met->has_property) met = 0;
   if (!met || !choose_target(met)) return met ? tell_refused(router, cluster) : route_to(router, cluster, (Bytes){0, 0});
   PyObject *result = count_routed(router, counter) ? none : 0;
   Py_DecRef(cluster);
