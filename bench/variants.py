@@ -52,14 +52,14 @@ class Variant:
 
 
 def _rules(count: int, named: bool = False) -> dict[str, Any]:
-    """Returns rules that route as the default one does, but that look at each source more closely."""
-    blocks: list[dict[str, Any]] = [{"source_cidrs": [f"10.{number}.0.0/16"]} for number in range(count - 1)]
-    matches = [*blocks, {"source_parity": "EVEN"}]
+    """Returns rules that route as the default one does, but that look at each source more closely: the last two decide."""
+    blocks: list[dict[str, Any]] = [{"source_cidrs": [f"10.{number}.0.0/16"]} for number in range(count - 2)]
     even, odd = ({"cluster": cluster} for cluster in ("egress-router1", "egress-router2"))
-    rules: list[dict[str, Any]] = [{"match": match, "action": even} for match in matches]
+    rules: list[dict[str, Any]] = [{"match": match, "action": even} for match in (*blocks, {"source_parity": "EVEN"})]
+    rules.append({"match": {"source_parity": "ODD"}, "action": odd})
     for number, rule in enumerate(rules) if named else ():
         rule["name"] = f"rule{number}"
-    return {"rules": rules, "default_action": odd}
+    return {"rules": rules}
 
 
 BASELINE = Variant("baseline", "tcp_proxy alone", routes=False, adds="tcp_proxy")

@@ -101,12 +101,12 @@ def _rules(report: Report) -> list[Table]:
     found = report.get("latency_rules")
     if not found:
         return []
+    named = NAMED.name in found["values"]
     note = (
-        f"As above, {found['rounds']:,} rounds: 256 rules, of which the last one decides. Python with rules over floor: "
-        + bounds(found["python_to_floor"], 3)
-        + "."
+        f"As above, {found['rounds']:,} rounds: 256 rules, of which the last {'two decide' if named else 'one decides'}. "
+        f"Python with rules over floor: {bounds(found['python_to_floor'], 3)}."
     )
-    if NAMED.name in found["values"]:
+    if named:
         note += f" In {NAMED.name} the rules have names for the access log, which is one host call more than the floor makes."
     return [_latency(found, "Latency with 256 rules", note)]
 

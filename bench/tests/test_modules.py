@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import wasmtime
 
 from bench.measure.instructions import count
-from bench.variants import EMPTY, FLOOR, PYTHON
+from bench.variants import EMPTY, FLOOR, NAMED, PYTHON, RULES, Variant
 from proxy_wasm.testing.host import Host
 from proxy_wasm.testing.wasm import WasmModule
 from toolchain.wasm import format as wasm
@@ -43,10 +44,10 @@ def code(module: Path | None) -> bytes:
     return bytes(wasmtime.wat2wasm(module.read_text())) if module.suffix == ".wat" else module.read_bytes()
 
 
-def calls_of_connections(module: Path | None, log_level: int, cache: Path) -> list[list[tuple[str, tuple[Any, ...]]]]:
-    vm = WasmModule(code(module), Recorder(log_level), cache=cache)
+def calls_of_connections(variant: Variant, log_level: int, cache: Path) -> list[list[tuple[str, tuple[Any, ...]]]]:
+    vm = WasmModule(code(variant.module), Recorder(log_level), cache=cache)
     assert isinstance(vm.host, Recorder)
-    assert vm.start(configuration=b"standalone")
+    assert vm.start(configuration=json.dumps(variant.rules).encode() if variant.rules else b"standalone")
     made = []
     for source in SOURCES:
         vm.host.calls.clear()
@@ -64,13 +65,20 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("log_level", [WARN, INFO])
 def test_the_floor_makes_the_filters_host_calls(log_level: int, cache: Path) -> None:
-    floor, python = (calls_of_connections(variant.module, log_level, cache) for variant in (FLOOR, PYTHON))
+    floor, python, rules = (calls_of_connections(variant, log_level, cache) for variant in (FLOOR, PYTHON, RULES))
     assert floor == python
+    assert floor[:2] == rules[:2]  # the last source is in a rule's block, which looks at no parity
     assert all(len(calls) == (4 if log_level == INFO else 3) for calls in floor)
 
 
+def test_a_name_is_one_call_more(cache: Path) -> None:
+    floor, named = (calls_of_connections(variant, WARN, cache) for variant in (FLOOR, NAMED))
+    for without, calls, name in zip(floor[:2], named, (b"rule254", b"rule255"), strict=False):
+        assert calls == [without[0], ("proxy_set_property", (b"tcp_routing.rule", name)), *without[1:]]
+
+
 def test_the_empty_module_makes_none(cache: Path) -> None:
-    assert calls_of_connections(EMPTY.module, INFO, cache) == [[], [], []]
+    assert calls_of_connections(EMPTY, INFO, cache) == [[], [], []]
 
 
 def test_all_export_the_same_callbacks() -> None:

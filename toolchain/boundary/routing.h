@@ -155,15 +155,24 @@ static int set_target_property(Router *router, PyObject *target) {
   return result != 0;
 }
 
-// What the router's table or function makes of an address: a cluster, None, an action, or 0 with an exception.
-static IN_LINE PyObject *choose_cluster(Router *router, const u8 *packed, u32 size) {
-  PyObject *function = router->choose, *cluster;
-  if (function != latest_router.choose && (cluster = look_up(&function, packed, size))) return cluster;
+// What a function makes of an address: a cluster, None, an action, or 0 with an exception.
+static IN_LINE PyObject *ask_function(PyObject *function, PyObject *argument, const u8 *packed, u32 size) {
   PyObject *source = make_source(packed, size);
   if (!source) return 0;
-  cluster = call_function(function, source, router->argument);
+  PyObject *cluster = call_function(function, source, argument);
   drop_source(source, size);
   return cluster;
+}
+
+// The same of the router's table, or of a function that was not met before.
+static __attribute__((noinline)) PyObject *look_up_or_ask(Router *router, const u8 *packed, u32 size) {
+  PyObject *function = router->choose, *cluster = look_up(&function, packed, size);
+  return cluster ? cluster : ask_function(function, router->argument, packed, size);
+}
+
+static IN_LINE PyObject *choose_cluster(Router *router, const u8 *packed, u32 size) {
+  PyObject *function = router->choose;
+  return function == latest_router.choose ? ask_function(function, router->argument, packed, size) : look_up_or_ask(router, packed, size);
 }
 
 // Reads the target of a cluster, and returns a new reference to it; 0 with an exception if there is none.

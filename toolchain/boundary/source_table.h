@@ -58,7 +58,7 @@ static u32 count_starts(const u8 *starts, u32 count, const u8 *packed, u32 size)
 }
 
 // What is said of an address: a new reference to a cluster, or to None. 0 if it is no table, or another function is to be asked.
-static __attribute__((noinline)) PyObject *look_up(PyObject **function, const u8 *packed, u32 size) {
+static IN_LINE PyObject *look_up(PyObject **function, const u8 *packed, u32 size) {
   if (Py_TYPE(*function) != table_of_sources) return 0;
   const SourceTable *table = (const SourceTable *)*function;
   const Family *family = size == IPV4 ? &table->ipv4 : &table->ipv6;
