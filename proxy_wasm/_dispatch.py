@@ -318,7 +318,7 @@ FIRST: dict[str, Callable[..., Any]] = {"on_new_connection": on_connection}
 QUICK: dict[str, Quick] = dict.fromkeys(
     ("on_new_connection", "on_downstream_data", "on_upstream_data", "on_delete"), (TCP, 0, 0, 0, 0, 0, None)
 )
-"""Callbacks that the boundary makes itself: what it takes for each (`Quick` in contexts.h) behind the method's name."""
+"""Callbacks that the boundary makes itself: what it takes for each (`Quick` in streams.h) behind the method's name."""
 
 CALLBACKS: dict[str, Callable[..., Any]] = {
     function.__name__: function

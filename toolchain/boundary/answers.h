@@ -2,7 +2,7 @@
 // alone. What it does is written down once more in Python, in proxy_wasm/testing/calls.py.
 #ifndef ANSWERS_H
 #define ANSWERS_H
-#include "boundary.h"
+#include "headers.h"
 
 enum { HEADERS, TRAILERS, SIDES, BODY_BUFFER = 4, FIRST_MAP = 6, ALL = 0xFFFFFFFF };
 typedef struct {

@@ -2,7 +2,7 @@
 // one begins, is resumed and ends here. All others go to proxy_wasm/_await.py, which says how it works, and does the same.
 #ifndef AWAITING_H
 #define AWAITING_H
-#include "boundary.h"
+#include "callers.h"
 
 enum { ENDED, WAITS, RAISED = -1 };              // what came of a coroutine
 enum { SEND_RETURNED, SEND_YIELDED };           // what PyIter_Send returns
@@ -14,8 +14,9 @@ typedef struct {
   const Quick *quick; // the way of its callback, if it began here
 } Task;
 
-static PyObject *task_type;  // the SDK's class of a callback's task
-static PyObject *pause;      // Action.PAUSE
+static PyObject *task_type;      // the SDK's class of a callback's task
+static PyObject *coroutine_type;
+static PyObject *pause;          // Action.PAUSE
 
 static void task_dealloc(PyObject *self) {
   Task *task = (Task *)self;

@@ -1,7 +1,8 @@
 // Who made which HTTP call, and the context that is told of its answer, as proxy_wasm/_http.py and `_dispatch` have it in Python.
 #ifndef CALLERS_H
 #define CALLERS_H
-#include "boundary.h"
+#include "calls.h"
+#include "streams.h"
 
 static Table *callers;           // the number of the context that made a call, by the call's; null if nobody wants to know
 static PyObject *answer_method;  // the method that is told

@@ -2,7 +2,8 @@
 // proxy_wasm/testing/calls.py.
 #ifndef CALLS_H
 #define CALLS_H
-#include "boundary.h"
+#include "answers.h"
+#include "table.h"
 
 enum { USUAL_TIMEOUT = 5000, SMALL_MAP = 256 };
 

@@ -43,7 +43,7 @@ BUILD_GLOBAL = "build_global_"
 STACK_POINTER = "build_stack_pointer"
 
 
-# The boundary notes who speaks (contexts.h).
+# The boundary notes who speaks (streams.h).
 _DONE = {"proxy_set_effective_context": ["  effective = context_id;"]}
 
 
@@ -161,12 +161,12 @@ def generate(abi: Abi) -> str:
         '#include "boundary.h"',
         f"enum {{ CALLBACKS = {len(abi.callbacks)}, ANSWER = {list(abi.callbacks).index('proxy_on_http_call_response')} }};",
         *map(_import, abi.host_calls.values()),
-        '#include "contexts.h"',
+        '#include "streams.h"',
         "",
     ]
     for call in abi.host_calls.values():
         lines += _host_call(call)
-    lines += [f'#include "{name}.h"' for name in ("headers", "answers", "calls", "callers", "awaiting")]
+    lines.append('#include "contexts.h"')
     lines += _settle(list(abi.callbacks))
     for index, callback in enumerate(abi.callbacks.values()):
         lines += _callback(index, callback)
