@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,7 @@ RECORD = np.dtype(
 
 
 class LoadError(Exception):
-    """The client or a router did not run; the text says why."""
+    """The client or a router did not run, or nobody replied; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,18 @@ def clients(mode: str, ports: Sequence[int | str], count: int, argument: float, 
             elapsed, cpu = map(int, told.split())
             found.append(Load(np.fromfile(name, RECORD), elapsed, cpu))
         return found
+
+
+def first_byte(address: tuple[str, int], seconds: float, source: str = "") -> float:
+    """Makes one connection and ends it after its first byte; returns how long that took, or raises LoadError without one."""
+    began = time.monotonic()
+    try:
+        with socket.create_connection(address, seconds, (source, 0) if source else None) as connection:
+            if not connection.recv(1):
+                raise ConnectionError("closed without a reply")
+    except OSError as error:
+        raise LoadError(f"a connection to port {address[1]}: {error}") from None
+    return time.monotonic() - began
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import socket
 import sys
 import tempfile
 import threading
@@ -66,10 +65,10 @@ class Counter:
 
     def _make(self, variant: Variant, source: str, failures: list[Exception]) -> None:
         try:
-            ask(self._proxy.ports[variant.name], source)
+            _connect(self._proxy.ports[variant.name], source)
             # The worker has ended the one before it answers the next one.
-            ask(self._proxy.ports[BASELINE.name], source)
-        except OSError as error:
+            _connect(self._proxy.ports[BASELINE.name], source)
+        except load.LoadError as error:
             failures.append(error)
         finally:
             os.kill(self._worker, DONE)
@@ -80,11 +79,8 @@ class Counter:
         self._decoder.close()
 
 
-def ask(port: int, source: str) -> None:
-    """Makes a connection from a source, and ends it after the first byte."""
-    with socket.create_connection(("127.0.0.1", port), _SECONDS, (source, 0)) as connection:
-        if not connection.recv(1):
-            raise ConnectionError("it was closed without an answer")
+def _connect(port: int, source: str) -> None:
+    load.first_byte(("127.0.0.1", port), _SECONDS, source)
 
 
 def count(proxy: Proxy, variants: Sequence[Variant], counted: int = _COUNTED) -> dict[str, Counts]:
@@ -97,7 +93,7 @@ def count(proxy: Proxy, variants: Sequence[Variant], counted: int = _COUNTED) ->
     modules = [variant for variant in variants if variant.module]
     for variant in modules:
         for number in range(_WARM_UP):
-            ask(proxy.ports[variant.name], _source(number))
+            _connect(proxy.ports[variant.name], _source(number))
     with contextlib.closing(Counter(proxy)) as counter:
         for variant in modules[:1]:
             counter.connect(variant, _source(0))  # V8 has something left to do after the start

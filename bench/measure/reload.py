@@ -7,7 +7,6 @@ for a VM of its own, from connect to first byte.
 from __future__ import annotations
 
 import argparse
-import socket
 import sys
 import tempfile
 import time
@@ -61,7 +60,7 @@ def measure(variant: Variant, routers: load.Routers, repeats: int, work: Path) -
     configuration.plugin(made, variant.name)["reload_config"] = {"backoff": {"base_interval": f"{_BACKOFF_SECONDS}s"}}
     with process.run(made, work, 1, "off") as envoy:
         port = envoy.listeners[variant.name]
-        took = [_first_byte(port) for _ in range(repeats + 1)][1:]  # the first one has the first VM
+        took = [_after_a_pause(port) for _ in range(repeats + 1)][1:]  # the first one has the first VM
         reloads = envoy.counter(f"wasm.{configuration.plugin(made, variant.name)['name']}.vm_reload_success")
     if reloads < repeats:
         raise load.LoadError(f"{variant.name}: {reloads} VMs were made after {repeats} traps")
@@ -69,13 +68,9 @@ def measure(variant: Variant, routers: load.Routers, repeats: int, work: Path) -
     return interval(float(np.median(took)), drawn)
 
 
-def _first_byte(address: tuple[str, int]) -> float:
+def _after_a_pause(address: tuple[str, int]) -> float:
     time.sleep(_PAUSE_SECONDS)
-    began = time.monotonic()
-    with socket.create_connection(address, timeout=_WAIT_SECONDS) as connection:
-        if not connection.recv(1):
-            raise load.LoadError("a connection after a trap was closed: there was no new VM")
-    return time.monotonic() - began
+    return load.first_byte(address, _WAIT_SECONDS)
 
 
 def main() -> None:
