@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from proxy_wasm.testing.wasm import WasmModule
 from tests.host.guests.evaluate import evaluate
 from tests.host.late_cases import CODECS, EXPRESSIONS
 from tests.host.toolchain_case import RUNTIME, STDLIB, freeze, inputs, write
-from toolchain.cpython.imports import AT_IMPORT, COMPUTED, NAMED_BY_THE_CALLER, NOT_FOLLOWED, WHEN_USED
+from toolchain.cpython.imports import AT_IMPORT, CHOSEN, COMPUTED, NAMED_BY_THE_CALLER, NOT_FOLLOWED, WHEN_USED
 from toolchain.cpython.waiting import POLLING
 from toolchain.recipe import filter
 from toolchain.tools import ToolchainError
@@ -169,6 +171,18 @@ def test_what_is_kept_can_be_imported_and_named(tmp_path: Path) -> None:
         filter.freeze(replace(inputs(tmp_path), keep=("_cvs",)))
 
 
+_TRY = """
+class Root(proxy_wasm.RootContext):
+    def on_configure(self, configuration):
+        try:
+            proxy_wasm.info(repr(TRIED[configuration.decode()]()))
+        except Exception as error:
+            proxy_wasm.info(f"{type(error).__name__}: {error}")
+        return True
+
+proxy_wasm.register(Root)
+"""
+
 # It evaluates no text, so nobody calls what its source does not name.
 _BARE = """
 import os, sys, proxy_wasm
@@ -191,23 +205,13 @@ TRIED = {
     "digits": digits,
     "forgotten": lambda: forgotten() and None,
 }
-
-class Root(proxy_wasm.RootContext):
-    def on_configure(self, configuration):
-        try:
-            proxy_wasm.info(repr(TRIED[configuration.decode()]()))
-        except Exception as error:
-            proxy_wasm.info(f"{type(error).__name__}: {error}")
-        return True
-
-proxy_wasm.register(Root)
 """
 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
     root = tmp_path_factory.mktemp("bare")
-    write(root, {"plugin.py": _BARE, "more.py": f"import collections, re\n{_BARE}"})
+    write(root, {"plugin.py": _BARE + _TRY, "more.py": f"import collections, re\n{_BARE}{_TRY}"})
     less, more = (evaluator(freeze(root, module).module, root / "cache") for module in ("plugin", "more"))
     return lambda tried: (more if tried in ("identifier", "pattern") else less)(tried)
 
@@ -235,10 +239,146 @@ def test_what_cpython_does_without_a_module_of_its_library(bare: Evaluate) -> No
 
 
 def test_nothing_is_in_a_module_that_only_uncalled_functions_import(tmp_path: Path) -> None:
-    write(tmp_path, {"with.py": f"import os\nHOME = os.path.expandvars\n{_BARE}", "without.py": _BARE})
+    write(tmp_path, {"with.py": f"import os\nHOME = os.path.expandvars\n{_BARE}{_TRY}", "without.py": _BARE + _TRY})
     late = {name: {m.name for m in freeze(tmp_path, name).modules if m.late} for name in ("with", "without")}
     assert late["without"] <= {"_pylong", "copyreg", "encodings.ascii", "struct"}
     assert "re" in late["with"]
+
+
+_LIBRARY = """
+import importlib, json, pdb, typing, proxy_wasm
+
+def hinted(number: "int", names: "list[str] | None" = None) -> "str":
+    pass
+
+def fail():
+    try:
+        1 / 0
+    except ZeroDivisionError as error:
+        pdb.post_mortem(error.__traceback__)
+
+def late():
+    import colorsys
+    return importlib.reload(colorsys).__name__
+
+TRIED = {
+    "breakpoint": lambda: breakpoint(),
+    "set_trace": lambda: pdb.set_trace(),
+    "Pdb": lambda: pdb.Pdb().set_trace(),
+    "post_mortem": fail,
+    "reload": lambda: importlib.reload(json),
+    "reload of C": lambda: importlib.reload(importlib.import_module("time")).__name__,
+    "reload late": late,
+    "hints": lambda: typing.get_type_hints(hinted),
+}
+"""
+_MAIL = """
+import email.utils, proxy_wasm
+
+TRIED = {
+    "make_msgid": lambda: email.utils.make_msgid(),
+    "argparse": lambda: __import__("arg" + "parse"),
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
+    root = tmp_path_factory.mktemp("library")
+    write(root, {"plugin.py": _LIBRARY + _TRY})
+    return evaluator(freeze(root).module, root / "cache")
+
+
+@pytest.mark.parametrize("tried", ["breakpoint", "set_trace", "Pdb", "post_mortem"])
+def test_a_debugger_says_that_it_would_wait(library: Evaluate, guest: Evaluate, tried: str) -> None:
+    refused = library(tried)
+    assert refused.startswith("RuntimeError: a debugger would wait, and nothing may wait in a proxy")
+    assert "run the callback in a test, where `proxy-wasm test` stops at breakpoint()" in refused
+    # Whether the filter names the debugger or not.
+    assert guest("breakpoint()") == refused
+
+
+def test_a_debugger_at_import_ends_the_build(tmp_path: Path) -> None:
+    write(tmp_path, {"plugin.py": f"breakpoint()\n{_REGISTER}"})
+    with pytest.raises(ToolchainError, match=r'File "plugin.py", line 1(.|\n)*a debugger would wait'):
+        freeze(tmp_path)
+
+
+def test_a_module_whose_code_is_not_kept_is_not_loaded_anew(library: Evaluate) -> None:
+    assert library("reload") == (
+        "ModuleNotFoundError: json cannot be loaded anew in a proxy: its code ran when the filter was built, and is not kept; "
+        "set its attributes instead"
+    )
+    assert (library("reload of C"), library("reload late")) == ("'time'", "'colorsys'")
+
+
+def test_type_hints_are_read_without_anything_to_keep(library: Evaluate) -> None:
+    assert library("hints") == str({"number": int, "names": list[str] | None, "return": str})
+
+
+def test_a_module_for_programs_says_how_to_have_it(tmp_path: Path) -> None:
+    write(tmp_path, {"plugin.py": _MAIL + _TRY, "more.py": f"import argparse, socket\n{_MAIL}{_TRY}"})
+    refused, allowed = (evaluator(freeze(tmp_path, name).module, tmp_path / "cache") for name in ("plugin", "more"))
+    for tried, module in {"make_msgid": "socket", "argparse": "argparse"}.items():
+        assert refused(tried) == (
+            "ModuleNotFoundError: the filter was built without it; import it at the top of one of its modules: "
+            f"No module named {module!r}"
+        )
+    assert allowed("make_msgid").endswith("@(none)>'") and "argparse" in allowed("argparse")
+
+
+_XML = """
+import xml.parsers.expat
+
+def said(encoding, byte):
+    found = []
+    parser = xml.parsers.expat.ParserCreate()
+    parser.CharacterDataHandler = found.append
+    try:
+        parser.Parse(b'<?xml version="1.0" encoding="%s"?><a>%c</a>' % (encoding.encode(), byte), True)
+    except xml.parsers.expat.ExpatError:
+        return None
+    return "".join(found)
+
+def read(encoding):
+    return [said(encoding, byte) for byte in range(0x80, 0x100)]
+
+class Tried:
+    def __getitem__(self, encoding):
+        return lambda: read(encoding)
+
+TRIED = Tried()
+"""
+
+
+@pytest.fixture(scope="module")
+def expat(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
+    root = tmp_path_factory.mktemp("xml")
+    write(root, {"plugin.py": f"import proxy_wasm\n{_XML}{_TRY}"})
+    return evaluator(freeze(root).module, root / "cache")
+
+
+def test_a_document_is_read_in_every_single_byte_encoding_that_a_desktop_reads(expat: Evaluate) -> None:
+    desktop: dict[str, Any] = {}
+    exec(_XML, desktop)
+    tables = [name for name in CODECS if hasattr(importlib.import_module(f"encodings.{name}"), "decoding_table")]
+    read = {name: desktop["read"](name) for name in tables}
+    expected = {name for name, texts in read.items() if any(texts)}
+    # A document says these by other names, or not at all.
+    assert set(CHOSEN["xml.parsers.expat"]) - {"charmap", "latin_1"} == expected - {"iso8859_1"}
+    for name in sorted(expected - {"palmos"}):
+        assert expat(name) == repr(read[name]), name
+    # Its table is another one since Python 3.14.
+    assert expat("palmos").startswith("['€'")
+
+
+@pytest.mark.parametrize("encoding", ["mac-arabic", "CP500"])
+def test_a_document_in_another_encoding_says_how_to_keep_it(expat: Evaluate, encoding: str) -> None:
+    name = encoding.lower().replace("-", "_")
+    assert expat(encoding) == (
+        f'LookupError: no module of the filter names the encoding {name}: keep = ["encodings.{name}"] keeps it, '
+        "an attribute of the rule and a line of [tool.proxy-wasm] in pyproject.toml"
+    )
 
 
 @pytest.mark.parametrize("name", ["ssl", "_ssl", "ctypes", "bz2", "fcntl", "tkinter"])

@@ -32,6 +32,7 @@ _NO_PROCESSES = "there are no processes in a proxy: No module named "
 _PROCESSES = ("concurrent.futures.process", "multiprocessing", "_multiprocessing")
 _KEEP = 'keep = ["{name}"] keeps it, an attribute of the rule and a line of [tool.proxy-wasm] in pyproject.toml'
 _NOT_KEPT = "no module of the filter imports {name} by its name: " + _KEEP
+_NO_RELOAD = "{name} cannot be loaded anew in a proxy: its code ran when the filter was built, and is not kept; set its attributes instead"
 _NO_SQLITE = "there is no sqlite3 in a proxy: a deep query would use up the stack, and end the VM"
 _NO_LIBRARY = "CPython in a proxy has no C library for it: No module named "
 _LIBRARIES = """ _bz2 _ctypes _curses _hashlib _lzma _ssl _tkinter _zstd bz2 ctypes curses fcntl grp lzma mmap pwd readline resource \
@@ -76,6 +77,8 @@ class Finder:
         """Returns where a module is, or None."""
         answer = _late(name) if cls.sealed else _ask("build.code", name)
         if not answer:
+            if target is not None:
+                raise ModuleNotFoundError(_NO_RELOAD.format(name=name), name=name)
             if cls.sealed and name.startswith(_PROCESSES):
                 raise ModuleNotFoundError(f"{_NO_PROCESSES}{name!r}", name=name)
             if f" {name} " in _LIBRARIES:
@@ -164,6 +167,12 @@ def _zone(key: str) -> object:
     return _io.BytesIO(data)
 
 
+def _no_debugger(*arguments: object, **named: object) -> None:
+    raise RuntimeError(
+        "a debugger would wait, and nothing may wait in a proxy: run the callback in a test, where `proxy-wasm test` stops at breakpoint()"
+    )
+
+
 def _no_loop(*arguments: object, **named: object) -> None:
     raise RuntimeError(
         "asyncio has no event loop in a proxy, where nothing may wait: await what proxy_wasm has in an async callback (fetch, gather), "
@@ -194,6 +203,11 @@ def _amend_configuration(module: Any) -> None:
     module._get_sysconfigdata = dict
 
 
+def _amend_debugger(module: Any) -> None:
+    # The second is what every other way leads to.
+    module.set_trace = module.Pdb.interaction = _no_debugger
+
+
 def _amend_events(module: Any) -> None:
     module.get_running_loop = module._BaseDefaultEventLoopPolicy.get_event_loop = _no_loop
 
@@ -216,6 +230,7 @@ _AMENDED = {
     "asyncio.events": _amend_events,
     "asyncio.mixins": _amend_locks,
     "asyncio.selector_events": _amend_loop,
+    "pdb": _amend_debugger,
     "socket": _amend_sockets,
     "sysconfig": _amend_configuration,
     "zoneinfo._common": _amend_zones,
@@ -371,3 +386,5 @@ sys.path[:] = []
 sys.path_hooks[:] = []
 sys.path_importer_cache.clear()
 sys.dont_write_bytecode = True
+# CPython's own would warn that `pdb` is not there, and go on.
+sys.breakpointhook = _no_debugger

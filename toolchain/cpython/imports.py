@@ -99,11 +99,12 @@ NEEDED = frozenset({"_codecs", "_imp", "_io", "_thread", "_warnings", "builtins"
 """Modules of C that CPython or boot.py needs in each filter."""
 
 _SINGLE_BYTE = """
-charmap cp037 cp1006 cp1026 cp1125 cp1140 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 cp437 cp720 cp737 cp775 cp850 cp852
-cp855 cp856 cp857 cp858 cp860 cp861 cp862 cp863 cp864 cp865 cp866 cp869 cp874 iso8859_10 iso8859_11 iso8859_13 iso8859_14 iso8859_15
-iso8859_16 iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 koi8_r koi8_t koi8_u kz1048 latin_1 mac_cyrillic
-mac_greek mac_iceland mac_latin2 mac_roman mac_turkish ptcp154 tis_620
+charmap cp1006 cp1125 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 cp437 cp720 cp737 cp775 cp850 cp852 cp855 cp856 cp857
+cp858 cp860 cp861 cp862 cp863 cp865 cp866 cp869 cp874 hp_roman8 iso8859_10 iso8859_11 iso8859_13 iso8859_14 iso8859_15 iso8859_16 iso8859_2
+iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 koi8_r koi8_t koi8_u kz1048 latin_1 mac_croatian mac_cyrillic
+mac_greek mac_iceland mac_latin2 mac_roman mac_romanian mac_turkish palmos ptcp154 tis_620
 """
+"""Those that a desktop reads a document in. Others, such as EBCDIC's, pyexpat refuses."""
 
 CHOSEN = {
     "json": ("utf_8_sig", "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le"),
