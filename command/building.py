@@ -27,7 +27,13 @@ from toolchain.tools import Say, ToolchainError, silent
 
 _SDK = Path(proxy_wasm.__file__).parent
 _MISSING = "No module named "
-_NOTHING_TO_REACH = ("FileNotFoundError: ", "PermissionError: ", "OSError: ", "can't start new thread", "os.environ")
+_NO_PACKAGE = "attempted relative import with no known parent package"
+_SEEN_IN_SOURCES = (
+    *("FileNotFoundError: ", "PermissionError: ", "OSError: ", "can't start new thread", "os.environ", "SystemExit: "),
+    *(f"{_MISSING}'{_SDK.name}.", f" from '{_SDK.name}'"),
+)
+"""What errors have for which the sources say more (`scanning`)."""
+
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 _STUCK = re.compile(r"^[\w.]+\.GuestStuck: (.*)$", re.MULTILINE)
 _NOT_THE_AUTHORS = ("proxy_wasm/", "python/", f"{_SDK}{os.sep}", *map(sysconfig.get_path, ("stdlib", "platstdlib")))
@@ -191,10 +197,15 @@ def _explained(project: Project, taken: list[Package]) -> Iterator[None]:
         notes: list[str] = []
         if _MISSING in text:
             missing = text.rpartition(_MISSING)[2].split("\n")[0].strip("'")
-            notes += filter(None, [packages.advice(missing, taken), packages.nobodys(missing)])
+            if not missing.startswith(f"{_SDK.name}."):
+                notes += filter(None, [packages.advice(missing, taken), packages.nobodys(missing)])
             notes += [f"{sentence}; {packages.PURE}" for sentence in _left_out(taken)]
-        if any(kind in text for kind in _NOTHING_TO_REACH):
-            notes += scanning.scan(project)
+        if _NO_PACKAGE in text:
+            notes.append(
+                f"{project.filter} is in no package, so `from .` leads nowhere: write `import` and the module's name"
+            )
+        if any(kind in text for kind in _SEEN_IN_SOURCES):
+            notes += scanning.scan(project, has_zones=_has_zones(taken))
         raise ToolchainError("\nnote: ".join([text, *notes])) from None
 
 
@@ -218,7 +229,12 @@ def _summarised(text: str, project: Project) -> str:
 
 def _seen(project: Project, taken: list[Package], warnings: Sequence[str]) -> list[str]:
     """Returns what can be seen in the sources and packages of a filter without running it, and then a build's warnings."""
-    return [*scanning.scan(project, runtime.library()), *_left_out(taken), *(_advised(one, taken) for one in warnings)]
+    found = scanning.scan(project, runtime.library(), _has_zones(taken))
+    return [*found, *_left_out(taken), *(_advised(one, taken) for one in warnings)]
+
+
+def _has_zones(taken: list[Package]) -> bool:
+    return "tzdata" in {package.name for package in taken}
 
 
 def _advised(warning: str, taken: list[Package]) -> str:

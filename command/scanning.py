@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import importlib.util
 import io
+import pkgutil
 import tokenize
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -23,7 +24,13 @@ _THREADS = "there are no threads in a proxy; use set_tick_period() and on_tick()
 _PROCESSES = "there are no processes in a proxy"
 _ENVIRONMENT = "a proxy gives a filter no environment variables; use the plugin's configuration"
 _WAITS = "nothing may wait in a proxy; use set_tick_period() and on_tick(), or an async callback"
+_NO_DEBUGGER = "no debugger can stop a proxy; run the callback in a test, where `proxy-wasm test` stops"
+_NO_EXIT = "nothing ends a VM; return, or raise an exception"
+_NO_END = "a VM ends without a word; use on_done()"
 _NO_LOOP = "asyncio has no event loop in a proxy; await self.fetch(), proxy_wasm.gather() or proxy_wasm.timers.sleep()"
+_NO_ZONES = "time zones are files; have the package tzdata in packages, which puts them into the module"
+_ONE_NAME = "a dot is no step of a path; write property_path(...) with a text for each step"
+_NOBODY_AWAITS = "nothing is done until it is awaited; write await before it"
 _NOT_AWAITED = "only an async callback can wait for the answer; make this one async def, and await it"
 
 _WHY = {
@@ -45,6 +52,10 @@ _WHY = {
     """,
     _ENVIRONMENT: "os.getenv os.environ",
     _WAITS: "time.sleep asyncio.run asyncio.get_event_loop input select.select",
+    _NO_DEBUGGER: "breakpoint pdb.set_trace pdb.post_mortem",
+    _NO_EXIT: "exit quit sys.exit os._exit os.abort",
+    _NO_END: "atexit.register",
+    _NO_ZONES: "zoneinfo.ZoneInfo",
     _NO_LOOP: """
         asyncio.sleep asyncio.gather asyncio.wait asyncio.wait_for asyncio.as_completed asyncio.timeout asyncio.create_task
         asyncio.TaskGroup asyncio.ensure_future asyncio.get_running_loop asyncio.new_event_loop asyncio.Event asyncio.Lock
@@ -54,11 +65,17 @@ _WHY = {
 _CALLS = {name: why for why, names in _WHY.items() for name in names.split()}
 """Functions, classes and whole modules by their names, and why a call of them does nothing."""
 
+_OF_SITE = ("exit", "quit")
+"""Builtins that `site` adds: without it, as the tests run, Python does not know them."""
+
 _PATH_METHODS = """
 read_text read_bytes write_text write_bytes open iterdir glob rglob walk exists is_file is_dir mkdir unlink rmdir rename replace stat touch
 """
 _OF_PATHS = frozenset(_PATH_METHODS.split())
 _PATHS = ("pathlib.Path", "pathlib.PosixPath")
+
+_TO_AWAIT = ("proxy_wasm.gather", "proxy_wasm.timers.sleep", "proxy_wasm.timers.wait_for", "proxy_wasm.grpc.unary")
+_ATTRIBUTES = frozenset({"source", "destination", "connection", "request", "response", "upstream", "xds", "plugin"})
 
 _ROOT = "RootContext"
 _OF_ROOTS = ("stream_context", "http_context", "failure_policy")
@@ -66,10 +83,10 @@ _OF_ROOTS = ("stream_context", "http_context", "failure_policy")
 _CLOSE = 0.8
 
 
-def scan(project: Project, library: Collection[str] = ()) -> list[str]:
+def scan(project: Project, library: Collection[str] = (), has_zones: bool = False) -> list[str]:
     """Returns a sentence for each call, with its file and line, in the filter's module and in what it imports of the project.
 
-    Of a submodule that the standard library has not, and nearly has, it is said too.
+    Of a submodule that the standard library has not, and nearly has, it is said too. `has_zones`: the filter has the package tzdata.
     """
     found: list[str] = []
     for path in _sources(project):
@@ -79,7 +96,8 @@ def scan(project: Project, library: Collection[str] = ()) -> list[str]:
         except (OSError, SyntaxError, ValueError, RecursionError):
             # That it does not compile, the build says better; and its Python may be newer than this one.
             continue
-        found += [f"{where}:{line}: {name}: {why}" for line, name, why in _Scanner(tree, library).found()]
+        seen = _Scanner(tree, library).found()
+        found += [f"{where}:{line}: {name}: {why}" for line, name, why in seen if not (has_zones and why == _NO_ZONES)]
     return found
 
 
@@ -153,22 +171,31 @@ def _assigned(node: ast.ClassDef) -> Iterator[ast.Name]:
         yield from (target for target in targets if isinstance(target, ast.Name))
 
 
-def _own_calls(function: ast.AST) -> Iterator[ast.Call]:
-    """Yields a function's calls, without those of functions in it."""
+def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
+    """Yields what a function has, without that of functions in it."""
     for node in ast.iter_child_nodes(function):
-        if isinstance(node, ast.Call):
-            yield node
+        yield node
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            yield from _own_calls(node)
+            yield from _own_nodes(node)
+
+
+def _first_parameter(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    return function.args.args[0].arg if function.args.args else ""
 
 
 def _unknown(attribute: str) -> str:
     """Returns what is wrong with a name after `proxy_wasm.`; nothing for one that the SDK has."""
     if importlib.util.find_spec(f"{proxy_wasm.__name__}.{attribute}"):
         return f"it is a module that nothing imports here; write `from proxy_wasm import {attribute}`"
-    if hasattr(proxy_wasm, attribute):
+    return _unknown_anywhere(attribute)
+
+
+def _unknown_anywhere(name: str) -> str:
+    """Returns the same of a name that is imported, which may be a module's."""
+    if hasattr(proxy_wasm, name) or importlib.util.find_spec(f"{proxy_wasm.__name__}.{name}"):
         return ""
-    close = difflib.get_close_matches(attribute, proxy_wasm.__all__, 1, _CLOSE)
+    modules = (module.name for module in pkgutil.iter_modules(proxy_wasm.__path__) if not module.name.startswith("_"))
+    close = difflib.get_close_matches(name, [*proxy_wasm.__all__, *modules], 1, _CLOSE)
     return f"the SDK has no such name{f'; did you mean {close[0]}?' if close else ''}"
 
 
@@ -180,7 +207,7 @@ class _Scanner(ast.NodeVisitor):
         self._found: list[tuple[int, str, str]] = []
         self._optional = False
         self._modules: set[str] = set()
-        self._names: dict[str, str] = {name: name for name in _CALLS if hasattr(builtins, name)}
+        self._names: dict[str, str] = {name: name for name in _CALLS if hasattr(builtins, name) or name in _OF_SITE}
         self._note_all(tree, in_class=False)
 
     def found(self) -> list[tuple[int, str, str]]:
@@ -228,9 +255,19 @@ class _Scanner(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         """Notes a `fetch` of a callback that cannot await it."""
-        for call in _own_calls(node) if node.name.startswith("on_") and node.args.args else ():
-            if ast.unparse(call.func) == f"{node.args.args[0].arg}.fetch":
+        for call in _own_nodes(node) if node.name.startswith("on_") else ():
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{_first_parameter(node)}.fetch":
                 self._found.append((call.lineno, f"{ast.unparse(call.func)}()", _NOT_AWAITED))
+        self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        """Notes a call that has to be awaited, and whose coroutine is dropped or taken for its result."""
+        for taken in _own_nodes(node):
+            if isinstance(taken, (ast.Expr, ast.Attribute)) and isinstance(taken.value, ast.Call):
+                function = taken.value.func
+                name = self._name(function) or ast.unparse(function)
+                if name in (*_TO_AWAIT, f"{_first_parameter(node)}.fetch"):
+                    self._found.append((taken.lineno, f"{name}()", _NOBODY_AWAITS))
         self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
@@ -261,6 +298,7 @@ class _Scanner(ast.NodeVisitor):
         self._note_useless(node.lineno, [alias.name for alias in node.names])
         for alias in node.names:
             self._note_misspelt(node.lineno, alias.name)
+            self._note_unknown(node.lineno, alias.name)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """Notes the modules that are of no use, by their absolute names."""
@@ -269,6 +307,8 @@ class _Scanner(ast.NodeVisitor):
                 node.lineno, [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
             )
             self._note_misspelt(node.lineno, str(node.module))
+            for alias in node.names:
+                self._note_unknown(node.lineno, f"{node.module}.{alias.name}")
 
     def _note_useless(self, line: int, modules: list[str]) -> None:
         for why in () if self._optional else sorted({lacking.untold(module) for module in modules} - {""}):
@@ -281,11 +321,21 @@ class _Scanner(ast.NodeVisitor):
         for near in difflib.get_close_matches(module, self._library, 1, _CLOSE):
             self._found.append((line, f"import {module}", f"there is no such module; did you mean {near}?"))
 
+    def _note_unknown(self, line: int, module: str) -> None:
+        package, _, rest = module.partition(".")
+        name = rest.partition(".")[0]
+        if package == proxy_wasm.__name__ and name.strip("*") and (why := _unknown_anywhere(name)):
+            self._found.append((line, f"{package}.{name}", why))
+
     def visit_Call(self, node: ast.Call) -> None:
         """Notes a call that is in the table."""
         name = self._name(node.func)
         if name and (why := self._why(name)):
             self._found.append((node.lineno, f"{name}()", why))
+        elif name == "proxy_wasm.get_property" and node.args and isinstance(node.args[0], ast.Constant):
+            first, dot, _ = str(node.args[0].value).removeprefix("b'").partition(".")
+            if dot and first in _ATTRIBUTES:
+                self._found.append((node.lineno, f"{name}()", _ONE_NAME))
         elif isinstance(node.func, ast.Attribute) and node.func.attr in _OF_PATHS and self._is_path(node.func.value):
             self._found.append((node.lineno, f"pathlib.Path.{node.func.attr}()", _FILES))
         self.generic_visit(node)

@@ -71,12 +71,27 @@ def test_a_misspelt_module_of_the_library_is_named(tmp_path: Path, source: str, 
         ("import proxy_wasm\nproxy_wasm.get_propery('x')", "proxy_wasm.get_propery"),
         ("import proxy_wasm as p\nx = p.Acton.PAUSE", "proxy_wasm.Acton"),
         ("import proxy_wasm\nproxy_wasm.timers.sleep(1)", "proxy_wasm.timers"),
+        ("from proxy_wasm import timer", "proxy_wasm.timer"),
+        ("from proxy_wasm.timer import sleep", "proxy_wasm.timer"),
+        ("import proxy_wasm.timer as t", "proxy_wasm.timer"),
         ("def f():\n    import sqlite3", "import sqlite3"),
         ("from sqlite3 import connect", "import sqlite3"),
         ("import json, multiprocessing.pool", "import multiprocessing.pool"),
         ("from compression import zstd", "import compression.zstd"),
         ("try:\n    pass\nexcept ImportError:\n    import sqlite3", "import sqlite3"),
         ("class A:\n    def open(self):\n        return open('x')", "open()"),
+        ("class A:\n    async def on_tick(self):\n        self.fetch('a')", "self.fetch()"),
+        ("class A:\n    async def f(this):\n        if this.x:\n            this.fetch('a').status", "this.fetch()"),
+        ("from proxy_wasm.timers import sleep\nasync def f():\n    sleep(1)", "proxy_wasm.timers.sleep()"),
+        ("import proxy_wasm\nasync def f(x):\n    proxy_wasm.gather(x)", "proxy_wasm.gather()"),
+        ("from proxy_wasm import get_property\nget_property('source.address')", "proxy_wasm.get_property()"),
+        ("import proxy_wasm\nproxy_wasm.get_property(b'request.path')", "proxy_wasm.get_property()"),
+        ("import zoneinfo\nzoneinfo.ZoneInfo('Europe/Berlin')", "zoneinfo.ZoneInfo()"),
+        ("breakpoint()", "breakpoint()"),
+        ("import pdb\npdb.set_trace()", "pdb.set_trace()"),
+        ("exit()", "exit()"),
+        ("import sys\nsys.exit(1)", "sys.exit()"),
+        ("import atexit\natexit.register(print)", "atexit.register()"),
     ],
 )
 def test_a_call_that_can_do_nothing_is_named(tmp_path: Path, source: str, name: str) -> None:
@@ -89,11 +104,16 @@ def test_a_call_that_can_do_nothing_is_named(tmp_path: Path, source: str, name: 
     [
         "def f(self):\n    self.open()\n    self.file.read_text()",
         "class A:\n    async def on_tick(self):\n        await self.fetch('a')",
+        "class A:\n    async def on_tick(self):\n        a = self.fetch('a')\n        await proxy_wasm.gather(a)",
+        "class A:\n    async def on_tick(self): self.x.fetch('a')",
+        "import proxy_wasm\nproxy_wasm.get_property('source'), proxy_wasm.get_property('my.key'), proxy_wasm.get_property(X)",
         "class A:\n    def ask(self): return self.fetch('a')\n    def on_tick(self): self.other.fetch('a')",
         "class A:\n    def on_tick(self):\n        async def f():\n            await self.fetch('a')",
         "class A:\n    def on_tick(): pass",
         "import proxy_wasm\nproxy_wasm.HttpContext, proxy_wasm.gather, proxy_wasm.Action.PAUSE",
         "import proxy_wasm.timers\nproxy_wasm.timers.sleep(1)",
+        "from proxy_wasm import grpc, timers, HttpContext, get_property\nfrom proxy_wasm.testing.inprocess import InProcess",
+        "from proxy_wasm import *\nimport proxy_wasm.testing.wasm",
         "import proxy_wasm\nfrom proxy_wasm import grpc\nproxy_wasm.grpc.call('a', 'b', 'c')",
         "def f(proxy_wasm): return proxy_wasm.nothing",
         "import asyncio\nasyncio.iscoroutine(1)",
@@ -112,6 +132,15 @@ def test_a_call_that_can_do_nothing_is_named(tmp_path: Path, source: str, name: 
 )
 def test_what_only_looks_like_it_is_not(tmp_path: Path, source: str) -> None:
     assert scanned(tmp_path, source) == []
+
+
+def test_a_filter_with_time_zones_may_ask_for_one(tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("import zoneinfo\nzoneinfo.ZoneInfo('Europe/Berlin')\n")
+    assert scanning.scan(project.of_file(plugin)) == [
+        "plugin.py:2: zoneinfo.ZoneInfo(): time zones are files; have the package tzdata in packages, which puts them into the module"
+    ]
+    assert scanning.scan(project.of_file(plugin), has_zones=True) == []
 
 
 def test_what_the_filter_imports_of_its_project_is_looked_through(tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def with_packages(*names: str) -> Callable[[Path], None]:
             ],
         ),
         (append("\nimport click\n"), ["note: click is installed", 'add "click" to packages']),
+        (
+            append("\nfrom proxy_wasm.timer import sleep\n"),
+            ["note: plugin.py:40: proxy_wasm.timer: the SDK has no such name; did you mean timers?"],
+        ),
+        (
+            append("\nfrom . import rules\n"),
+            ["note: plugin is in no package, so `from .` leads nowhere: write `import"],
+        ),
+        (
+            append("\nimport sys\nsys.exit(1)\n"),
+            ["plugin.py:41: SystemExit: 1", "note: plugin.py:41: sys.exit(): nothing"],
+        ),
         (edit("on_new_connection", "on_new_conection", "plugin.py"), ["did you mean on_new_connection?"]),
         (with_packages("not-there"), ["the package not-there is not installed here", "pip install not-there"]),
     ],
