@@ -12,8 +12,20 @@ in_proxy = False
 _UNIMPLEMENTED, _NOT_IMPORTED = 12, 0xFF
 _NO_PROXY = "there is no proxy at build time; call it in on_configure or later"
 _NOT_NAMED = "no source of the filter names this call, so the build left its import out"
+_NO_CLUSTER = "is the cluster in the proxy's configuration?"
+_NO_HEADERS = "these headers are there in their own callback"
 # Without "proxy_" before it: a module imports the host calls that its sources name.
-_NO_CLUSTER = {("http_call", 2), ("grpc_call", 4), ("grpc_stream", 4)}
+_OF_HEADERS = """
+get_header_map_value get_header_map_size set_header_map_pairs add_header_map_value replace_header_map_value remove_header_map_value
+"""
+_HINTS = {
+    ("http_call", 2): _NO_CLUSTER,
+    ("grpc_call", 4): _NO_CLUSTER,
+    ("grpc_stream", 4): _NO_CLUSTER,
+    ("set_buffer_bytes", 2): "there is no such buffer in this callback, and none for a message without a body",
+    ("http_call", 10): "has the cluster a healthy endpoint?",
+    **{(call, 2): _NO_HEADERS for call in _OF_HEADERS.split()},
+}
 
 
 class HostError(Exception):
@@ -36,9 +48,8 @@ class HostError(Exception):
             return f"{call}: {_NOT_NAMED}"
         if self.status == _UNIMPLEMENTED and not in_proxy:
             return f"{call}: {_NO_PROXY}"
-        lacks_cluster = (self.call.removeprefix("proxy_"), self.status) in _NO_CLUSTER
-        hint = "; is the cluster in the proxy's configuration?" if lacks_cluster else ""
-        return f"{call}: status {self.status}{hint}"
+        hint = _HINTS.get((self.call.removeprefix("proxy_"), self.status))
+        return f"{call}: status {self.status}{f'; {hint}' if hint else ''}"
 
 
 class NotFoundError(HostError):

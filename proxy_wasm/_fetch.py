@@ -14,11 +14,14 @@ waiting = _proxy_wasm.awaited_calls
 
 
 def milliseconds(timeout: float) -> int:
-    """Returns a time-out as the proxy takes it; ValueError if there is no time in it."""
-    if not timeout > 0:
-        raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
-    # Rounded up: who waits is not disturbed early. For the proxy 0 means no end.
-    return max(-(-round(timeout * 10**6) // 1000), 1)
+    """Returns a time-out as the proxy takes it; ValueError if there is no time in it, TypeError if it is no number."""
+    try:
+        if timeout > 0:
+            # Rounded up: who waits is not disturbed early. For the proxy 0 means no end.
+            return max(-(-round(timeout * 10**6) // 1000), 1)
+    except TypeError:
+        raise TypeError(f"timeout must be a number of seconds, not {timeout!r}") from None
+    raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
 
 
 # The boundary has it, in C; it makes the host calls proxy_http_call, proxy_get_header_map_pairs and proxy_get_buffer_bytes.

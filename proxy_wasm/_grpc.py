@@ -112,7 +112,7 @@ class _Unary(Stream):
 
     def _answer(self, answer: Answer) -> None:
         if self.answered is not None:
-            self.answered(answer)
+            _http.expect_done(self.answered(answer))
 
 
 # ---- who made which
@@ -130,7 +130,7 @@ def _forget(number: int) -> None:
     _open.pop(number, None)
 
 
-def _tell(callback: str, root_id: int, number: int, last: bool, tell: Callable[[Stream], None]) -> None:
+def _tell(callback: str, root_id: int, number: int, last: bool, tell: Callable[[Stream], object]) -> None:
     stream, caller = _open.get(number), _http.callers.get(number, root_id)
     if stream is None:
         return
@@ -143,37 +143,37 @@ def _tell(callback: str, root_id: int, number: int, last: bool, tell: Callable[[
             _forget(number)
             return
     try:
-        tell(stream)
+        _http.expect_done(tell(stream))
     except BaseException as error:
         _dispatch.on_error(callback, caller, error, root_id if caller != root_id else 0)
 
 
 def on_grpc_receive_initial_metadata(context_id: int, call: int, header_count: int) -> None:
-    def tell(stream: Stream) -> None:
-        stream.on_initial_metadata(parse(_proxy_wasm.proxy_get_header_map_pairs(_INITIAL_METADATA)))
+    def tell(stream: Stream) -> object:
+        return stream.on_initial_metadata(parse(_proxy_wasm.proxy_get_header_map_pairs(_INITIAL_METADATA)))
 
     if not isinstance(_open.get(call), _Unary):
         _tell("proxy_on_grpc_receive_initial_metadata", context_id, call, False, tell)
 
 
 def on_grpc_receive(context_id: int, call: int, size: int) -> None:
-    def tell(stream: Stream) -> None:
-        stream.on_message(_proxy_wasm.proxy_get_buffer_bytes(_MESSAGE, 0, size) or b"")
+    def tell(stream: Stream) -> object:
+        return stream.on_message(_proxy_wasm.proxy_get_buffer_bytes(_MESSAGE, 0, size) or b"")
 
     _tell("proxy_on_grpc_receive", context_id, call, False, tell)
 
 
 def on_grpc_receive_trailing_metadata(context_id: int, call: int, trailer_count: int) -> None:
-    def tell(stream: Stream) -> None:
-        stream.on_trailing_metadata(parse(_proxy_wasm.proxy_get_header_map_pairs(_TRAILING_METADATA)))
+    def tell(stream: Stream) -> object:
+        return stream.on_trailing_metadata(parse(_proxy_wasm.proxy_get_header_map_pairs(_TRAILING_METADATA)))
 
     if not isinstance(_open.get(call), _Unary):
         _tell("proxy_on_grpc_receive_trailing_metadata", context_id, call, False, tell)
 
 
 def on_grpc_close(context_id: int, call: int, status: int) -> None:
-    def tell(stream: Stream) -> None:
-        stream.on_close(status, _proxy_wasm.proxy_get_status()[1].decode("utf-8", "replace"))
+    def tell(stream: Stream) -> object:
+        return stream.on_close(status, _proxy_wasm.proxy_get_status()[1].decode("utf-8", "replace"))
 
     _tell("proxy_on_grpc_close", context_id, call, True, tell)
 

@@ -97,6 +97,15 @@ forgotten: list[Callable[[int], object]] = []
 """What else is told that a call's context is gone."""
 
 
+def expect_done(result: object) -> None:
+    """Raises TypeError for what a function returns that is `async def`: nothing would run it."""
+    if hasattr(result, "cr_await"):
+        name = getattr(result, "__qualname__", "").rpartition("<locals>.")[2]
+        raise TypeError(
+            f"{name} is async def, and nothing awaits it: make it a plain def, or await the answer in an async callback"
+        )
+
+
 def note_caller(call: int) -> None:
     """Notes who makes a call: the context whose callback runs, if anybody wants to know. `http_call` does it by itself."""
     if answers_wanted and (caller := _proxy_wasm.speaker()):

@@ -141,8 +141,8 @@ class HttpContext:
         `details` is for the access log (`%RESPONSE_CODE_DETAILS%`). If the response's headers are sent, Envoy resets the stream instead.
         StreamStateError: the request is answered, or over. ValueError: the status is not from 200 to 599.
         """
-        if not 200 <= status <= 599:
-            raise ValueError(f"a response has a status from 200 to 599, not {status}")
+        if not (isinstance(status, int) and 200 <= status <= 599):
+            raise ValueError(f"a response has a status from 200 to 599, not {status!r}")
         code = _NO_GRPC_STATUS if grpc_status is None else grpc_status
         pairs = _maps.serialize(headers)
         self._expect_unanswered("send_response")

@@ -43,11 +43,13 @@ def register(root_class: type[RootContext], root_id: str | None = None) -> None:
     """Makes a root context's class known: for one root id of the proxy's configuration, or for every other one.
 
     Only callbacks that the class or its stream context overrides are registered, and so exported by the built module.
-    TypeError: this is no context class, or an `on_` method is called by no callback, or cannot be called so. ValueError: the root id
-    has a class already.
+    TypeError: this is no context class, or an `on_` method is called by no callback, or a method cannot be called so.
+    ValueError: the root id has a class already.
     """
     if not (isinstance(root_class, type) and issubclass(root_class, RootContext)):
         raise TypeError(f"register() takes a subclass of RootContext, not {root_class!r}")
+    if not (root_id is None or isinstance(root_id, str)):
+        raise TypeError(f"register(): a root id is text, not {root_id!r}")
     for attribute, name in (("stream_context", "StreamContext"), ("http_context", "HttpContext")):
         cls, base = _class_of(root_class, attribute), BASES.get(attribute)
         if cls is not None and not (isinstance(cls, type) and base is not None and issubclass(cls, base)):
@@ -55,10 +57,15 @@ def register(root_class: type[RootContext], root_id: str | None = None) -> None:
     if not isinstance(root_class.failure_policy, FailurePolicy):
         raise TypeError(f"{root_class.__name__}.failure_policy must be a FailurePolicy")
     for cls, base in _classes(root_class):
-        _check(cls, base)
+        # A router makes its streams itself.
+        is_made_here = cls in (root_class, root_class.stream_context, root_class.http_context)
+        _check(cls, base, ("on_", "__init__") if is_made_here else ("on_",))
     # Tests import one filter after the other, and say later which of them runs.
     if root_id in root_classes and not getattr(_proxy_wasm, "outside_vm", False):
-        raise ValueError(f"root id {root_id!r} has a context class already: {root_classes[root_id].__name__}")
+        raise ValueError(
+            f"root id {root_id!r} has a context class already: {root_classes[root_id].__name__}; "
+            f'give another one an id: register({root_class.__name__}, "its_root_id")'
+        )
     root_classes[root_id] = root_class
     _register_callbacks()
 
@@ -151,9 +158,9 @@ def _is_wanted(method: str) -> bool:
     return False
 
 
-def _check(cls: type, base: type) -> None:
+def _check(cls: type, base: type, called: tuple[str, ...]) -> None:
     for name in dir(cls):
-        if name.startswith("on_") and not _fits(base, name, getattr(cls, name)):
+        if name.startswith(called) and not _fits(base, name, getattr(cls, name)):
             raise TypeError(_load(_MISTAKES).explain(cls, base, name))
     for callback, method in NEEDED_BY.items():
         if callback.endswith("_body") and overrides(cls, base, callback) and overrides(cls, base, method):

@@ -56,7 +56,7 @@ def on_http_call_response(context_id: int, call: int, header_count: int, body_si
         except BadArgumentError:
             return
     try:
-        answered(get_http_answer())
+        _http.expect_done(answered(get_http_answer()))
     except BaseException as error:
         parent = context_id if caller != context_id else 0
         _dispatch.on_error("proxy_on_http_call_response", caller, error, parent)

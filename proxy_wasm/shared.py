@@ -57,6 +57,8 @@ class SharedDict:
         found = get_shared_data(self._prefix + _bytes(key))
         return default if found is None else found[0]
 
+    __iter__ = None  # no host call lists it
+
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str | bytes) and self.get(key) is not None
 

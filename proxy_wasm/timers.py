@@ -196,8 +196,8 @@ def _sharing(function: Callable[[int], object]) -> Callable[[int], None]:
 
 
 def _set_tick_period(milliseconds: int) -> None:
-    # In a test's process another filter may run, which has none of this.
-    if "on_tick" in _register.NEEDED:
+    # In a test's process another filter may run, which has none of this. And what is no period, the boundary refuses.
+    if "on_tick" in _register.NEEDED and isinstance(milliseconds, int) and milliseconds >= 0:
         _clock().set_own(milliseconds)
     else:
         _proxy_wasm.proxy_set_tick_period_milliseconds(milliseconds)

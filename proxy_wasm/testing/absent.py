@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+import zoneinfo
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
@@ -50,6 +51,9 @@ _OTHERS = ("site-packages", "dist-packages")
 
 def _file(path: object, *_: object) -> Exception | None:
     if isinstance(path, int):  # it is open already
+        return None
+    # A module has its time zones in itself. C code opens them here, so that it is the filter that asks.
+    if str(path).startswith(tuple(zoneinfo.TZPATH)):
         return None
     return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 

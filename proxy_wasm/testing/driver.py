@@ -179,7 +179,8 @@ class Driver(ABC):
 
     def _open_call(self, call: int) -> GrpcCall:
         made = self.host.grpc_calls[call]
-        expect(not made.ended, f"gRPC call {call} is over")
+        ends = "a message ends it, or a close" if made.unary else "a close ends it"
+        expect(not made.ended, f"gRPC call {call} is over: {ends}")
         return made
 
     def take_failures(self) -> list[str]:

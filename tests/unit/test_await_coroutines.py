@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import gc
 import sys
@@ -346,15 +347,21 @@ def test_a_request_has_what_is_given() -> None:
             )
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-def test_a_call_needs_time(timeout: float) -> None:
+@pytest.mark.parametrize(
+    ("timeout", "needed"),
+    [
+        *((timeout, "more than 0 seconds") for timeout in (0, -1, float("nan"))),
+        *((timeout, "a number of seconds") for timeout in ("1", None, datetime.timedelta(1))),
+    ],
+)
+def test_a_call_needs_time(timeout: Any, needed: str) -> None:
     async def wait(stream: StreamContext) -> None:
         await stream.fetch("authz", timeout=timeout)
 
     with InProcess(plugin(wait)) as vm:
         vm.start()
         connect(vm)
-        assert f"timeout must be more than 0 seconds, not {timeout!r}" in vm.host.lines(4)[-1]
+        assert f"timeout must be {needed}, not {timeout!r}" in vm.host.lines(4)[-1]
         assert not waiting(vm)
 
 

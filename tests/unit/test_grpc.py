@@ -8,6 +8,7 @@ import pytest
 
 import proxy_wasm
 from proxy_wasm import Action, FailurePolicy, HttpContext, RootContext, StreamContext, _grpc, _http, grpc
+from proxy_wasm.testing.driver import NeverInEnvoyError
 from proxy_wasm.testing.inprocess import InProcess
 
 ANSWERS: list[tuple[int, str, bytes]] = []
@@ -183,3 +184,44 @@ def test_a_stream_is_over_with_its_connection(feeding: tuple[InProcess, int, Cal
     vm, call, close = feeding
     close()
     assert vm.host.grpc_calls[call].cancelled and not SAID
+
+
+class Awaiting(grpc.Stream):
+    async def on_message(self, message: bytes) -> None:  # type: ignore[override]
+        raise AssertionError("nobody runs this")
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("what", ["checked", "Awaiting.on_message"])
+def test_a_function_for_an_answer_that_is_async_def_is_an_error(what: str) -> None:
+    async def checked(answer: grpc.Answer) -> None:
+        raise AssertionError("nobody runs this")
+
+    class Waiting(RootContext):
+        def on_configure(self, configuration: bytes) -> bool:
+            if what == "checked":
+                grpc.call("authz", "Authz", "Check", b"who", checked)
+            else:
+                Awaiting("authz", "Authz", "Watch")
+            return True
+
+    with InProcess(Waiting) as vm:
+        vm.start()
+        (call,) = vm.host.grpc_calls
+        vm.grpc_receive(call, b"fine")
+        (failure,) = vm.take_failures()
+        assert f"{what} is async def, and nothing awaits it: make it a plain def" in failure
+        if what != "checked":
+            vm.grpc_close(call, 0)
+
+
+def test_what_comes_after_the_end_of_a_call_is_refused_with_its_end() -> None:
+    with InProcess(Plugin) as vm:
+        vm.start()
+        exchange = vm.exchange()
+        exchange.request()
+        (call,) = vm.host.grpc_calls
+        vm.grpc_receive(call, b"fine")
+        with pytest.raises(NeverInEnvoyError, match=f"gRPC call {call} is over: a message ends it, or a close"):
+            vm.grpc_close(call, 7)
+        exchange.close()

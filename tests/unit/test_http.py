@@ -79,12 +79,15 @@ def test_a_map_is_there_in_its_own_callback(run: Callable[..., Exchange]) -> Non
     def on_response_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> None:
         self.response_headers.replace({":status": "204", "x": "y"})
         assert self.request_headers.items() == []
-        with pytest.raises(proxy_wasm.BadArgumentError):
+        with pytest.raises(
+            proxy_wasm.BadArgumentError, match="status 2; these headers are there in their own callback"
+        ):
             self.request_headers.get("x")
 
     exchange = run(on_response_headers=on_response_headers)
     exchange.request()
     exchange.respond(200, {"x-server": "1"})
+    assert not errors(exchange)
     assert exchange.downstream.headers == [(b":status", b"204"), (b"x", b"y")]
 
 
@@ -255,7 +258,16 @@ def test_a_response_in_the_servers_place(run: Callable[..., Exchange]) -> None:
         exchange.respond()
 
 
-@pytest.mark.parametrize("arguments", [{"status": 99}, {"status": 1000}, {"status": 200, "headers": {"x": "a\r\nb"}}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"status": 99},
+        {"status": 1000},
+        {"status": "403"},
+        {"status": None},
+        {"status": 200, "headers": {"x": "a\r\nb"}},
+    ],
+)
 def test_no_response_of_that_kind(run: Callable[..., Exchange], arguments: dict[str, Any]) -> None:
     def on_request_headers(self: HttpContext, header_count: int, end_of_stream: bool) -> Action:
         with pytest.raises(ValueError, match=r"line's end|from 200 to 599"):

@@ -104,3 +104,20 @@ def test_a_module_that_imports_it_has_the_callback(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "a_filter", module)
     with InProcess(type("Root", (RootContext,), {"__module__": "a_filter"})) as vm:
         assert ("proxy_on_http_call_response" in vm.exports) == bool(imported)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_a_function_for_an_answer_that_is_async_def_is_an_error() -> None:
+    async def checked(answer: HttpAnswer) -> None:
+        raise AssertionError("nobody runs this")
+
+    class Waiting(RootContext):
+        def on_tick(self) -> None:
+            http.call("authz", HEADERS, checked)
+
+    with InProcess(Waiting) as vm:
+        vm.start()
+        vm.tick()
+        vm.answer(200)
+        (failure,) = vm.take_failures()
+        assert "checked is async def, and nothing awaits it: make it a plain def" in failure

@@ -113,8 +113,11 @@ def test_wrong_classes() -> None:
         for wrong in (StreamContext, RootContext(1), None):
             with pytest.raises(TypeError, match="subclass of RootContext"):
                 register(cast(Any, wrong))
+        with pytest.raises(TypeError, match=r"a root id is text, not b'one'"):
+            register(RootContext, cast(Any, b"one"))
         register(RootContext)
-        with pytest.raises(ValueError, match="already"):
+        advice = r'already: RootContext; give another one an id: register\(RootContext, "its_root_id"\)'
+        with pytest.raises(ValueError, match=advice):
             register(RootContext)
 
 
@@ -162,6 +165,11 @@ MISTAKES: dict[str, tuple[type[RootContext], str]] = {
         _stream(on_new_conection=lambda self: None),
         "Connection.on_new_conection: StreamContext has no such callback, and nothing would call it; did you mean on_new_connection?",
     ),
+    "constructor": (
+        _stream(__init__=lambda self, context_id: None),
+        r"Connection.__init__: it takes \(self, context_id\), but is called with \(self, context_id, root\)",
+    ),
+    "constructor of the root": (_root(__init__=lambda self: None), r"but is called with \(self, context_id\)"),
     "misspelt in the root": (_root(on_tik=lambda self: None), "Plugin.on_tik: .* did you mean on_tick?"),
     "nothing alike": (
         _root(on_x=lambda self: None),
@@ -287,6 +295,7 @@ def test_what_is_no_mistake() -> None:
         on_done=lambda self, more=1, *, other=2: None,
         on_call="not callable, and no callback's name",
         _on_data=lambda self: None,
+        __init__=lambda self, *arguments, more=1: StreamContext.__init__(self, *arguments),
     )
     register_fine.stream_context = type("Mixed", (Mixin, register_fine.stream_context), {})  # type: ignore[arg-type]
     with InProcess(register_fine) as vm:

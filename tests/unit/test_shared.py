@@ -31,6 +31,11 @@ def test_shared_data_is_a_mapping(host: Host) -> None:
         shared["c"]
 
 
+def test_nothing_lists_what_is_shared(host: Host) -> None:
+    with pytest.raises(TypeError, match="not iterable"):
+        list(SharedDict())  # type: ignore[call-overload]
+
+
 def test_what_another_worker_writes_meanwhile_counts(host: Host) -> None:
     shared, other = SharedDict(), SharedDict()
     seen: list[bytes | None] = []

@@ -269,3 +269,15 @@ def test_no_time_is_refused(seconds: float) -> None:
     for wait in (sleep(seconds), wait_for(sleep(1), seconds)):
         with pytest.raises(ValueError, match="more than 0 seconds"):
             wait.send(None)
+
+
+@pytest.mark.parametrize(("own", "kind"), [(-1, OverflowError), ("100", TypeError), (0.5, TypeError)])
+def test_what_is_no_period_is_refused_as_without_timers(own: Any, kind: type[Exception]) -> None:
+    async def wait(stream: Any) -> None:
+        with pytest.raises(kind, match="proxy_set_tick_period_milliseconds: milliseconds"):
+            set_tick_period(own)
+
+    with InProcess(plugin(wait)) as vm:
+        assert vm.start()
+        vm.connection().new_connection()
+        assert vm.host.lines() == ["got None"]
