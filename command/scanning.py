@@ -324,7 +324,8 @@ class _Scanner(ast.NodeVisitor):
     def _note_unknown(self, line: int, module: str) -> None:
         package, _, rest = module.partition(".")
         name = rest.partition(".")[0]
-        if package == proxy_wasm.__name__ and name.strip("*") and (why := _unknown_anywhere(name)):
+        is_sdk = package == proxy_wasm.__name__ and name.strip("*") and not self._optional
+        if is_sdk and (why := _unknown_anywhere(name)):
             self._found.append((line, f"{package}.{name}", why))
 
     def visit_Call(self, node: ast.Call) -> None:

@@ -113,6 +113,7 @@ def test_a_call_that_can_do_nothing_is_named(tmp_path: Path, source: str, name: 
         "import proxy_wasm\nproxy_wasm.HttpContext, proxy_wasm.gather, proxy_wasm.Action.PAUSE",
         "import proxy_wasm.timers\nproxy_wasm.timers.sleep(1)",
         "from proxy_wasm import grpc, timers, HttpContext, get_property\nfrom proxy_wasm.testing.inprocess import InProcess",
+        "try:\n    from proxy_wasm import newer\nexcept ImportError:\n    newer = None",
         "from proxy_wasm import *\nimport proxy_wasm.testing.wasm",
         "import proxy_wasm\nfrom proxy_wasm import grpc\nproxy_wasm.grpc.call('a', 'b', 'c')",
         "def f(proxy_wasm): return proxy_wasm.nothing",
