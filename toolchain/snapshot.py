@@ -20,6 +20,7 @@ import wasmtime
 from toolchain import imports, producers
 from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
+from toolchain.cpython import compiler as compiler_entries
 from toolchain.memo import Memo
 from toolchain.tools import ToolchainError
 from toolchain.vm import late
@@ -166,6 +167,8 @@ def _seal(vm: BuilderVm, compiler: Compiler, sources: Sources, keep: Sequence[st
             vm.python("keep_zone", "\n".join(names).encode() + b"\0" + compiler.pack(data))
     vm.python("leave_out", "\n".join(found.left_out).encode())
     vm.python("seal", b"")
+    if compiler_entries.MODULE in found.left_out:
+        vm.call(compiler_entries.LEAVE_OUT)
     return _Sealed(warnings, loaded, sizes, found.left_out)
 
 

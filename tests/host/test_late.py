@@ -194,6 +194,7 @@ def digits():
     sys.set_int_max_str_digits(0)
     return len(str(3**40000)), int("7" * 20000) % 1000003, divmod(7**20000, 3**9000)[1] % 1000003
 
+BUILTINS = vars(sys.modules["builtins"])
 TRIED = {
     "import": lambda: __import__("typ" + "ing"),
     "call": lambda: getattr(os.path, "expand" + "vars")("$HOME"),
@@ -202,6 +203,11 @@ TRIED = {
     "pattern": lambda: re.compile("\\\\" + "N{DIGIT ONE}"),
     "union": lambda: type(int | str)["x"],
     "reduce": lambda: getattr(complex(1), "__reduce" + "_ex__")(2),
+    "eval": lambda: BUILTINS["ev" + "al"]("1 + 1"),
+    "exec": lambda: BUILTINS["ex" + "ec"]("x = 1"),
+    "compile": lambda: BUILTINS["comp" + "ile"](b"x = 1", "x.py", "exec"),
+    "tree": lambda: BUILTINS["comp" + "ile"]("x = 1", "x.py", "exec", 0x400),
+    "code": lambda: BUILTINS["ev" + "al"]((lambda: 6 * 7).__code__),
     "digits": digits,
     "forgotten": lambda: forgotten() and None,
 }
@@ -229,6 +235,22 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
 def test_what_the_filter_does_not_name_says_how_to_keep_it(bare: Evaluate, tried: str, module: str) -> None:
     refused = bare(tried)
     assert f'no module of the filter imports {module} by its name: keep = ["{module}"] keeps it' in refused
+
+
+@pytest.mark.parametrize("tried", ["eval", "exec", "compile", "tree"])
+def test_a_filter_that_compiles_nothing_says_how_to_keep_the_compiler(bare: Evaluate, tried: str) -> None:
+    assert bare(tried) == (
+        "RuntimeError: the filter was built without CPython's compiler, as no module of it calls compile, eval or exec: "
+        "name _ast in keep, an attribute of the rule and a line of [tool.proxy-wasm] in pyproject.toml"
+    )
+    assert bare("code") == "42"
+
+
+def test_the_compiler_can_be_kept(tmp_path: Path) -> None:
+    write(tmp_path, {"plugin.py": _BARE})
+    full = evaluator(filter.freeze(replace(inputs(tmp_path), keep=("_ast",))).module, tmp_path / "cache")
+    assert [full(tried) for tried in ("eval", "exec")] == ["2", "None"]
+    assert full("tree").startswith("Module(body=[Assign(")
 
 
 def test_what_cpython_does_without_a_module_of_its_library(bare: Evaluate) -> None:

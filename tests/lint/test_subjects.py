@@ -62,7 +62,7 @@ TESTED_BY = {
     **dict.fromkeys(
         [
             f"toolchain/cpython/{name}.py"
-            for name in ("component", "header", "objects", "recursion", "start", "waiting")
+            for name in ("compiler", "component", "header", "objects", "recursion", "start", "waiting")
         ],
         "tests/unit/test_cpython.py",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from toolchain.cpython import recursion, waiting
+from toolchain.cpython import compiler, recursion, waiting
 from toolchain.cpython.header import header
 from toolchain.cpython.start import STARTED_WITH
 
@@ -31,8 +31,12 @@ def test_every_function_that_is_called_instead_is_there() -> None:
     source = (TOOLCHAIN / "guard/recursion.c").read_text()
     exported = set(re.findall(r'EXPORT\("(stackguard#\w+)"\)', source))
     raising = {failure.raises for failure in recursion.CHECKED.values() if failure.raises}
-    named = raising | {recursion.STACK_POINTER, *recursion.CALLED_INSTEAD.values()}
+    named = raising | {recursion.STACK_POINTER, compiler.REFUSE, *recursion.CALLED_INSTEAD.values()}
     assert named | {*recursion.REFUSED.values(), *recursion.ASKED_BEFORE.values()} == exported
+
+
+def test_the_compiler_is_left_out_by_a_function_that_the_boundary_has() -> None:
+    assert f'EXPORT("{compiler.LEAVE_OUT}")' in (TOOLCHAIN / "guard/recursion.c").read_text()
 
 
 def test_nothing_checks_and_needs_no_check() -> None:

@@ -38,7 +38,7 @@ LIBRARY = {
     "package": "",
     "package.part": "",
 }
-BUILTIN = ("builtins", "time", "_decimal", "sys", "unicodedata")
+BUILTIN = ("_ast", "builtins", "time", "_decimal", "sys", "unicodedata")
 CORE = {"_pylong", "decimal"}
 CODECS = {"encodings.cp437", "encodings.idna", "stringprep"}
 
@@ -155,20 +155,45 @@ def test_a_codec_that_a_name_chooses_is_any(imports: Imports) -> None:
 
 
 def test_what_nobody_can_import_is_left_out_unless_it_is_kept(imports: Imports) -> None:
-    assert left_out(imports, "") == {"encodings.cp437", "encodings.idna", "time", "unicodedata"}
-    assert left_out(imports, "def f():\n    import time\n") == {"encodings.cp437", "encodings.idna", "unicodedata"}
+    assert left_out(imports, "") == {"_ast", "encodings.cp437", "encodings.idna", "time", "unicodedata"}
+    assert left_out(imports, "def f():\n    import time\n") == {
+        "_ast",
+        "encodings.cp437",
+        "encodings.idna",
+        "unicodedata",
+    }
     assert left_out(imports, "def f(x):\n    eval(x)\n") == {"encodings.cp437", "encodings.idna", "time"}
     assert left_out(imports, "def f(x):\n    ast.literal_eval(x)\n") == {"encodings.cp437", "encodings.idna", "time"}
-    assert left_out(imports, "x = 'namereplace'") == {"encodings.cp437", "encodings.idna", "time"}
-    assert left_out(imports, "", keep=("time", "encodings.idna")) == {"encodings.cp437", "unicodedata"}
-    assert left_out(imports, "", keep=("encodings", "unicodedata")) == {"time"}
+    assert left_out(imports, "x = 'namereplace'") == {"_ast", "encodings.cp437", "encodings.idna", "time"}
+    assert left_out(imports, "", keep=("time", "encodings.idna")) == {"_ast", "encodings.cp437", "unicodedata"}
+    assert left_out(imports, "", keep=("encodings", "unicodedata", "_ast")) == {"time"}
 
 
 @pytest.mark.parametrize(
     "source", ["io.TextIOWrapper(x, 'cp437')", "TextIOWrapper(x, encoding='cp437')", "XMLParser(encoding='cp437')"]
 )
 def test_a_codec_that_a_stream_or_a_parser_is_told_is_kept(imports: Imports, source: str) -> None:
-    assert left_out(imports, f"def f(x):\n    {source}\n") == {"encodings.idna", "time", "unicodedata"}
+    assert left_out(imports, f"def f(x):\n    {source}\n") == {"_ast", "encodings.idna", "time", "unicodedata"}
+
+
+@pytest.mark.parametrize(
+    ("source", "compiles"),
+    [
+        ("eval(x)", True),
+        ("map(exec, x)", True),
+        ("builtins.compile(x, y, z)", True),
+        ("ast.literal_eval(x)", True),
+        ("re.compile(x)", False),
+        ("x.eval(y)", False),
+    ],
+)
+def test_the_compiler_is_kept_for_who_compiles(imports: Imports, source: str, compiles: bool) -> None:
+    assert ("_ast" in left_out(imports, f"def f(x):\n    {source}\n")) != compiles
+
+
+def test_the_compiler_is_kept_for_a_function_of_the_library_that_compiles(imports: Imports) -> None:
+    sources: Any = Sources({"plugin": "", "library": "def f():\n    exec(x)\n"})
+    assert "_ast" not in find(["plugin", "library"], known(sources, imports)).left_out
 
 
 def test_what_a_module_imported_that_is_unloaded_since_is_kept(imports: Imports) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pytest
 import wasmtime
 
+from toolchain.cpython import compiler
 from toolchain.guard.callgraph import call_graph
 from toolchain.guard.data import read_constants, read_table
 from toolchain.runtime.owners import Owners, in_runtime, owners
@@ -14,7 +15,7 @@ from toolchain.wasm.format import Module
 
 BASE, TABLE_BASE = 0x100000, 10
 INITTAB, LIST, NAMES = 0x100000, 0x100010, 0x100100
-METHODS, LOOSE, NUMBERS = 0x100200, 0x100300, 0x104000
+METHODS, LOOSE, APART, NUMBERS = 0x100200, 0x100300, 0x102000, 0x104000
 FUNCTIONS = ("PyInit_one", "PyInit_two", "method", "other_method", "loose")
 POINTERS = {
     INITTAB: LIST,
@@ -29,6 +30,8 @@ POINTERS = {
     METHODS + 20: TABLE_BASE + 3,
     # Nobody knows where this begins.
     LOOSE + 8: TABLE_BASE + 4,
+    # In a segment of its own.
+    APART: NAMES,
 }
 
 
@@ -56,6 +59,7 @@ def _module(code: str) -> Module:
                 (func (export "lib.__wasm_apply_data_relocs") {stores})
                 {code}
                 (data (i32.const {BASE}) "{text}")
+                (data (i32.const {APART}) "{"x" * 8}")
                 (data (i32.const {NUMBERS}) "{"x" * 64}"))
             """)
         )
@@ -76,7 +80,7 @@ CODE = f"""
 """
 
 
-def _found(code: str = CODE) -> tuple[Module, Owners]:
+def _found(code: str = CODE, entries: Collection[str] = ()) -> tuple[Module, Owners]:
     module = _module(code)
     graph = call_graph(module, 0, lambda _: True, {BASE: 1 << 21, TABLE_BASE: 30})
     names = {name: index for index, name in module.function_names().items()}
@@ -84,7 +88,8 @@ def _found(code: str = CODE) -> tuple[Module, Owners]:
     always = [names["always"]]
     relocations = next(e.index for e in module.exports())
     runs = {index: run for index, run in graph.runs.items() if index != relocations}
-    return module, owners(type(graph)(runs, {}, (), graph.data), table, (), INITTAB, always)
+    asking = {names[name] for name in entries}
+    return module, owners(type(graph)(runs, {}, (), graph.data), table, (), INITTAB, always, asking)
 
 
 def _by_name(module: Module, found: Owners) -> Mapping[str, frozenset[str] | None]:
@@ -120,11 +125,63 @@ def test_what_lies_between_two_tables_is_reached_by_any_address_in_it(named: int
         f"(drop (i32.add (global.get $data) (select (i32.const {METHODS - BASE}) (i32.const 8) (local.get 0))))",
         "(drop (i32.add (global.get $table) (i32.const 2)))",
         "(drop (global.get $methods))",
+        f"(loop (loop (drop (i32.add (local.get 0) (i32.const {METHODS - BASE}))))"
+        " (local.set 0 (global.get $data)) (br_if 0 (i32.const 0)))",
     ],
 )
 def test_a_name_is_found_however_it_is_put_together(sum_: str) -> None:
     module, found = _found(CODE.replace("(func $always", f"(func $always (local i32) {sum_}"))
     assert _by_name(module, found)["method"] is None
+
+
+def test_a_base_that_a_loop_keeps_names_nothing_but_its_sums() -> None:
+    """Without a look at what the rounds of a loop leave behind, each constant of the function would be a guess."""
+    loop = """(local i32) (local.set 0 (global.get $table)) (loop
+      (drop (i32.add (local.get 0) (i32.const 4))) (drop (i32.const 2)) (local.set 0 (global.get $table)) (br_if 0 (i32.const 0)))"""
+    module, found = _found(CODE.replace("(func $always", f"(func $always {loop}"))
+    by_name = _by_name(module, found)
+    assert (by_name["loose"], by_name["method"]) == (None, frozenset({"one"}))
+
+
+@pytest.mark.parametrize(
+    ("use", "named"),
+    [
+        ("(drop (i32.add (global.get $table) (i32.const 4)))", False),
+        ("(i32.store (i32.const 8) (global.get $table))", True),
+        ("(drop (i32.eqz (global.get $table)))", True),
+        ("(call_indirect (global.get $table))", True),
+        ("(drop (block (result i32) (global.get $table)))", True),
+    ],
+)
+def test_where_functions_begin_names_the_first_one_only_if_it_is_used_so(use: str, named: bool) -> None:
+    module, found = _found(CODE.replace("(func $always", f"(func $always {use}"))
+    assert (_by_name(module, found)["PyInit_one"] is None) == named
+
+
+def test_an_object_that_nobody_reaches_is_left_out_with_its_pointers() -> None:
+    _, found = _found()
+    assert (APART, APART + 8, frozenset()) in found.data
+    assert (METHODS, METHODS + 48, frozenset({"one"})) in found.data
+    for at in (APART, APART + 4, APART - 8):
+        name = f"(func $always (drop (i32.add (global.get $data) (i32.const {at - BASE})))"
+        _, found = _found(CODE.replace("(func $always", name))
+        assert not any(begin <= APART < end for begin, end, _ in found.data)
+
+
+def test_what_asks_for_the_compiler_is_always_there_and_what_is_behind_it_is_the_compilers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiler, "MODULE", "two")
+    code = CODE.replace("(func $always", "(func $always (call $entry)")
+    code += "(func $entry (call $behind) (call $helper)) (func $behind)"
+    flat, found = _found(code, ["entry"])
+    by_name = _by_name(flat, found)
+    assert by_name["entry"] is None
+    assert (by_name["behind"], by_name["helper"]) == (frozenset({"two"}), frozenset({"one", "two"}))
+    built = in_runtime(found, flat, flat, flat.function_names(), "PyInit_one")
+    names = flat.function_names()
+    assert "behind" in {names[index] for index in built.without(["two"]).functions}
+    assert "entry" not in {names[index] for index in built.without(["one", "two"]).functions}
 
 
 def test_data_without_pointers_is_whose_code_names_it() -> None:

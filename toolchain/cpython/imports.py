@@ -14,6 +14,7 @@ AT_IMPORT = {
     "_decimal": ("collections", "numbers"),
     "_elementtree": ("copy", "pyexpat", "xml.etree.ElementPath"),
     "_pickle": ("_compat_pickle", "codecs", "copyreg", "functools"),
+    "_symtable": ("_ast",),
     "_zoneinfo": ("datetime", "io", "weakref", "zoneinfo._common", "zoneinfo._tzpath"),
 }
 """What modules of C import when they are imported."""

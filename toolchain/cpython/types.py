@@ -29,8 +29,11 @@ HEAP_TABLES = (212, 228, 372, 384, 424, 432)
 WRAPPERS = (8, 12)
 """The offsets at which typeobject.c reads functions of its own list of slots (`struct wrapperbase`)."""
 
-TYPE_SIZE = 212
+TYPE_SIZE = 208
 """How many bytes a type has."""
+
+REFERENCES = 0x7000_0000
+"""How many references a type of C has before it is made ready: `_Py_STATIC_IMMORTAL_INITIAL_REFCNT`."""
 
 METHOD, ACCESSOR, SLOT, SPEC, MODULE = 16, 20, 8, 20, 52
 """How many bytes have a `PyMethodDef`, a `PyGetSetDef`, a slot of a module or of a `PyType_Spec`, that structure, and a `PyModuleDef`."""

@@ -40,7 +40,10 @@ Value = frozenset[Origin]
 """Where a number may come from: one origin, or several where ways meet."""
 
 State = dict[int, Value]
-"""What the locals hold; for a local that may hold what an earlier round of a loop left there, its complement too, with nothing."""
+"""What the locals hold."""
+
+Rounds = dict[int, dict[int, Value]]
+"""The bases that locals hold when another round of a loop begins, by where the loop does."""
 
 
 class Call(NamedTuple):
@@ -60,10 +63,10 @@ class Store(NamedTuple):
 
 
 class _Label:
-    """A block that is open: how deep the stack of values is below it, and the states in which it can be left."""
+    """A block that is open: where it begins, how deep the stack of values is below it, and the states in which it can be left."""
 
-    def __init__(self, opcode: int, height: int, results: int, before: State) -> None:
-        self.opcode, self.height, self.results, self.before = opcode, height, results, before
+    def __init__(self, opcode: int, at: int, height: int, results: int, before: State) -> None:
+        self.opcode, self.at, self.height, self.results, self.before = opcode, at, height, results, before
         self.exits: list[State] = []
 
 
@@ -76,7 +79,10 @@ class Run(NamedTuple):
     """At which offsets it loads from what it is given."""
 
     symbols: set[int]
-    """The addresses and elements that it names: globals that hold a number for good, and sums of such a number and a constant."""
+    """The addresses and elements that it names: globals that hold a number for good, and sums of such a number and a constant.
+
+    A base names nothing if all that is done with it is to add constants.
+    """
 
     guesses: set[int]
     """What else it may name, where such a sum cannot be followed: there is one with each constant of its code."""
@@ -96,11 +102,17 @@ def run(
     to which a library adds the places of what is its own, each with the end of what such a sum can be.
     """
     code = list(read_instructions(read_body(body).code))
-    running = _Running(code, type_, types, functions, constants, frozenset(bases))
-    for at, instruction in enumerate(code):
-        running.step(at, instruction)
-    for base in running.lost():
-        sums = (base + number for number in _numbers(code))
+    rounds: Rounds = {}
+    while True:
+        running = _Running(code, type_, types, functions, constants, frozenset(bases), rounds)
+        for at, instruction in enumerate(code):
+            running.step(at, instruction)
+        if running.rounds == rounds:
+            break
+        # A loop is entered with what its rounds leave behind, too.
+        rounds = running.rounds
+    for base in running.lost:
+        sums = (base + number for number in (0, *_numbers(code)))
         running.done.guesses.update(number for number in sums if number < bases[base])
     return running.done
 
@@ -142,27 +154,39 @@ class _Running:
         functions: list[FunctionType],
         constants: Mapping[int, int],
         bases: frozenset[int],
+        rounds: Rounds,
     ) -> None:
         self.types, self.functions, self.constants = types, functions, constants
         self.done = Run([], [], set(), set(), set())
         self._bases = frozenset(Origin(SYMBOL, base) for base in bases)
-        self._in_locals: dict[int, set[Origin]] = {}  # the bases that a local ever holds
-        self._read_late: set[int] = set()  # the locals that are read with what an earlier round of a loop may have left
-        self._lost: set[Origin] = set()
+        self._rounds_before = rounds
+        self.rounds: Rounds = {}
+        self.lost: set[int] = set()
+        """The bases of which not all sums were seen."""
         # None where the code cannot be reached: behind a branch, a return or `unreachable`.
         self._state: State | None = {i: frozenset({Origin(PARAMETER, i)}) for i in range(len(type_.parameters))}
         self._stack: list[Value] = []
-        self._labels = [_Label(wasm.BLOCK, 0, len(type_.results), {})]
+        self._labels = [_Label(wasm.BLOCK, -1, 0, len(type_.results), {})]
         self._set_in_loops = _set_in_loops(code)
 
-    def lost(self) -> set[int]:
-        """Returns the bases of which not all sums were seen."""
-        late = (origin for local in self._read_late for origin in self._in_locals.get(local, ()))
-        return {origin.number for origin in (*self._lost, *late)}
-
     def _lose(self, values: Iterable[Value]) -> None:
-        for value in values:
-            self._lost |= self._bases & value
+        self.lost.update(origin.number for value in values for origin in self._bases & value)
+
+    def _use(self, values: Iterable[Value]) -> None:
+        """Notes the bases that are used as they are."""
+        self.done.symbols.update(origin.number for value in values for origin in self._bases & value)
+
+    def _limited(self, value: Value) -> Value:
+        return value if len(value) <= _MANY else _ANY | (self._bases & value)
+
+    def _joined(self, states: Iterable[State]) -> State:
+        first, *others = states
+        joined = dict(first)
+        for state in others:
+            for local, value in state.items():
+                if (old := joined.get(local)) is not value:
+                    joined[local] = value if old is None else self._limited(old | value)
+        return joined
 
     def _pop(self, count: int = 1) -> list[Value]:
         floor = self._labels[-1].height if self._labels else 0
@@ -174,6 +198,11 @@ class _Running:
             label = self._labels[-1 - depth]
             if label.opcode != wasm.LOOP:
                 label.exits.append(dict(self._state))
+                return
+            for local in self._set_in_loops[label.at]:
+                if bases := self._bases & self._state.get(local, _NOTHING):
+                    held = self.rounds.setdefault(label.at, {})
+                    held[local] = held.get(local, _NOTHING) | bases
 
     def step(self, at: int, instruction: Instruction) -> None:
         """Carries out the next instruction, which begins at a place of the code."""
@@ -195,11 +224,13 @@ class _Running:
         if opcode == wasm.IF:
             self._pop()
         if self._state is not None:
-            # A loop is run once: what it sets may come from an earlier round, so it may be anything.
-            self._state.update(dict.fromkeys(self._set_in_loops.get(at, ()), _ANY))
-            self._state.update((~local, _NOTHING) for local in self._set_in_loops.get(at, ()))
+            # What a loop sets may come from an earlier round, so it may be anything. Of bases it is known which.
+            earlier = self._rounds_before.get(at, {})
+            for local in self._set_in_loops.get(at, ()):
+                bases = self._bases & self._state.get(local, _NOTHING)
+                self._state[local] = _ANY | bases | earlier.get(local, _NOTHING)
         results = 0 if kind == _NO_RESULT else len(self.types[kind].results) if kind >= 0 else 1
-        self._labels.append(_Label(opcode, len(self._stack), results, dict(self._state or {})))
+        self._labels.append(_Label(opcode, at, len(self._stack), results, dict(self._state or {})))
 
     def _else(self) -> None:
         label = self._labels[-1]
@@ -223,7 +254,7 @@ class _Running:
         states = label.exits + ([self._state] if self._state is not None else [])
         if label.opcode == wasm.IF:
             states.append(label.before)
-        self._state = _joined(states) if states else None
+        self._state = self._joined(states) if states else None
         self._lose(self._stack[label.height :])
         del self._stack[label.height :]
         self._stack += [_ANY] * label.results
@@ -237,14 +268,17 @@ class _Running:
         elif opcode in (wasm.LOCAL_SET, wasm.LOCAL_TEE):
             self._set(opcode, operands[0])
         elif opcode == wasm.GLOBAL_GET and operands[0] in self.constants:
-            stack.append(frozenset({Origin(SYMBOL, self.constants[operands[0]])}))
-            self.done.symbols.add(self.constants[operands[0]])
+            symbol = Origin(SYMBOL, self.constants[operands[0]])
+            stack.append(frozenset({symbol}))
+            if symbol not in self._bases:
+                self.done.symbols.add(symbol.number)
         elif opcode == wasm.I32_CONST:
             stack.append(frozenset({Origin(CONSTANT, operands[0])}))
         elif opcode in wasm.LOADS:
             stack.append(self._loaded(self._pop()[0], operands[1]))
         elif opcode in wasm.STORES:
             address, value = self._pop(2)
+            self._use([value])
             self.done.stores.append(Store(address, operands[1], value))
             self.done.symbols.update(origin.number + operands[1] for origin in address if origin.kind == SYMBOL)
         elif opcode in _ARITHMETIC:
@@ -253,9 +287,7 @@ class _Running:
             self._name_sums(opcode, left, right)
         elif opcode in (wasm.SELECT, wasm.SELECT_TYPED):
             one, other, _ = self._pop(3)
-            stack.append(_limited(one | other))
-            if len(one | other) > _MANY:
-                self._lose((one, other))
+            stack.append(self._limited(one | other))
         else:
             self._move(opcode)
 
@@ -266,27 +298,24 @@ class _Running:
                 if SYMBOL in (one.kind, other.kind) and {one.kind, other.kind} <= _KNOWN:
                     self.done.symbols.add(_ARITHMETIC[opcode](one.number, other.number))
                 else:
-                    self._lost |= self._bases & {one, other}
+                    self._lose([frozenset({one, other})])
 
     def _get(self, local: int) -> None:
-        state = self._state or {}
-        self._stack.append(state.get(local, _ANY))
-        if ~local in state:
-            self._read_late.add(local)
+        self._stack.append((self._state or {}).get(local, _ANY))
 
     def _call(self, direct: bool, number: int) -> None:
         """Notes a call: of a function by its index, or through a pointer of a type by its index."""
         called = self.functions[number] if direct else self.types[number]
         callee = number if direct else self._pop()[0]
-        self.done.calls.append(Call(callee, called, self._pop(len(called.parameters))))
+        arguments = self._pop(len(called.parameters))
+        self._use(arguments if isinstance(callee, int) else [callee, *arguments])
+        self.done.calls.append(Call(callee, called, arguments))
         self._stack += [_ANY] * len(called.results)
 
     def _set(self, opcode: int, local: int) -> None:
         value = self._pop()[0]
         if self._state is not None:
             self._state[local] = value
-            self._state.pop(~local, None)
-        self._in_locals.setdefault(local, set()).update(self._bases & value)
         if opcode == wasm.LOCAL_TEE:
             self._stack.append(value)
 
@@ -302,7 +331,7 @@ class _Running:
             taken, given = 3, 0
         else:
             taken, given = 0, int(opcode not in (wasm.NOP, wasm.DATA_DROP))
-        self._pop(taken)
+        self._use(self._pop(taken))
         self._stack += [_ANY] * given
 
     def _loaded(self, address: Value, offset: int) -> Value:
@@ -337,19 +366,3 @@ def _combined_one(opcode: int, one: Origin, other: Origin) -> Origin:
         base, constant = (other, one) if one.kind in _KNOWN else (one, other)
         return Origin(ADDRESS, constant.number + (base.number if base.kind == ADDRESS else 0))
     return Origin(ADDRESS)
-
-
-def _limited(value: Value) -> Value:
-    return value if len(value) <= _MANY else _ANY
-
-
-def _joined(states: Iterable[State]) -> State:
-    first, *others = states
-    joined = dict(first)
-    for state in others:
-        for local, value in state.items():
-            if (old := joined.get(local)) is not value:
-                joined[local] = value if old is None else _limited(old | value)
-                if old and len(old | value) > _MANY:
-                    joined[~local] = _NOTHING
-    return joined

@@ -55,6 +55,17 @@ EXPORT("stackguard#no_end") PyObject *no_end(void) {
   return 0;
 }
 
+// Whether the filter is built without CPython's compiler (cpython/compiler.py).
+static int compiler_is_left_out;
+EXPORT("build_leave_out_compiler") void leave_out_compiler(void) { compiler_is_left_out = 1; }
+
+EXPORT("stackguard#no_compiler") int no_compiler(void) {
+  if (compiler_is_left_out)
+    PyErr_SetString(runtime_error, "the filter was built without CPython's compiler, as no module of it calls compile, eval or exec: "
+                                   "name _ast in keep, an attribute of the rule and a line of [tool.proxy-wasm] in pyproject.toml");
+  return compiler_is_left_out;
+}
+
 EXPORT("stackguard#refuse_bases") int refuse_bases(PyObject *bases) {
   for (Py_ssize_t i = 0; i < PyTuple_Size(bases); i++) {
     PyObject *mro = PyObject_GetAttrString(PyTuple_GetItem(bases, i), "__mro__");

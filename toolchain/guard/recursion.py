@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from toolchain.cpython import compiler
 from toolchain.cpython import recursion as cpython
 from toolchain.cpython.recursion import Failure
 from toolchain.guard.callgraph import CallGraph
@@ -22,7 +23,7 @@ from toolchain.wasm.format import FormatError
 
 
 class Tables(NamedTuple):
-    """What is known by name: see the tables of `cpython/recursion.py`."""
+    """What is known by name: see the tables of `cpython/recursion.py`, and of `cpython/compiler.py` for the last one."""
 
     checked: Mapping[str, Failure] = {}
     bounded: Mapping[str, str] = {}
@@ -31,6 +32,7 @@ class Tables(NamedTuple):
     called_instead: Mapping[tuple[str | None, str], str] = {}
     refused: Mapping[str, str] = {}
     asked_before: Mapping[str, str] = {}
+    entries: Mapping[str, Failure] = {}
 
 
 CPYTHON = Tables(
@@ -41,6 +43,7 @@ CPYTHON = Tables(
     cpython.CALLED_INSTEAD,
     cpython.REFUSED,
     cpython.ASKED_BEFORE,
+    compiler.ENTRIES,
 )
 
 

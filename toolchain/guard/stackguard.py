@@ -45,7 +45,8 @@ def take(stack_pointer: int, size: int) -> bytes:
 def check(module: Module, exports: dict[str, int], stack_pointer: int, rules: Rules) -> None:
     """Makes what CPython recurses through unguarded return an error if the stack is used up.
 
-    The same goes for the other tables of `cpython/recursion.py`: what is refused, asked before, or called instead.
+    The same goes for the other tables of `cpython/recursion.py`: what is refused, asked before, or called instead. What leads to the
+    compiler asks whether it is there.
 
     Args: the merged module, with the names of its functions; its exports' indices by name, for the boundary's functions; the index of the
     shadow stack's pointer. Raises FormatError for a name that no function has.
@@ -61,6 +62,8 @@ def check(module: Module, exports: dict[str, int], stack_pointer: int, rules: Ru
     for name, asked in rules.tables.asked_before.items():
         question = local_get(0) + call(exports[asked])
         _begin(bodies, rules.index(name) - imported, question + if_then(i32_const(0), RETURN))
+    for name, failure in rules.tables.entries.items():
+        _begin(bodies, rules.index(name) - imported, _fail(failure, exports))
     for (caller, callee), instead in rules.tables.called_instead.items():
         own = exports[instead] - imported
         for index in range(len(bodies)) if caller is None else [rules.index(caller) - imported]:

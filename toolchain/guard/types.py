@@ -29,7 +29,10 @@ def slots(module: Module, data: Data, table: Mapping[int, int], constants: Mappi
 
 
 def find_types(module: Module, data: Data, table: Mapping[int, int], constants: Mapping[int, int]) -> set[int]:
-    """Returns the addresses of types in the data: they have a name, and `type` for their type or the usual way to get an attribute."""
+    """Returns the addresses of types in the data.
+
+    They are immortal and have a name, and `type` for their type or the usual way to get an attribute.
+    """
     exported = [e.index for e in module.exports() if e.kind == GLOBAL_KIND and e.name.endswith(":PyType_Type")]
     types = {constants[index] for index in exported if index in constants}
     names = module.function_names()
@@ -38,7 +41,9 @@ def find_types(module: Module, data: Data, table: Mapping[int, int], constants: 
         address - offset
         for address, value in data.pointers.items()
         for values, offset in ((types, cpython.TYPE), (attribute, cpython.ATTRIBUTE))
-        if value in values and address - offset + cpython.NAME in data.pointers
+        if value in values
+        and address - offset + cpython.NAME in data.pointers
+        and data.word(address - offset) == cpython.REFERENCES
     }
 
 

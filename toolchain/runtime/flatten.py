@@ -26,6 +26,7 @@ from pathlib import Path
 
 from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
+from toolchain.cpython.compiler import ENTRIES
 from toolchain.cpython.component import BUILTINS, FROZEN_TABLES, LIBPYTHON
 from toolchain.cpython.recursion import ALWAYS_REFUSED, UNUSED
 from toolchain.guard import stackguard
@@ -135,7 +136,7 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> 
     table = read_table(flat, read_constants(flat, stack_pointer))
     tools.say("looking for what only some modules of C need")
     nobodys = unused.find(rules, UNUSED)
-    needed = _owners(flat, graph, table, exports, extension, place, nobodys)
+    needed = _owners(flat, graph, table, exports, extension, place, nobodys, {rules.index(name) for name in ENTRIES})
     tools.say(f"leaving out {unused.drop(flat, graph, table, rules, nobodys):,} bytes of code that nothing can reach")
     stackguard.check(flat, {name: export.index for name, export in exports.items()}, stack_pointer, rules)
     waits.refuse(flat)
@@ -152,10 +153,11 @@ def _owners(
     extension: Extension,
     place: boundary.Place,
     nobodys: Collection[int],
+    entries: Collection[int],
 ) -> Owners:
     """Returns who needs what: always needed is what the boundary exports or has in the table, and what makes the libraries ready.
 
-    What is `nobodys` needs nothing.
+    What is `nobodys` needs nothing. `entries` ask for the compiler.
     """
     constants = read_constants(flat, exports[_STACK_POINTER].index)
     inittab = constants[exports[f"{MAIN}.{LIBPYTHON}:{BUILTINS}"].index]
@@ -166,7 +168,7 @@ def _owners(
     relocations = {index for name, index in functions.items() if name.endswith(RELOCATIONS)}
     runs = {index: run for index, run in graph.runs.items() if index not in relocations.union(nobodys)}
     types = find_types(flat, graph.data, table, constants)
-    return owners.owners(CallGraph(runs, {}, (), graph.data), table, types, inittab, always)
+    return owners.owners(CallGraph(runs, {}, (), graph.data), table, types, inittab, always, entries)
 
 
 # ---- the boundary
@@ -331,7 +333,9 @@ def build(component: bytes, stdlib: Path, abi: Abi, tools: Tools) -> Built:
     # For size, as guest time is that of -O2. Functions that are called from many places have short indices.
     # No pointer leads into the first 1,024 bytes, where the shadow stack ends: its guard stops before. So a sum with a small constant does
     # not overflow, and the constant can be part of the load or store.
-    options = ["-Os", "--low-memory-unused", "--reorder-functions", "-g"]
+    # What asks for the compiler stays a function, so that all behind it is seen to be called from there only.
+    options = [f"--no-inline={name}" for name in ENTRIES]
+    options += ["-Os", "--low-memory-unused", "--reorder-functions", "-g"]
     tools.binaryen("wasm-opt", *options, unoptimized, "-o", optimized)
     runtime = Module(read(optimized))
     names = runtime.function_names()

@@ -6,6 +6,9 @@ that starts each module, which `PyImport_Inittab` names. A function that is reac
 
 Where an object of C begins and ends is known of CPython's tables (`tables.py`). What lies between two of them counts as one object: a
 name of any address in it reaches all of its pointers. So nothing is taken for unreached if one of the addresses in its object is named.
+An object with pointers that nothing reaches is zeroed with the functions, for nothing that runs has its address.
+
+Some functions ask whether a module is there before they go on (`cpython/compiler.py`). What they lead to is that module's.
 
 Data without pointers is looked at by the addresses that are named in it. A stretch goes from one to the next. It belongs to whoever names
 an address in it or within `_NEAR` bytes before it, for a name can be that of an entry in a table. Only small tables are shared by modules.
@@ -18,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from toolchain.cpython import compiler
 from toolchain.guard.callgraph import CallGraph
 from toolchain.guard.data import Data, read_table
 from toolchain.runtime.tables import Tables
@@ -56,19 +60,30 @@ class Owners:
     data: Sequence[tuple[int, int, frozenset[str]]]
     """Stretches of data that not everybody needs."""
 
+    entries: Collection[int] = ()
+    """The functions that ask for the compiler before they go on."""
+
 
 def owners(
-    graph: CallGraph, elements: Mapping[int, int], types: Iterable[int], inittab: int, always: Collection[int]
+    graph: CallGraph,
+    elements: Mapping[int, int],
+    types: Iterable[int],
+    inittab: int,
+    always: Collection[int],
+    entries: Collection[int] = (),
 ) -> Owners:
     """Returns who needs what.
 
     Args: the calls of the flat module; the function of each element; the addresses of types; that of `PyImport_Inittab`; the functions
-    that are always needed.
+    that are always needed; those that ask for the compiler before they go on.
     """
     starts = dict(_starts(graph.data, elements, inittab))
-    reaching = _Reaching(graph, elements, types, {entry for entry, _ in starts.values()})
-    base = reaching.reach(always, frozenset())
-    by_module = {name: reaching.reach([function], base) for name, (_, function) in starts.items()}
+    reaching = _Reaching(graph, elements, types, {entry for entry, _ in starts.values()}, entries)
+    base = reaching.reach([*always, *entries], frozenset())
+    behind = {compiler.MODULE: [*reaching.behind_entries()]}
+    by_module = {
+        name: reaching.reach([function, *behind.get(name, ())], base) for name, (_, function) in starts.items()
+    }
     found: dict[Node, set[str]] = defaultdict(set)
     for name, nodes in by_module.items():
         for node in nodes:
@@ -81,7 +96,11 @@ def owners(
         {name: function for name, (_, function) in starts.items()},
         {function: who(function) for function in graph.runs},
         elements,
-        [*_stretches(graph.data, _who_names(reaching.named, who), _who_names(reaching.guessed, who))],
+        [
+            *_stretches(graph.data, _who_names(reaching.named, who), _who_names(reaching.guessed, who)),
+            *_objects(reaching, who),
+        ],
+        entries,
     )
 
 
@@ -101,9 +120,14 @@ def _starts(data: Data, elements: Mapping[int, int], inittab: int) -> Iterator[t
 
 class _Reaching:
     def __init__(
-        self, graph: CallGraph, elements: Mapping[int, int], types: Iterable[int], ignored: Collection[int]
+        self,
+        graph: CallGraph,
+        elements: Mapping[int, int],
+        types: Iterable[int],
+        ignored: Collection[int],
+        entries: Collection[int],
     ) -> None:
-        self._graph, self._elements = graph, elements
+        self._graph, self._elements, self._entries = graph, elements, entries
         self._segments = [start for start, _ in graph.data.segments]
         symbols = {symbol for run in graph.runs.values() for symbol in run.symbols if symbol >= self._segments[0]}
         self._tables = Tables(graph.data, elements, symbols, types)
@@ -126,7 +150,21 @@ class _Reaching:
         number, inside = self._tables.place(address)
         return bisect.bisect_right(self._segments, address) - 1, number, inside
 
-    def reach(self, roots: Iterable[int], known: Collection[Node]) -> set[Node]:
+    def objects(self) -> Iterator[tuple[int, int, Place]]:
+        """Yields the objects with pointers: where they begin and end, and the nodes that they are."""
+        for segment, (begin, content) in enumerate(self._graph.data.segments):
+            end = begin + len(content)
+            for start, following, number, inside in self._tables.between(begin, end):
+                node = segment, number, inside
+                if node in self._pointers:
+                    yield start, following, node
+
+    def behind_entries(self) -> Iterator[Node]:
+        """Yields what the functions lead to that ask."""
+        for entry in self._entries:
+            yield from self._led_to_by(entry)
+
+    def reach(self, roots: Iterable[Node], known: Collection[Node]) -> set[Node]:
         """Returns what is reached, without what is known to be."""
         found: set[Node] = set()
         todo: list[Node] = [*roots]
@@ -139,14 +177,18 @@ class _Reaching:
 
     def _following(self, node: Node) -> Iterator[Node]:
         if isinstance(node, int):
-            run = self._graph.runs.get(node)
-            if run is not None:
-                yield from (call.callee for call in run.calls if isinstance(call.callee, int))
-                for symbol in run.symbols | run.guesses:
-                    yield from self._led_to(symbol)
+            if node not in self._entries:
+                yield from self._led_to_by(node)
         else:
             for value in self._pointers.get(node, ()):
                 yield from self._led_to(value)
+
+    def _led_to_by(self, function: int) -> Iterator[Node]:
+        run = self._graph.runs.get(function)
+        if run is not None:
+            yield from (call.callee for call in run.calls if isinstance(call.callee, int))
+            for symbol in run.symbols | run.guesses:
+                yield from self._led_to(symbol)
 
     def _led_to(self, number: int) -> Iterator[Node]:
         if number in self._elements:
@@ -165,6 +207,18 @@ def _together(all_modules: Iterable[Modules]) -> Modules:
             return None
         found |= modules
     return frozenset(found)
+
+
+def _objects(reaching: _Reaching, who: Callable[[Node], Modules]) -> Iterator[tuple[int, int, frozenset[str]]]:
+    """Yields the objects with pointers that not everybody needs."""
+    named = sorted({*reaching.named, *reaching.guessed})
+    for begin, end, node in reaching.objects():
+        # It may be named by an address before it, too.
+        near = [] if node[2] else _between(named, begin - _BEFORE, begin)
+        namers = (namer for at in near for found in (reaching.named, reaching.guessed) for namer in found.get(at, ()))
+        modules = _together(map(who, (node, *namers)))
+        if modules is not None:
+            yield begin, end, modules
 
 
 def _stretches(
@@ -206,7 +260,7 @@ def in_runtime(found: Owners, flat: Module, runtime: Module, names: Mapping[int,
     needed = {index: found.functions.get(before.get(names.get(index, ""), -1)) for index in range(count)}
     for element, function in read_table(runtime, {}).items():
         needed[function] = _together((needed[function], found.functions.get(found.elements.get(element, -1))))
-    _follow(needed, runtime, imported)
+    _follow(needed, runtime, imported, {indices[flat.function_names()[entry]] for entry in found.entries})
     starts = {name: indices[flat.function_names()[function]] for name, function in found.starts.items()}
     groups: dict[frozenset[str], tuple[list[int], list[tuple[int, int]]]] = defaultdict(lambda: ([], []))
     for index, modules in sorted(needed.items()):
@@ -218,11 +272,12 @@ def in_runtime(found: Owners, flat: Module, runtime: Module, names: Mapping[int,
     return Builtins(starts, indices[refusal], owned)
 
 
-def _follow(needed: dict[int, Modules], runtime: Module, imported: int) -> None:
-    """Whoever needs a function needs what it calls."""
+def _follow(needed: dict[int, Modules], runtime: Module, imported: int, entries: Collection[int]) -> None:
+    """Whoever needs a function needs what it calls, but for functions that ask first."""
     calls = {
         index: {place.operands[0] for place in find(read_body(body).code, {wasm.CALL})}
         for index, body in enumerate(runtime.bodies(), imported)
+        if index not in entries
     }
     todo = list(calls)
     while todo:

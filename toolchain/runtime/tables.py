@@ -7,7 +7,7 @@ array ends with zeros. What lies between two of them is known by the tables besi
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from toolchain.cpython import types as cpython
 from toolchain.guard.data import Data
@@ -43,6 +43,14 @@ class Tables:
         """Returns the number of the table at an address, or before it, and whether the address is in it."""
         number = bisect.bisect_right(self._begins, address) - 1
         return number, number >= 0 and address < self._ends[number]
+
+    def between(self, begin: int, end: int) -> Iterator[tuple[int, int, int, bool]]:
+        """Yields the tables between two addresses, and what lies between them: begin, end, and what `place` returns for it."""
+        while begin < end:
+            number, inside = self.place(begin)
+            border = self._ends[number] if inside else (*self._begins, end)[number + 1]
+            yield begin, min(border, end), number, inside
+            begin = min(border, end)
 
 
 class _Reading:

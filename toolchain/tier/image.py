@@ -90,14 +90,18 @@ def _cut_up(plan: Plan, bodies: Sequence[bytes], compress: Compress) -> _ColdCod
     if not plan.training:
         order.sort(key=lambda number: (number not in first, bodies[number], number))
     offsets, end = [0] * len(bodies), 0
+    ordered: tuple[list[bytes], list[bytes]] = ([], [])
     for number in order:
+        body, part = bodies[number], ordered[not plan.training and number not in first]
+        if part and part[-1] == body and not plan.training:
+            # Most of these are what is left out: one trap is enough.
+            offsets[number] = end - len(body)
+            continue
         offsets[number] = end
-        end += len(bodies[number])
-    if plan.training:
-        return _ColdCode(offsets, [*pack_bodies(bodies, None)])
-    ordered = [bodies[number] for number in order]
-    blocks = [*cut(ordered[: len(first)]), *cut(ordered[len(first) :])]
-    return _ColdCode(offsets, [*pack_bodies(blocks, compress)])
+        end += len(body)
+        part.append(body)
+    blocks = ordered[0] if plan.training else [*cut(ordered[0]), *cut(ordered[1])]
+    return _ColdCode(offsets, [*pack_bodies(blocks, None if plan.training else compress)])
 
 
 def _widest(plan: Plan) -> int:

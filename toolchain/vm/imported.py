@@ -82,6 +82,8 @@ class _Walk:
             elif isinstance(node, _ast.Attribute) and node.attr in _CODECS and id(node) not in self._called:
                 # It may be called by another name.
                 self._note_optional(node, scope, _ANY_ENCODING)
+            elif _is_compiling(node) and id(node) not in self._called:
+                self._note_optional(node, scope, _COMPILED)
             self.all(_children(node), scope)
 
     def _note(self, node: Any, scope: _Scope, level: int, module: str, names: tuple[str, ...]) -> None:
@@ -99,7 +101,7 @@ class _Walk:
             getattr(getattr(node.func, "value", None), "id", "") == "codecs",
         )
         plain = getattr(node.func, "id", "")
-        if plain in (*_COMPILING, "literal_eval") or name == "literal_eval":
+        if plain == "literal_eval" or name == "literal_eval" or _is_compiling(node.func):
             self._note_optional(node, scope, _COMPILED)
         if plain in _COMPILING:
             self._note_optional(node, scope, _ANY_NAME)
@@ -148,6 +150,12 @@ class _Walk:
             instead = tried if _forgives(handler) else ()
             self.one(handler, _Scope(scope.where, scope.late, scope.optional, scope.instead or instead))
         self.all((*node.orelse, *node.finalbody), scope)
+
+
+def _is_compiling(node: Any) -> bool:
+    """Tells whether something is one of the builtins that compile."""
+    of_builtins = getattr(getattr(node, "value", None), "id", "") in ("builtins", "__builtins__")
+    return getattr(node, "id", "") in _COMPILING or (of_builtins and getattr(node, "attr", "") in _COMPILING)
 
 
 def _codec(encoding: Any) -> str:

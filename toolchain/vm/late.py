@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from toolchain.cpython.compiler import MODULE as COMPILER
 from toolchain.cpython.imports import (
     AT_IMPORT,
     BY_CHARACTERS_NAMES,
@@ -193,6 +194,7 @@ class _Search:
     def _followed(self, name: str, found: Found, entry: Import) -> Iterator[str]:
         """Yields what an import imports that can run."""
         if entry.module == COMPILED:
+            yield COMPILER
             yield from () if found.standard else ("typing", "unicodedata")
         elif entry.module == ANY_NAME:
             if not found.standard:
