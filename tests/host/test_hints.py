@@ -10,7 +10,7 @@ import wasmtime
 
 from toolchain.tier import heat
 from toolchain.tier.assemble import FORGET
-from toolchain.tier.hints import SECTION, counting, hint
+from toolchain.tier.hints import SECTION, counting, find_hints, put_hints
 from toolchain.tools import ToolchainError
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.format import CODE, MEMORY, Module, Reader
@@ -67,7 +67,9 @@ def run(module: bytes, once: int = 0) -> Iterator[bytes]:
 
 def hinted(module: bytes, once: int = 0) -> bytes:
     """Returns the module with hints of what it does in a training."""
-    return hint(module, heat.total(heat.count(module, lambda counted: run(counted, once))))
+    made = Module(module)
+    put_hints(made, find_hints(made, heat.total(heat.count(module, lambda counted: run(counted, once)))))
+    return made.encode()
 
 
 def read(module: bytes) -> dict[int, list[tuple[int, bool]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
-from toolchain.tier.calls import made
+from toolchain.tier.calls import made, opened
 from toolchain.tier.hints import Counts
 from toolchain.tier.translation import Part
 from toolchain.wasm.format import Module
@@ -53,3 +53,19 @@ def test_calls_in_cold_parts_do_not_count() -> None:
     # The `block` with its branch: two bytes, then two and two; behind them the part of two calls, up to the block's end.
     begin = code.index(b"\x10\x00\x10\x00\x0b")
     assert made(code, [Part(0, begin, begin + 4, 1)], (3, 2, 1), 1) == {0, 1}
+
+
+def test_v8_may_put_functions_into_those_with_direct_calls_and_into_their_callees() -> None:
+    code = body("(call $f) (block (br_if 0 (local.get 0)) (call $f))")
+    large = code[:-1] + b"\x01" * 5000 + b"\x0b"
+    bodies = {0: code, 1: code, 2: code, 3: large}
+    assert opened(bodies, {}, {1: {0}, 2: set()}) == {0, 1}
+    assert opened(bodies, {}, {2: set(), 3: {0}}) == set()
+    # The call that is in a cold part has no number.
+    assert opened(bodies, {1: [Part(0, 0, len(code) - 3, 0)]}, {1: set()}) == set()
+
+
+def test_a_large_function_counts_without_its_cold_parts() -> None:
+    large = body("(call $f)")[:-1] + b"\x01" * 5000 + b"\x0b"
+    assert opened({0: body(""), 1: large}, {}, {1: {0}}) == set()
+    assert opened({0: body(""), 1: large}, {1: [Part(0, 10, 4000, 0)]}, {1: {0}}) == {0, 1}

@@ -14,7 +14,7 @@ The module that comes out, where `n` is what the module had itself:
     section    the module's own                      the tier's, behind it
     type       n types                               of bridges and of the interpreter's functions
     function   imported, kept, stubs                 helpers, interpreter, ways out, ways in, shared stubs, `_initialize`
-    table      0: its functions                      n: ways out through 0, ways out through n, kept functions, loops, fetch
+    table      0: its functions                      n: ways out through 0 and n, kept functions, loops, fetch, ways in, resume
     memory     0: exported as "memory"               n: the tier's
     global     n globals                             n: top of the value stack   n + 1: the element of table 0 that is called
     data       0: the state of memory n              1: passive: image, tables and bodies, in compressed blocks
@@ -99,6 +99,9 @@ class Tiered:
     cold_parts: Mapping[int, Sequence[Part]]
     """Those that are cold."""
 
+    opened: Collection[int]
+    """Those into which V8 may put others, by their indices here."""
+
     callbacks: Collection[int]
     """The functions that begin with a branch of the tier's own."""
 
@@ -149,8 +152,8 @@ def assemble(
     `interpreter` is interpreter.c, compiled and linked; a `translation` of the module spares the time of making it.
     For `training` the module exports `FORGET`, and nothing in it is compressed. Of a kept function in `reached` all parts are cold but
     those with these marks. The cold functions `started` are those that every VM calls when it starts.
-    Of a kept function's calls those in `direct` stay as they are (calls.py), or all. `compress` makes what is packed, without what is
-    left out.
+    Of a kept function's calls those in `direct` are for V8 to put the callee there (calls.py), or all. `compress` makes what is packed,
+    without what is left out.
     Raises `ToolchainError` for a module that imports its memory, and for a translation that is another module's.
     """
     parsed = Module(module)
@@ -175,6 +178,7 @@ def assemble(
         translation.parts,
         planned.functions.index,
         planned.cold_parts,
+        {planned.functions.index[function] for function in planned.opened},
         planned.callbacks,
         sum(len(block.packed) for block in contents.bodies),
         sum(len(block.packed) for block in contents.at_start),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from toolchain.guard.stackguard import take
-from toolchain.tier.additions import Additions
+from toolchain.tier.additions import Additions, signature
 from toolchain.tier.bridges import COLD_CALL, Bridges, enter, give_back, result, way_in
 from toolchain.tier.memories import Places
 from toolchain.tier.parts import split
@@ -39,7 +39,9 @@ def _bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions) -> I
         calls = _calls(plan, bridges, added, function)
         relocate = partial(plan.functions.relocate, call=calls, element=plan.own.element)
         if function in plan.cold_parts:
-            begin, leave = _leave(plan, places, kind, body, cold_body[function], bridges.resume)
+            begin, leave = _leave(
+                plan, places, kind, body, cold_body[function], _resume(plan, bridges, added, function)
+            )
             parts = plan.cold_parts[function]
             yield split(body, len(kind.parameters), kind.results, parts, begin, leave, relocate)
         elif function not in kept:
@@ -52,7 +54,7 @@ def _bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions) -> I
 
 
 def _leave(
-    plan: Plan, places: Places, kind: FunctionType, body: bytes, cold_body: int, resume: int
+    plan: Plan, places: Places, kind: FunctionType, body: bytes, cold_body: int, resume: bytes
 ) -> tuple[bytes, bytes]:
     """Returns what a kept function begins with, and what leaves it for the interpreter, which runs its cold body; see `split`."""
     own, pointer = plan.own, plan.translation.stack_pointer
@@ -67,22 +69,31 @@ def _leave(
         code += take(pointer, COLD_CALL)
         restore = local_get(before) + global_set(pointer)
     code += enter(own, types, frame)
-    code += i32_const(places.state) + i32_const(cold_body) + local_get(at) + local_get(frame) + call(resume)
+    code += i32_const(places.state) + i32_const(cold_body) + local_get(at) + local_get(frame) + resume
     return begin, code + give_back(own, frame) + restore + result(own, kind, frame)
+
+
+def _resume(plan: Plan, bridges: Bridges, added: Additions, caller: int) -> bytes:
+    """Returns the call with which a kept function lets the interpreter go on."""
+    if caller not in plan.opened:
+        return call(bridges.resume)
+    return i32_const(bridges.resume_place) + call_indirect(added.type(signature(4)), plan.own.table)
 
 
 def _calls(plan: Plan, bridges: Bridges, added: Additions, caller: int) -> Callable[[int], bytes]:
     """Returns what makes the code for each of a kept function's calls, one after the other, by the function that is called."""
     numbers, places = itertools.count(), plan.places_in_table
-    direct = None if plan.direct is None else plan.direct.get(caller, ())
+    direct, closed = None if plan.direct is None else plan.direct.get(caller, ()), caller not in plan.opened
 
     def code(callee: int) -> bytes:
         number, type_index = next(numbers), plan.declarations.functions[callee]
         kind = plan.declarations.kinds[type_index]
+        if callee not in places and closed:
+            return i32_const(callee) + call(bridges.ways_in[type_index])
         if callee not in places:
             place = bridges.ways_in_places[type_index]
             return i32_const(callee) + i32_const(place) + call_indirect(added.type(way_in(kind)), plan.own.table)
-        if callee < plan.declarations.imported or direct is None or number in direct:
+        if callee < plan.declarations.imported or direct is None or closed or number in direct:
             return call(plan.functions.index[callee])
         return i32_const(places[callee]) + call_indirect(added.type(kind), plan.own.table)
 

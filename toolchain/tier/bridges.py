@@ -45,7 +45,7 @@ class Bridges:
     """The functions that join the two worlds, by their indices in the tiered module."""
 
     table: Sequence[int]
-    """The interpreter's own table: ways out of both sorts by type, the kept functions, the interpreter's loops, and ways in by type."""
+    """The interpreter's own table: ways out of both sorts by type, kept functions, the interpreter's loops, ways in by type, `resume`."""
 
     loops: int
     """Where in that table the loops begin: for narrow code, for wide code, and `fetch`."""
@@ -62,6 +62,9 @@ class Bridges:
     resume: int
     """Lets the interpreter go on in a kept function's cold part."""
 
+    resume_place: int
+    """Its place in that table."""
+
     fetch: int
     """Unpacks a block, or all that is there from the start."""
 
@@ -77,8 +80,8 @@ def bridges(plan: Plan, contents: Contents, interpreter: Module, added: Addition
     shared = shared_stubs(plan, contents.places, ways_in, added)
     callable_types = [number for number, way in enumerate(ways_in) if way >= 0]
     places = {number: len(table) + len(loops) + i for i, number in enumerate(callable_types)}
-    whole = [*table, *loops, *(ways_in[number] for number in callable_types)]
-    return Bridges(whole, len(table), ways_in, places, shared, linked["resume"], linked["fetch"])
+    whole = [*table, *loops, *(ways_in[number] for number in callable_types), linked["resume"]]
+    return Bridges(whole, len(table), ways_in, places, shared, linked["resume"], len(whole) - 1, linked["fetch"])
 
 
 def _callable(plan: Plan, number: int) -> FunctionType | None:

@@ -17,9 +17,9 @@ from functools import cached_property, partial
 from types import TracebackType
 from typing import NamedTuple, cast
 
-from toolchain.tier import calls, heat
+from toolchain.tier import calls, growth, heat
 from toolchain.tier.assemble import Tiered, assemble
-from toolchain.tier.hints import Counts, hint
+from toolchain.tier.hints import Counts, find_hints, put_hints
 from toolchain.tier.pack import Compress, compress
 from toolchain.tier.report import Weights, report, weigh
 from toolchain.tier.translation import Translation
@@ -239,7 +239,7 @@ def build(
         zeroed = sum(end - begin for begin, end in left_out.data)
         return Weights(functions, tiered.packed_bodies, tiered.packed_image, sorted(without), zeroed)
 
-    return Built(_hinted(tiered, learned), said, learned, weights)
+    return Built(_finished(tiered, learned), said, learned, weights)
 
 
 def untrained(
@@ -265,8 +265,13 @@ def untrained(
         compress=compress,
         left_out=prepared.builtins.without(without),
     )
-    return _hinted(tiered, learned) if hinted else tiered.module
+    return _finished(tiered, learned, hinted)
 
 
-def _hinted(tiered: Tiered, learned: Learned) -> bytes:
-    return hint(tiered.module, {tiered.index[function]: counts for function, counts in learned.counts.items()})
+def _finished(tiered: Tiered, learned: Learned, hinted: bool = True) -> bytes:
+    module = Module(tiered.module)
+    counts = {tiered.index[function]: counts for function, counts in learned.counts.items()}
+    found = growth.limit(module, tiered.opened, find_hints(module, counts) if hinted else {})
+    if hinted:
+        put_hints(module, found)
+    return module.encode()

@@ -1,22 +1,28 @@
-"""Finds the calls of a function that connections make: those that stay direct.
+"""Finds the calls of a function that connections make, and so the functions into which V8 may put others.
 
 V8 without Liftoff puts callees into callers as long as its budget lasts, whether a call is ever made or not: the code that it compiled was
-six times as large as what it was given. A call through a table it leaves alone. So a call that hardly any connection makes goes through the
-interpreter's own table (`bodies.py`).
+six times as large as what it was given. A call through a table it leaves alone. So in a function with calls that connections make, the
+others go through the interpreter's own table (`bodies.py`). From all other functions V8 is kept away (`growth.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from toolchain.tier.hints import Counts
 from toolchain.tier.translation import Part
 from toolchain.wasm import opcodes as wasm
 from toolchain.wasm.instructions import find, read_body
 
+if TYPE_CHECKING:
+    from toolchain.tier.hints import Counts
+
 SHARE = 1 / 16
 """A call is worth its place in the caller if so many of the most frequent callback's runs make it."""
+
+_LARGE = 4096
+"""In a function of so many bytes no call is worth its place: that is CPython's evaluation loop."""
 
 _ENDS = {wasm.RETURN, wasm.UNREACHABLE}
 _FOLLOWED = {wasm.CALL, wasm.BLOCK, wasm.LOOP, wasm.IF, wasm.ELSE, wasm.END, wasm.BR, wasm.BR_IF, wasm.BR_TABLE, *_ENDS}
@@ -43,6 +49,24 @@ def made(body: bytes, cold: Collection[Part], counts: Counts, least: float) -> f
         else:
             walk.step(place.opcode, place.operands)
     return frozenset(walk.found)
+
+
+def opened(
+    bodies: Mapping[int, bytes], cold: Mapping[int, Collection[Part]], direct: Mapping[int, Collection[int]]
+) -> set[int]:
+    """Returns the functions into which V8 may put others: those with direct calls and those that they call, but no large ones."""
+    found = set()
+    for function, numbers in direct.items():
+        parts = cold.get(function, ())
+        calls = find(read_body(bodies[function]).code, {wasm.CALL})
+        compiled = [place for place in calls if not any(part.begin < place.end <= part.end for part in parts)]
+        if numbers and not _large(bodies[function], parts):
+            found |= {function, *(compiled[number].operands[0] for number in numbers)}
+    return {function for function in found & bodies.keys() if not _large(bodies[function], cold.get(function, ()))}
+
+
+def _large(body: bytes, cold: Collection[Part]) -> bool:
+    return len(body) - sum(part.end - part.begin for part in cold) >= _LARGE
 
 
 class _Walk:

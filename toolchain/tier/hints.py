@@ -4,8 +4,8 @@ An engine that reads it, as V8 does, moves what hardly ever runs out of the way.
 comes to cold caches each time: what counts is how many cache lines it touches. The section is of WebAssembly's
 proposal for branch hinting. It changes no result, and an engine that does not know it passes over it.
 
-How the counts come about: `_with_counters` puts counters into a copy of the module, the training runs that, and `hint` writes down in the
-module itself what was counted.
+How the counts come about: `_with_counters` puts counters into a copy of the module, the training runs that, and `find_hints`
+tells what was counted. Where the branches stand may change before `put_hints` writes it down.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ _COUNTER = struct.Struct("<I")
 
 Counts = tuple[int, ...]
 """How often a function was called, and for each of its conditional branches how often its condition was true, and how often not."""
+
+Hints = dict[int, list[tuple[int, bool]]]
+"""By function where its hinted branches stand in its body, and whether their condition is likely to be true."""
 
 
 class Counters(NamedTuple):
@@ -186,18 +189,23 @@ def _add_forget(module: Module, begin: int, end: int) -> None:
     module.put_exports([*(e for e in module.exports() if e.name != FORGET), last])
 
 
-def hint(module: bytes, counted: Mapping[int, Counts]) -> bytes:
-    """Returns the module with a hint for each branch that goes one way nearly always, as it was counted by function."""
-    hinted = Module(module)
-    first = sum(i.kind == FUNC_KIND for i in hinted.imports())
-    bodies, functions = hinted.bodies(), []
+def find_hints(module: Module, counted: Mapping[int, Counts]) -> Hints:
+    """Returns a hint for each branch of a module that goes one way nearly always, as it was counted by function."""
+    first = sum(i.kind == FUNC_KIND for i in module.imports())
+    bodies, hints = module.bodies(), {}
     for function, (_, *counts) in sorted(counted.items()):
-        hints = []
-        for at, true, false in zip(_branches(bodies[function - first]), counts[::2], counts[1::2], strict=True):
-            if max(true, false) > _ONE_SIDED * min(true, false):
-                hints.append(leb(at) + sized(bytes([true > false])))
-        if hints:
-            functions.append(leb(function) + vector(hints))
-    code = next(i for i, (section, _) in enumerate(hinted.sections) if section == CODE)
-    hinted.sections.insert(code, (0, text(SECTION) + vector(functions)))
-    return hinted.encode()
+        branches = zip(_branches(bodies[function - first]), counts[::2], counts[1::2], strict=True)
+        found = [(at, true > false) for at, true, false in branches if max(true, false) > _ONE_SIDED * min(true, false)]
+        if found:
+            hints[function] = found
+    return hints
+
+
+def put_hints(module: Module, hints: Hints) -> None:
+    """Adds the section to a module."""
+    functions = [
+        leb(function) + vector(leb(at) + sized(bytes([likely])) for at, likely in found)
+        for function, found in hints.items()
+    ]
+    code = next(i for i, (section, _) in enumerate(module.sections) if section == CODE)
+    module.sections.insert(code, (0, text(SECTION) + vector(functions)))

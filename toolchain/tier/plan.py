@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolchain.tier import parts, without
+from toolchain.tier import calls, parts, without
 from toolchain.tier.declarations import Declarations
 from toolchain.tier.functions import Functions, choose, read_elements
 from toolchain.tier.memories import Memories, image, survey
@@ -81,6 +81,9 @@ class Plan:
     direct: Mapping[int, Collection[int]] | None
     """Of each kept function the calls that stay direct, by their order; None for all."""
 
+    opened: Collection[int]
+    """The kept functions into which V8 may put others; of the rest all calls are direct, and V8 is kept from it (growth.py)."""
+
     elements: Sequence[int | None]
     """The function of each element of the module's table, if it is known; else there are none."""
 
@@ -144,11 +147,19 @@ def plan(
         cold_parts=cold_parts,
         started=started,
         direct=direct,
+        opened=everything if direct is None else calls.opened(_bodies(module, everything), cold_parts, direct),
         elements=elements or [],
         functions=choose(module, declarations, kept, elements is not None),
         calls_through_table=tables[:1] == [FUNCREF],
         own=own,
     )
+
+
+def _bodies(module: Module, functions: Iterable[int]) -> dict[int, bytes]:
+    """Returns the bodies of those of the functions that are not imported."""
+    bodies = module.bodies()
+    imported = Declarations(module).imported
+    return {function: bodies[function - imported] for function in functions if function >= imported}
 
 
 def _can_unpack(module: Module) -> bool:
