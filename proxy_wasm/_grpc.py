@@ -15,6 +15,7 @@ from proxy_wasm._maps import parse, serialize
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from proxy_wasm._maps import Headers, Pairs, Text
 
@@ -130,7 +131,7 @@ def _forget(number: int) -> None:
     _open.pop(number, None)
 
 
-def _tell(callback: str, root_id: int, number: int, last: bool, tell: Callable[[Stream], object]) -> None:
+def _tell(callback: str, root_id: int, number: int, last: bool, tell: Callable[[Any], object]) -> None:
     stream, caller = _open.get(number), _http.callers.get(number, root_id)
     if stream is None:
         return
@@ -149,7 +150,7 @@ def _tell(callback: str, root_id: int, number: int, last: bool, tell: Callable[[
 
 
 def on_grpc_receive_initial_metadata(context_id: int, call: int, header_count: int) -> None:
-    def tell(stream: Stream) -> object:
+    def tell(stream: Any) -> object:
         return stream.on_initial_metadata(parse(_proxy_wasm.proxy_get_header_map_pairs(_INITIAL_METADATA)))
 
     if not isinstance(_open.get(call), _Unary):
@@ -157,14 +158,14 @@ def on_grpc_receive_initial_metadata(context_id: int, call: int, header_count: i
 
 
 def on_grpc_receive(context_id: int, call: int, size: int) -> None:
-    def tell(stream: Stream) -> object:
+    def tell(stream: Any) -> object:
         return stream.on_message(_proxy_wasm.proxy_get_buffer_bytes(_MESSAGE, 0, size) or b"")
 
     _tell("proxy_on_grpc_receive", context_id, call, False, tell)
 
 
 def on_grpc_receive_trailing_metadata(context_id: int, call: int, trailer_count: int) -> None:
-    def tell(stream: Stream) -> object:
+    def tell(stream: Any) -> object:
         return stream.on_trailing_metadata(parse(_proxy_wasm.proxy_get_header_map_pairs(_TRAILING_METADATA)))
 
     if not isinstance(_open.get(call), _Unary):
@@ -172,7 +173,7 @@ def on_grpc_receive_trailing_metadata(context_id: int, call: int, trailer_count:
 
 
 def on_grpc_close(context_id: int, call: int, status: int) -> None:
-    def tell(stream: Stream) -> object:
+    def tell(stream: Any) -> object:
         return stream.on_close(status, _proxy_wasm.proxy_get_status()[1].decode("utf-8", "replace"))
 
     _tell("proxy_on_grpc_close", context_id, call, True, tell)
