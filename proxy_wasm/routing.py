@@ -28,7 +28,7 @@ from proxy_wasm._types import Action
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any, ClassVar
+    from typing import Any, ClassVar, Literal
 
     from proxy_wasm._contexts import RootContext
 
@@ -41,6 +41,7 @@ __all__ = ["SourceRouter", "SourceTable"]
 _SOURCE_ADDRESS = property_path("source", "address")
 _KEPT = 256
 _INFO = 2  # LogLevel.INFO
+_ORDER: Literal["big"] = "big"
 
 
 class SourceTable:
@@ -89,7 +90,7 @@ def _packed(family: str, starts: Sequence[int], values: Sequence[Value], size: i
     if sorted(starts) != list(starts):
         raise ValueError(f"{family}: the addresses must ascend")
     try:
-        packed = b"".join(map(int.to_bytes, starts, repeat(size)))
+        packed = b"".join(map(int.to_bytes, starts, repeat(size), repeat(_ORDER)))
     except OverflowError:
         raise ValueError(f"{family}: an address has at most {8 * size} bits, and no sign") from None
     try:
