@@ -14,7 +14,7 @@ The module that comes out, where `n` is what the module had itself:
     section    the module's own                      the tier's, behind it
     type       n types                               of bridges and of the interpreter's functions
     function   imported, kept, stubs                 helpers, interpreter, ways out, ways in, shared stubs, `_initialize`
-    table      0: its functions                      n: ways out through 0 and n, kept functions, loops, fetch, ways in, resume
+    table      0: its functions                      n: ways out through 0 and n, kept functions, loops, fetch, ways in, leave
     memory     0: exported as "memory"               n: the tier's
     global     n globals                             n: top of the value stack   n + 1: the element of table 0 that is called
     data       0: the state of memory n              1: passive: image, tables and bodies, in compressed blocks

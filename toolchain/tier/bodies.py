@@ -6,30 +6,28 @@ import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from toolchain.guard.stackguard import take
 from toolchain.tier.additions import Additions, signature
-from toolchain.tier.bridges import COLD_CALL, Bridges, enter, give_back, result, way_in
-from toolchain.tier.memories import Places
+from toolchain.tier.bridges import Bridges, enter, result, way_in
 from toolchain.tier.parts import split
 from toolchain.tier.plan import Plan
 from toolchain.tier.stubs import stub
 from toolchain.wasm import opcodes as wasm
-from toolchain.wasm.code import call, call_indirect, global_get, global_set, i32_const, local_get, local_set
+from toolchain.wasm.code import call, call_indirect, global_get, i32_const, local_get, local_set
 from toolchain.wasm.format import FunctionType
 from toolchain.wasm.instructions import find, read_body
 
 
-def bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions, first: bytes) -> Iterator[bytes]:
+def bodies(plan: Plan, bridges: Bridges, added: Additions, first: bytes) -> Iterator[bytes]:
     """Yields them in the order of their new indices: a kept function's is its own but for cold parts, a cold one's is a stub.
 
     What a proxy calls begins with the code `first`.
     """
-    for function, body in zip(plan.functions.defined, _bodies(plan, places, bridges, added), strict=True):
+    for function, body in zip(plan.functions.defined, _bodies(plan, bridges, added), strict=True):
         begin = read_body(body).code.position
         yield body[:begin] + first + body[begin:] if function in plan.callbacks else body
 
 
-def _bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions) -> Iterator[bytes]:
+def _bodies(plan: Plan, bridges: Bridges, added: Additions) -> Iterator[bytes]:
     before, kept = plan.module.bodies(), set(plan.kept)
     # A kept function's cold body has a number of its own, behind those of all functions.
     cold_body = {function: number for number, function in enumerate(plan.cold_parts, plan.count)}
@@ -39,9 +37,7 @@ def _bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions) -> I
         calls = _calls(plan, bridges, added, function)
         relocate = partial(plan.functions.relocate, call=calls, element=plan.own.element)
         if function in plan.cold_parts:
-            begin, leave = _leave(
-                plan, places, kind, body, cold_body[function], _resume(plan, bridges, added, function)
-            )
+            begin, leave = _leave(plan, kind, body, cold_body[function], _call_leave(plan, bridges, added, function))
             parts = plan.cold_parts[function]
             yield split(body, len(kind.parameters), kind.results, parts, begin, leave, relocate)
         elif function not in kept:
@@ -53,31 +49,25 @@ def _bodies(plan: Plan, places: Places, bridges: Bridges, added: Additions) -> I
             yield body
 
 
-def _leave(
-    plan: Plan, places: Places, kind: FunctionType, body: bytes, cold_body: int, resume: bytes
-) -> tuple[bytes, bytes]:
+def _leave(plan: Plan, kind: FunctionType, body: bytes, cold_body: int, call_leave: bytes) -> tuple[bytes, bytes]:
     """Returns what a kept function begins with, and what leaves it for the interpreter, which runs its cold body; see `split`."""
     own, pointer = plan.own, plan.translation.stack_pointer
     types = kind.parameters + read_body(body).locals
     at, frame, before = len(types), len(types) + 1, len(types) + 2
-    begin = restore = code = b""
+    begin, pointer_before = b"", i32_const(0)
     if pointer is not None:
-        # The interpreter gives back what the function itself took, but cannot know of this.
-        save = global_get(pointer) + local_set(before)
         moves = any(place.operands == (pointer,) for place in find(read_body(body).code, {wasm.GLOBAL_SET}))
-        begin, code = (save, b"") if moves else (b"", save)
-        code += take(pointer, COLD_CALL)
-        restore = local_get(before) + global_set(pointer)
-    code += enter(own, types, frame)
-    code += i32_const(places.state) + i32_const(cold_body) + local_get(at) + local_get(frame) + resume
-    return begin, code + give_back(own, frame) + restore + result(own, kind, frame)
+        begin = global_get(pointer) + local_set(before) if moves else b""
+        pointer_before = local_get(before) if moves else global_get(pointer)
+    code = enter(own, types, frame) + i32_const(cold_body) + local_get(at) + local_get(frame) + pointer_before
+    return begin, code + call_leave + result(own, kind, frame)
 
 
-def _resume(plan: Plan, bridges: Bridges, added: Additions, caller: int) -> bytes:
+def _call_leave(plan: Plan, bridges: Bridges, added: Additions, caller: int) -> bytes:
     """Returns the call with which a kept function lets the interpreter go on."""
     if caller not in plan.opened:
-        return call(bridges.resume)
-    return i32_const(bridges.resume_place) + call_indirect(added.type(signature(4)), plan.own.table)
+        return call(bridges.leave)
+    return i32_const(bridges.leave_place) + call_indirect(added.type(signature(4)), plan.own.table)
 
 
 def _calls(plan: Plan, bridges: Bridges, added: Additions, caller: int) -> Callable[[int], bytes]:

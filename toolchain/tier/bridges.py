@@ -45,7 +45,7 @@ class Bridges:
     """The functions that join the two worlds, by their indices in the tiered module."""
 
     table: Sequence[int]
-    """The interpreter's own table: ways out of both sorts by type, kept functions, the interpreter's loops, ways in by type, `resume`."""
+    """The interpreter's own table: ways out of both sorts by type, kept functions, the interpreter's loops, ways in by type, `leave`."""
 
     loops: int
     """Where in that table the loops begin: for narrow code, for wide code, and `fetch`."""
@@ -59,10 +59,10 @@ class Bridges:
     shared: Mapping[int, int]
     """The stub in the module's table for a cold function that has none of its own, by that function."""
 
-    resume: int
+    leave: int
     """Lets the interpreter go on in a kept function's cold part."""
 
-    resume_place: int
+    leave_place: int
     """Its place in that table."""
 
     fetch: int
@@ -80,8 +80,9 @@ def bridges(plan: Plan, contents: Contents, interpreter: Module, added: Addition
     shared = shared_stubs(plan, contents.places, ways_in, added)
     callable_types = [number for number, way in enumerate(ways_in) if way >= 0]
     places = {number: len(table) + len(loops) + i for i, number in enumerate(callable_types)}
-    whole = [*table, *loops, *(ways_in[number] for number in callable_types), linked["resume"]]
-    return Bridges(whole, len(table), ways_in, places, shared, linked["resume"], len(whole) - 1, linked["fetch"])
+    leave = _leave(plan, contents.places, linked["resume"], added)
+    whole = [*table, *loops, *(ways_in[number] for number in callable_types), leave]
+    return Bridges(whole, len(table), ways_in, places, shared, leave, len(whole) - 1, linked["fetch"])
 
 
 def _callable(plan: Plan, number: int) -> FunctionType | None:
@@ -132,6 +133,23 @@ def _way_in(plan: Plan, places: Places, kind: FunctionType, run: int, added: Add
         code += take(pointer, -COLD_CALL)
     body = function_body(code, result(own, kind, frame), own=bytes([I32]))
     return added.add(way_in(kind), body)
+
+
+# ---- cold parts
+
+
+def _leave(plan: Plan, places: Places, resume: int, added: Additions) -> int:
+    """Adds what lets the interpreter go on with a kept function's frame.
+
+    It is given the number of the function's cold body, the mark to go on from, the frame, and what the shadow stack's pointer was before.
+    """
+    number, mark, frame, before = range(4)
+    pointer = plan.translation.stack_pointer
+    code = b"" if pointer is None else take(pointer, COLD_CALL)
+    code += i32_const(places.state) + local_get(number) + local_get(mark) + local_get(frame) + call(resume)
+    # The interpreter gives back what the function itself took, but cannot know of this.
+    restore = b"" if pointer is None else local_get(before) + global_set(pointer)
+    return added.add_code(4, code, give_back(plan.own, frame), restore)
 
 
 # ---- ways out

@@ -47,7 +47,7 @@ FORGET = "cold_tier_forget"
 def emit(plan: Plan, contents: Contents, bridges: Bridges, added: Additions) -> bytes:
     """Returns the bytes of the tiered module."""
     module, own = plan.module, plan.own
-    module.put_bodies(list(bodies(plan, contents.places, bridges, added, _first(plan, contents, bridges, added))))
+    module.put_bodies(list(bodies(plan, bridges, added, _first(plan, contents, bridges, added))))
     plan.functions.put(module, bridges.shared)
     _put_exports(module, plan, contents, bridges, added)
     module.put_types(added.types)
