@@ -247,7 +247,7 @@ def test_a_filter_that_compiles_nothing_says_how_to_keep_the_compiler(bare: Eval
 
 
 def test_the_compiler_can_be_kept(tmp_path: Path) -> None:
-    write(tmp_path, {"plugin.py": _BARE})
+    write(tmp_path, {"plugin.py": _BARE + _TRY})
     full = evaluator(filter.freeze(replace(inputs(tmp_path), keep=("_ast",))).module, tmp_path / "cache")
     assert [full(tried) for tried in ("eval", "exec")] == ["2", "None"]
     assert full("tree").startswith("Module(body=[Assign(")
