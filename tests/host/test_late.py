@@ -208,6 +208,7 @@ TRIED = {
     "compile": lambda: BUILTINS["comp" + "ile"](b"x = 1", "x.py", "exec"),
     "tree": lambda: BUILTINS["comp" + "ile"]("x = 1", "x.py", "exec", 0x400),
     "code": lambda: BUILTINS["ev" + "al"]((lambda: 6 * 7).__code__),
+    "dictionary": lambda: len(sys.modules["boot"]._dictionary),
     "digits": digits,
     "forgotten": lambda: forgotten() and None,
 }
@@ -258,6 +259,11 @@ def test_what_cpython_does_without_a_module_of_its_library(bare: Evaluate) -> No
     assert bare("reduce").startswith("(<function __newobj__ at")
     vm_lines = bare("forgotten")
     assert "never awaited" in vm_lines or vm_lines == "None"
+
+
+def test_a_filter_has_a_dictionary_if_it_saves_more_than_it_takes(bare: Evaluate, guest: Evaluate) -> None:
+    assert bare("dictionary") == "0"
+    assert int(guest("len(__import__('sys').modules['boot']._dictionary)")) > 0
 
 
 def test_nothing_is_in_a_module_that_only_uncalled_functions_import(tmp_path: Path) -> None:

@@ -251,7 +251,22 @@ def unpack(data: bytes) -> bytes:
     """Undoes `pack`."""
     import zlib
 
-    return zlib.decompressobj(zdict=zlib.decompress(_dictionary)).decompress(data)
+    decompressor = zlib.decompressobj(zdict=zlib.decompress(_dictionary)) if _dictionary else zlib.decompressobj()
+    return decompressor.decompress(data)
+
+
+def _drop_dictionary() -> None:
+    """Packs anew, without a dictionary, if the dictionary is larger than what it saves."""
+    global _dictionary
+    import zlib
+
+    kept = (LATE, ZONES)
+    plain = [{name: zlib.compress(unpack(data), 9) for name, data in packed.items()} for packed in kept]
+    with_it, without = (sum(len(data) for packed in form for data in packed.values()) for form in (kept, plain))
+    if without < with_it + len(_dictionary):
+        _dictionary = b""
+        for packed, smaller in zip(kept, plain, strict=True):
+            packed.update(smaller)
 
 
 def set_dictionary(packed: bytes) -> bytes:
@@ -373,6 +388,7 @@ def seal(nothing: bytes) -> bytes:
     # What was printed meanwhile belongs to the build, not to every VM.
     sys.stdout.flush()
     sys.stderr.flush()
+    _drop_dictionary()
     Finder.sealed = True
     Loader.executed.clear()
     _frozen_importlib._ERR_MSG_PREFIX = _NOT_IN_THE_MODULE  # type: ignore[attr-defined]

@@ -147,12 +147,15 @@ They are the ways in which an object that goes has Python code run. A generator 
 `gen_dealloc` clears such a frame anyway, as it has to for an asynchronous generator whose hook does nothing.
 """
 
-_ENDS = "os__exit os_abort signal_raise_signal faulthandler_sigabrt faulthandler_sigfpe faulthandler_sigsegv"
+_ENDS = (
+    "_Py_Finalize os__exit os_abort signal_raise_signal faulthandler_sigabrt faulthandler_sigfpe faulthandler_sigsegv"
+)
 
 REFUSED = {"PyInit__sqlite3": "stackguard#no_module", **dict.fromkeys(_ENDS.split(), "stackguard#no_end")}
 """What always fails, with the boundary's function that raises the error.
 
-SQLite goes down as far as the SQL that it is given. The others end the program, which is the VM here.
+SQLite goes down as far as the SQL that it is given. The others end the program, which is the VM here. An error that does end it does not
+wait for CPython to take itself apart.
 """
 
 ALWAYS_REFUSED = "PyInit__sqlite3"

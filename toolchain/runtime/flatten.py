@@ -28,7 +28,7 @@ from toolchain.abi import Abi
 from toolchain.boundary import generate as boundary
 from toolchain.cpython.compiler import ENTRIES
 from toolchain.cpython.component import BUILTINS, FROZEN_TABLES, LIBPYTHON
-from toolchain.cpython.recursion import ALWAYS_REFUSED, UNUSED
+from toolchain.cpython.recursion import ALWAYS_REFUSED, REFUSED, UNUSED
 from toolchain.guard import stackguard
 from toolchain.guard.callgraph import RELOCATIONS, CallGraph, call_graph
 from toolchain.guard.charge import charge
@@ -136,7 +136,8 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> 
     table = read_table(flat, read_constants(flat, stack_pointer))
     tools.say("looking for what only some modules of C need")
     nobodys = unused.find(rules, UNUSED)
-    needed = _owners(flat, graph, table, exports, extension, place, nobodys, {rules.index(name) for name in ENTRIES})
+    refused, entries = ({rules.index(name) for name in names} for names in (REFUSED, ENTRIES))
+    needed = _owners(flat, graph, table, exports, extension, place, nobodys | refused, entries)
     tools.say(f"leaving out {unused.drop(flat, graph, table, rules, nobodys):,} bytes of code that nothing can reach")
     stackguard.check(flat, {name: export.index for name, export in exports.items()}, stack_pointer, rules)
     waits.refuse(flat)
@@ -157,7 +158,7 @@ def _owners(
 ) -> Owners:
     """Returns who needs what: always needed is what the boundary exports or has in the table, and what makes the libraries ready.
 
-    What is `nobodys` needs nothing. `entries` ask for the compiler.
+    What is `nobodys`, or refused, needs nothing. `entries` ask for the compiler.
     """
     constants = read_constants(flat, exports[_STACK_POINTER].index)
     inittab = constants[exports[f"{MAIN}.{LIBPYTHON}:{BUILTINS}"].index]
