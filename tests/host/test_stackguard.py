@@ -7,10 +7,13 @@ import wasmtime
 from wasmtime._instance import InstanceExports as Exports
 
 from toolchain.cpython.recursion import REFUSE, REFUSE_MARSHAL, STACK_POINTER, Failure
+from toolchain.cpython.types import LANDMARKS, TYPE_VECTORCALL, VECTORCALL
 from toolchain.guard import stackguard
 from toolchain.guard.callgraph import call_graph
 from toolchain.guard.circles import circles
+from toolchain.guard.data import read_constants, read_table
 from toolchain.guard.recursion import Tables, rules_of
+from toolchain.guard.types import verify_layout
 from toolchain.tools import ToolchainError
 from toolchain.wasm.format import FormatError, Module
 
@@ -116,6 +119,36 @@ def test_a_pointer_of_which_nothing_is_known_stops_the_build_unless_it_is_named(
 def test_a_name_that_no_function_has_is_an_error(tables: Tables) -> None:
     with pytest.raises(FormatError, match="gone"):
         verify(DIRECT, tables)
+
+
+def laid_out(slots: dict[str, int], vectorcall: int) -> None:
+    """Has the build's check read a list of slots, from 2,000 on, and a `type`, at 400."""
+    data, stores = [], [f"(i32.store (i32.const {400 + vectorcall}) (global.get $place))"]
+    for number, (name, offset) in enumerate(slots.items()):
+        text, entry = 1000 + 32 * number, 2000 + 16 * number
+        data.append(
+            f'(data (i32.const {text}) "{name}") (data (i32.const {entry + 4}) "\\{offset % 256:02x}\\{offset // 256:02x}")'
+        )
+        stores.append(f"(i32.store (i32.const {entry}) (i32.const {text}))")
+        stores += [f"(i32.store (i32.const {entry + field}) (global.get $place))" for field in (8, 12)]
+    made = module(f"""(elem (i32.const 10) ${TYPE_VECTORCALL}) (func ${TYPE_VECTORCALL})
+        (global (export "main.libpython.so:PyType_Type") i32 (i32.const 400)) {" ".join(data)}
+        (func (export "libpython.__wasm_apply_data_relocs") {" ".join(stores)})""")
+    pointer = next(e.index for e in made.exports() if e.name == "main.__stack_pointer")
+    constants = read_constants(made, pointer)
+    graph = call_graph(made, pointer, lambda _: False)
+    verify_layout(made, graph.data, read_table(made, constants), constants)
+
+
+def test_types_that_are_laid_out_otherwise_stop_the_build() -> None:
+    laid_out(LANDMARKS, VECTORCALL)
+    with pytest.raises(ToolchainError, match=f"lacks {TYPE_VECTORCALL} at {VECTORCALL}$"):
+        laid_out(LANDMARKS, VECTORCALL + 4)
+    for name, offset in LANDMARKS.items():
+        with pytest.raises(ToolchainError, match=f"lacks {name} at {offset}$"):
+            laid_out({**LANDMARKS, name: offset + 4}, VECTORCALL)
+    with pytest.raises(ToolchainError, match="lacks __repr__ at 44, "):
+        laid_out({}, VECTORCALL)
 
 
 def instance(text: str, tables: Tables) -> tuple[wasmtime.Store, Exports]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from toolchain.cpython import compiler, recursion, waiting
+from toolchain.cpython import compiler, recursion, types, waiting
 from toolchain.cpython.header import header
 from toolchain.cpython.start import STARTED_WITH
 
@@ -42,3 +42,10 @@ def test_the_compiler_is_left_out_by_a_function_that_the_boundary_has() -> None:
 def test_nothing_checks_and_needs_no_check() -> None:
     bounded = {name for names in recursion.BOUNDED for name in names.split()}
     assert recursion.CHECKED.keys() & bounded == set()
+
+
+def test_a_class_is_a_type_with_its_tables_behind_it() -> None:
+    begin, end = types.HEAP_TABLES[:-1], types.HEAP_TABLES[1:]
+    assert begin[0] == types.TYPE_SIZE
+    assert sorted(after - before for before, after in zip(begin, end, strict=True)) == sorted(types.TABLES.values())
+    assert {types.VECTORCALL, types.ATTRIBUTE} <= set(types.SLOTS)

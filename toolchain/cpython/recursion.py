@@ -38,7 +38,7 @@ _NULL = """
     PyNumber_Add PyNumber_Float PyNumber_InPlaceAdd PyNumber_InPlaceMultiply PyNumber_InPlacePower PyNumber_Invert PyNumber_Long
     PyNumber_Multiply PyNumber_Negative PyNumber_Positive deque_extend_impl deque_extendleft_impl
     _Py_make_parameters _Py_subs_parameters _PyCode_ConstantKey const_cache_insert fold_const_match_patterns analyze_block
-    conv_content_model deepcopy
+    conv_content_model deepcopy method_output_as_list _PyCodec_Lookup unicode_encode_call_errorhandler
 """
 _MINUS_ONE = """
     ga_hash mappingproxy_contains mappingproxy_hash mappingproxy_len method_hash slice_hash tuple_hash union_hash
@@ -69,6 +69,7 @@ BOUNDED: dict[str, str] = {
     # ---- CPython
     "subtype_dealloc subtype_traverse subtype_clear": "They call what the nearest base type of C has for it.",
     "_PyGC_Collect deduce_unreachable gc_collect_region": "The collector keeps lists of objects, and a collection starts no other.",
+    "slot_bf_releasebuffer": "It calls the nearest base type of C, and what is asked before: CALLED_INSTEAD.",
     "bufferwrapper_releasebuf": "It releases the buffer of an object that is no wrapper.",
     "float_pow long_pow": "A power of floats that is complex is asked of complex, and a negative power of integers of float.",
     "bool_and bool_invert bool_or bool_xor": "They ask int.",
@@ -82,6 +83,10 @@ BOUNDED: dict[str, str] = {
     "task_step_impl task_wakeup": "A step of a task only schedules the next.",
     "PyErr_SetString _PyErr_Format _PyErr_SetObject PyUnicode_FromFormatV unicode_decode_utf8 _PyType_GetFullyQualifiedName":
         "An error in making an error is made of a text without arguments.",
+    "_PyErr_SetKeyError make_encode_exception": "They make an error of a class of C.",
+    "_parser_init": "What takes a function's arguments is made ready once.",
+    "make_range_object": "What a range reckons with are integers, which PyNumber_Index has made.",
+    "reversed_new_impl": "It looks for `__reversed__` first, which checks.",
     "list_extend_lock_held": "It makes a list of what is none, by extending an empty one, once.",
     "_make_pending_calls _PyMutex_LockTimed": "There is one thread: no lock waits, and pending calls wait while one runs.",
     "PyFloat_AsDouble": "It asks once: decimal's float is read from a text, and Python's is asked for by a call, which checks.",

@@ -33,7 +33,7 @@ class Data:
         """Returns the text at an address, which ends with a NUL; nothing for what is in no segment."""
         for start, data in self.segments:
             if start <= address < start + len(data):
-                return data[address - start :].partition(b"\0")[0].decode()
+                return data[address - start :].partition(b"\0")[0].decode(errors="replace")
         return ""
 
 

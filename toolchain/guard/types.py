@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from toolchain.cpython import types as cpython
 from toolchain.guard.data import Data
+from toolchain.tools import ToolchainError
 from toolchain.wasm.format import GLOBAL_KIND, Module
 
 _ATTRIBUTES = "PyObject_GenericGetAttr"
@@ -33,8 +34,7 @@ def find_types(module: Module, data: Data, table: Mapping[int, int], constants: 
 
     They are immortal and have a name, and `type` for their type or the usual way to get an attribute.
     """
-    exported = [e.index for e in module.exports() if e.kind == GLOBAL_KIND and e.name.endswith(":PyType_Type")]
-    types = {constants[index] for index in exported if index in constants}
+    types = _type_of_types(module, constants)
     names = module.function_names()
     attribute = {element for element, function in table.items() if names.get(function) == _ATTRIBUTES}
     return {
@@ -45,6 +45,31 @@ def find_types(module: Module, data: Data, table: Mapping[int, int], constants: 
         and address - offset + cpython.NAME in data.pointers
         and data.word(address - offset) == cpython.REFERENCES
     }
+
+
+def _type_of_types(module: Module, constants: Mapping[int, int]) -> set[int]:
+    """Returns the address of `type`, if the module exports it."""
+    exported = [e.index for e in module.exports() if e.kind == GLOBAL_KIND and e.name.endswith(":PyType_Type")]
+    return {constants[index] for index in exported if index in constants}
+
+
+def verify_layout(module: Module, data: Data, table: Mapping[int, int], constants: Mapping[int, int]) -> None:
+    """Raises ToolchainError if CPython's types are not laid out as `cpython/types.py` has it.
+
+    Offsets of another version would be wrong silently: calls through slots would lead to others, or nowhere.
+    """
+    found, names = _Slots(data, table), module.function_names()
+    listed = {
+        (data.text(data.pointers[address - 8]), data.word(address - 4))
+        for address in data.pointers
+        if found.function(address) is not None and found.is_listed(address)
+    }
+    wrong = [f"{name} at {offset}" for name, offset in cpython.LANDMARKS.items() if (name, offset) not in listed]
+    calls = {found.function(base + cpython.VECTORCALL) for base in _type_of_types(module, constants)}
+    if not calls or any(index is None or names.get(index) != cpython.TYPE_VECTORCALL for index in calls):
+        wrong.append(f"{cpython.TYPE_VECTORCALL} at {cpython.VECTORCALL}")
+    if wrong:
+        raise ToolchainError(f"CPython's types are not as cpython/types.py has them: its data lacks {', '.join(wrong)}")
 
 
 @dataclass(frozen=True)
@@ -71,14 +96,18 @@ class _Slots:
         word = self.data.word(address - 4)
         if word is None:
             return
-        named = address - 8 in self.data.pointers and self.function(address - 8) is None
         *tables, end = cpython.HEAP_TABLES
-        if named and word < end and self.function(address + 4) is not None:
+        if word < end and self.is_listed(address):
             self._put(address, word - max((base for base in tables if base <= word), default=0))
             for offset in cpython.WRAPPERS:
                 self._put(address + 4, offset)
         elif word in cpython.IDS and any(self._ids_beside(address)):
             self._put(address, cpython.IDS[word])
+
+    def is_listed(self, address: int) -> bool:
+        """Tells whether an entry of typeobject.c's own list is at an address: before it a name and an offset, behind it what calls it."""
+        named = address - 8 in self.data.pointers and self.function(address - 8) is None
+        return named and self.function(address + 4) is not None
 
     def _ids_beside(self, address: int) -> Iterator[bool]:
         """Yields for the entries before and behind whether they are ones of a `PyType_Spec` too."""

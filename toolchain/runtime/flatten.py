@@ -34,7 +34,7 @@ from toolchain.guard.callgraph import RELOCATIONS, CallGraph, call_graph
 from toolchain.guard.charge import charge
 from toolchain.guard.data import read_constants, read_table
 from toolchain.guard.recursion import rules_of
-from toolchain.guard.types import find_types
+from toolchain.guard.types import find_types, verify_layout
 from toolchain.runtime import docstrings, owners, pristine, unused, waits
 from toolchain.runtime.component import split
 from toolchain.runtime.layout import BOUNDARY, HELPERS, MAIN, SETUP, Layout, recognise
@@ -132,8 +132,10 @@ def flatten(component: bytes, wheel: pristine.Wheel, abi: Abi, tools: Tools) -> 
     stack_pointer, rules = exports[_STACK_POINTER].index, rules_of(flat.function_names())
     tools.say("guarding against deep recursion")
     graph = call_graph(flat, stack_pointer, rules.unfollowed, bases)
+    constants = read_constants(flat, stack_pointer)
+    table = read_table(flat, constants)
+    verify_layout(flat, graph.data, table, constants)
     rules.verify(graph)
-    table = read_table(flat, read_constants(flat, stack_pointer))
     tools.say("looking for what only some modules of C need")
     nobodys = unused.find(rules, UNUSED)
     refused, entries = ({rules.index(name) for name in names} for names in (REFUSED, ENTRIES))

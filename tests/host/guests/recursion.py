@@ -5,7 +5,7 @@ or the line says what happened instead. Past the last case there is nothing to d
 """
 
 import proxy_wasm
-from tests.host.guests.deep import callbacks, compilers, endings, finalizers, guarded, shallow, unguarded  # noqa: F401
+from tests.host.guests.deep import callbacks, compilers, endings, finalizers, guarded, shallow, slots, unguarded  # noqa: F401
 from tests.host.guests.deep.cases import cases
 
 SOURCE = proxy_wasm.property_path("source", "address")
