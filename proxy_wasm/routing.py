@@ -42,6 +42,7 @@ _SOURCE_ADDRESS = property_path("source", "address")
 _KEPT = 256
 _INFO = 2  # LogLevel.INFO
 _ORDER: Literal["big"] = "big"
+_TYPES = {str, tuple, type(None)}
 
 
 class SourceTable:
@@ -94,7 +95,8 @@ def _packed(family: str, starts: Sequence[int], values: Sequence[Value], size: i
     except OverflowError:
         raise ValueError(f"{family}: an address has at most {8 * size} bits, and no sign") from None
     try:
-        distinct: Iterable[Value] = set(values)
+        # What is of another type may be equal to a value.
+        distinct: Iterable[Value] = set(values) if set(map(type, values)) <= _TYPES else values
     except TypeError:
         distinct = values  # what cannot be in a set is no value
     for value in distinct:

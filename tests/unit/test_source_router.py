@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -107,6 +107,11 @@ def ask(source: bytes, argument: object) -> str:
     return f"asked {argument}"
 
 
+class Pair(NamedTuple):
+    even: str
+    odd: str
+
+
 INSIDE = [0x0A000000, 0x0B000000]
 
 
@@ -161,6 +166,11 @@ def test_the_value_behind_the_last_of_equal_addresses_counts() -> None:
         ((([], (["a"],)),), TypeError, r"ipv4: \['a'\] must be a cluster, two of them, or None"),
         ((([], (("a", "b", "c"),)),), TypeError, r"ipv4: \('a', 'b', 'c'\) must be a cluster, two of them, or None"),
         ((([], (("a", 7),)),), TypeError, r"ipv4: \('a', 7\) must be a cluster, two of them, or None"),
+        (
+            (([7], (("a", "b"), Pair("a", "b"))),),
+            TypeError,
+            r"ipv4: Pair\(even='a', odd='b'\) must be a cluster, two of them, or None",
+        ),
         ((([], (None,)), ([], (None,)), "ask"), TypeError, "otherwise: 'ask' must be a function, or None"),
     ],
 )
