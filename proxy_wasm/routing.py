@@ -191,6 +191,8 @@ class SourceRouter:
 
     def add(self, cluster: str) -> Target:
         """Encodes the message for a cluster, and asks for its counter and property: done once for each, or beforehand."""
+        if not isinstance(cluster, str | bytes):
+            raise TypeError(f"choose: {cluster!r} must be a cluster, None or an action")
         if len(self.targets) >= _KEPT:
             self.targets = {}  # and not cleared: the boundary knows the dictionary
         target: Target = cluster_argument(cluster), self.counter_of(cluster), self.property_of(cluster)

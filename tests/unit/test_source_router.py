@@ -59,6 +59,13 @@ def test_a_function_that_fails_is_left_to_the_failure_policy(vm: InProcess) -> N
     assert any(line.endswith("ZeroDivisionError: division by zero") for line in vm.host.lines())
 
 
+@pytest.mark.parametrize("returned", [7, ("even", "odd")])
+def test_a_function_that_returns_no_cluster_is_told_what_it_returned(vm: InProcess, returned: Any) -> None:
+    root_of(vm).stream_context = SourceRouter(lambda source, argument: returned)
+    assert vm.connection(source="10.0.0.2:1").new_connection() == Action.PAUSE
+    assert vm.host.lines()[-1].endswith(f"TypeError: choose: {returned!r} must be a cluster, None or an action")
+
+
 def test_a_configuration_may_bring_another_router_or_a_class(vm: InProcess) -> None:
     class Paused(proxy_wasm.StreamContext):
         def on_new_connection(self) -> Action:
