@@ -31,10 +31,12 @@ def run_in_foreground(command: Sequence[str]) -> int:
     told = False
     while True:
         try:
-            return process.wait(patience)
-        except subprocess.TimeoutExpired:
-            print("\nstill running: a callback that loops hears of no Ctrl-C; once more ends it", file=sys.stderr)
-            patience, told = None, True
+            try:
+                return process.wait(patience)
+            except subprocess.TimeoutExpired:
+                # The next Ctrl-C may come while the user is told.
+                patience, told = None, True
+                print("\nstill running: a callback that loops hears of no Ctrl-C; once more ends it", file=sys.stderr)
         except KeyboardInterrupt:
             if told:
                 process.kill()

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from command import building, inspecting, log, main, runtime, terminal
+from command import building, inspecting, interrupted, log, main, runtime, terminal
 from command.project import Project, find, of_file
 from envoy.process import EnvoyError
 from oci import image
@@ -358,6 +358,29 @@ def test_tests_that_hear_of_no_ctrl_c_are_ended_by_the_second(tmp_path: Path, mo
         assert b"a callback that loops hears of no Ctrl-C" in process.stderr.readline()
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 128 + signal.SIGINT
+
+
+def test_the_second_ctrl_c_may_come_while_the_user_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[BaseException | int] = [KeyboardInterrupt(), subprocess.TimeoutExpired("test", 3), -signal.SIGKILL]
+
+    class Looping:
+        def __init__(self, command: list[str]) -> None:
+            self.kill = lambda: None
+
+        def wait(self, timeout: float | None = None) -> int:
+            ended = waits.pop(0)
+            if isinstance(ended, BaseException):
+                raise ended
+            return ended
+
+    def interrupt(text: str) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", Looping)
+    with monkeypatch.context() as told:
+        told.setattr(sys.stderr, "write", interrupt)
+        assert interrupted.run_in_foreground(["test"]) == 128 + signal.SIGINT
+    assert not waits
 
 
 def test_the_folder_that_image_wrote_is_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
