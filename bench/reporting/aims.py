@@ -25,9 +25,9 @@ class Aim:
 
     @property
     def missed(self) -> float:
-        """By how much the value is beyond the bound; 0 if it is not."""
+        """By how much the value is beyond the bound, to the digits that are shown; 0 if it is not."""
         beyond = self.bound - self.measured[0] if self.at_least else self.measured[0] - self.bound
-        return max(0.0, beyond)
+        return max(0.0, round(beyond, self.digits))
 
 
 def aims(report: Report) -> Iterator[Aim]:

@@ -87,6 +87,6 @@ def _placed(found: Report) -> str:
 
 
 def _judged(found: Report) -> str:
-    beyond = {regime: one["python_to_floor"][0] - AIM for regime, one in found["regimes"].items()}
+    beyond = {regime: round(one["python_to_floor"][0] - AIM, 3) for regime, one in found["regimes"].items()}
     missed = [f"{regime} by {by:.3f}" for regime, by in beyond.items() if by > 0]
     return f"The aim of {AIM} is missed: {', '.join(missed)}." if missed else f"That is within the aim of {AIM}."

@@ -122,7 +122,10 @@ def test_each_aim_is_met_or_missed_by_so_much(made: Draft) -> None:
     (table,) = aims.tables(made)
     assert [row[0] for row in table.rows] == [aim.what for aim in found]
     assert aims.Aim("MB", 40, [61, 61, 61]).missed == 21 and not aims.Aim("MB", 40, [39, 39, 39]).missed
-    assert aims.Aim("rate", 1, [0.75, 0, 1], at_least=True).missed == 0.25
+    assert aims.Aim("rate", 1, [0.75, 0, 1], 2, at_least=True).missed == 0.25
+    assert (
+        not aims.Aim("ratio", 1.03, [1.0304, 1, 1.1], 3).missed and aims.Aim("ratio", 1.03, [1.0306, 1, 1.1], 3).missed
+    )
 
 
 def test_a_connection_after_a_trap_has_a_vm_of_its_own(tmp_path: Path) -> None:
