@@ -366,7 +366,7 @@ def main() -> int:
     """Measures, writes the report and returns the exit status: 1 if a connection was misrouted or had no reply."""
     parser = argparse.ArgumentParser(prog="report", description="Measures what Python in the data path costs.")
     parser.add_argument(
-        "--quick", action="store_true", help="about eight minutes instead of forty; wider intervals, no build"
+        "--quick", action="store_true", help="about eight minutes instead of thirty; wider intervals, no build"
     )
     parser.add_argument("--out", default=DIRECTORY, help=f"where to write to (default: {DIRECTORY} in the workspace)")
     parser.add_argument("--publish", action="store_true", help=f"write {publish.DATA} and {publish.PAGE} too")
